@@ -1,0 +1,48 @@
+# `make` lists the commands.
+
+VENV := .venv
+RUN  := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
+UV   := UV_PROJECT_ENVIRONMENT=$(VENV) $(VENV)/bin/uv
+# The uv that uv.lock pins; the lock's own line is read, so that there is one place to change it.
+UV_VERSION = $(shell sed -n '/^name = "uv"$$/{n;s/version = "\(.*\)"/\1/p;}' uv.lock)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test lint ui clean
+
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(VENV)/ready ## create .venv with the packages of uv.lock (the others do it first)
+
+# EXTRA=--extra=cuda installs the GPU packages too.
+$(VENV)/ready: uv.lock pyproject.toml
+	@python=$$(for p in $(PYTHON) python3.13 python3.12 python3.11 python3 python; do \
+	  $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && break; done); \
+	if [ -z "$$python" ]; then echo "error: no Python 3.11, 3.12 or 3.13 found; install one, or name it: make setup PYTHON=/path/to/python" >&2; exit 1; fi; \
+	[ -x $(VENV)/bin/python ] || "$$python" -m venv $(VENV) || { rm -rf $(VENV); \
+	  echo "error: $$python can't create a virtual environment; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	$(UV) sync --frozen --inexact --compile-bytecode --quiet $(EXTRA)
+	@touch $@
+
+run: setup ## run the pipeline, and say what it made; DATASET=mnist: as an experiment on that data set
+	@git rev-parse --verify --quiet HEAD >/dev/null || { echo "error: this is no Git repository with a commit, and DVC needs one" >&2; \
+	  echo "  fix: clone it, or here: git init && git add -A && git commit -m start" >&2; exit 1; }
+	@$(RUN) dvc $(if $(DATASET),exp run -S dataset=$(DATASET),repro)
+	@$(RUN) python -m reprocnn summary
+
+test: setup ## run the tests
+	@$(RUN) python -m pytest
+
+lint: setup ## check style, format and types
+	@$(RUN) ruff check .
+	@$(RUN) ruff format --check .
+	@$(RUN) mypy
+
+ui: setup ## show the runs in the MLflow UI
+	@$(RUN) python -m reprocnn ui
+
+clean: ## remove what was made: data, models, MLflow store, caches; keeps .venv, DVC's cache, experiments, your images
+	rm -rf data/raw data/processed data/mistakes models mlflow.db* mlartifacts .pytest_cache .mypy_cache .ruff_cache
+	rm -f reports/predictions.csv reports/report.html
+	find src stages tests benchmarks -name __pycache__ -prune -exec rm -rf {} +

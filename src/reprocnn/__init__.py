@@ -1,0 +1,1 @@
+"""A reproducible DVC + MLflow experiment pipeline for image classifiers in Keras/TensorFlow."""

@@ -1,0 +1,5 @@
+"""`python -m reprocnn`."""
+
+from reprocnn.cli import main
+
+main()

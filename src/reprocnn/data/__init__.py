@@ -1,0 +1,1 @@
+"""The sources of images, their splits and their normalisation."""

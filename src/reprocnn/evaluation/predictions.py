@@ -1,0 +1,61 @@
+"""Predictions of a saved model on raw images, normalised as the json beside the model says."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from reprocnn.backend import keras
+from reprocnn.data.normalization import Normalization
+from reprocnn.files import atomic_folder, write_csv
+
+BATCH = 512
+"""Images a step; small enough for a large image, large enough for a fast step."""
+
+
+def predict(model: keras.Model, images: NDArray[np.uint8], card: dict[str, Any]) -> NDArray[np.float64]:
+    """The probability of each class.
+
+    Args:
+        model: takes normalised images.
+        images: uint8 (N, height, width, channels), 0-255; may be memory-mapped.
+        card: what stands beside the model, with its `normalization`.
+
+    Returns:
+        float64 (N, classes), rows that sum to 1.
+    """
+    normalize = Normalization.from_json(card["normalization"])
+    parts = [
+        model.predict_on_batch(normalize(images[start : start + BATCH]))
+        for start in range(0, len(images), BATCH)
+    ]
+    return np.concatenate(parts).astype(np.float64)
+
+
+def table(
+    probabilities: NDArray[np.float64], labels: NDArray[np.int64], class_names: list[str]
+) -> pd.DataFrame:
+    """A row per image: its index in the split, actual and predicted class, confidence 0-1 of the prediction."""
+    names = np.array(class_names, dtype=object)
+    return pd.DataFrame(
+        {
+            "index": np.arange(len(labels)),
+            "actual": names[labels],
+            "predicted": names[probabilities.argmax(axis=1)],
+            "confidence": probabilities.max(axis=1).round(6),
+        }
+    )
+
+
+def write_mistakes(path: Path, predictions: pd.DataFrame, images: NDArray[np.uint8], n: int = 20) -> None:
+    """Write the n mistakes of the highest confidence: mistakes.csv, and images.npy in the same order.
+
+    The plot stage draws them from here, so that only evaluate opens the test split.
+    """
+    wrong = predictions[predictions["actual"] != predictions["predicted"]]
+    worst = wrong.sort_values("confidence", ascending=False, kind="stable").head(n)
+    with atomic_folder(path) as folder:
+        write_csv(folder / "mistakes.csv", worst)
+        np.save(folder / "images.npy", images[worst["index"].to_numpy()])

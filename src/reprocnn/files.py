@@ -1,0 +1,182 @@
+"""Writers and readers of the pipeline's files: the same content gives the same bytes, and a file appears by rename."""
+
+import hashlib
+import io
+import json
+import os
+import re
+import shutil
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+if TYPE_CHECKING:  # imported where they are used: each takes up to seconds
+    import keras
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+CHUNK = 4096
+"""Images that are read, changed and written at a time: 50 MB of float32 at 32x32x3."""
+
+# The ZIP format's first moment. Every archive written here carries it instead of the clock.
+_ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
+
+
+@contextmanager
+def atomic_file(path: Path) -> Iterator[Path]:
+    """Give a path beside `path` to write to; it becomes `path` when the block ends well, and goes away otherwise."""
+    partial = path.with_name(path.name + ".partial")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        yield partial
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Give an empty folder to fill; it becomes `path` when the block ends well, and goes away otherwise."""
+    partial = path.with_name(path.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+        shutil.rmtree(path, ignore_errors=True)
+        os.replace(partial, path)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file."""
+    with atomic_file(path) as partial:
+        partial.write_bytes(content)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON as a person reads it; keys stay in their order."""
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+    write_bytes(path, (text + "\n").encode())
+
+
+def read_json(path: Path) -> Any:
+    """Read JSON."""
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def write_csv(path: Path, table: "pd.DataFrame") -> None:
+    """Write a table, without its index, with `\\n` at the line ends of every platform."""
+    write_bytes(path, table.to_csv(index=False, lineterminator="\n").encode())
+
+
+def read_csv(path: Path, text: tuple[str, ...] = ()) -> "pd.DataFrame":
+    """Read a table; the columns `text` hold text, whatever it looks like (a class may be called `007` or `NA`)."""
+    import pandas as pd
+
+    # `converters`, not `dtype`: with a dtype the class name `NA` would still become a missing value.
+    return pd.read_csv(path, converters=dict.fromkeys(text, str))
+
+
+class NpyWriter:
+    """Appends chunks to a .npy file of a shape known beforehand.
+
+    It writes plainly, not through a memory map, whose written pages would count as the process's memory.
+    """
+
+    def __init__(self, path: Path, shape: tuple[int, ...], dtype: DTypeLike) -> None:
+        self._shape, self._dtype, self._rows = shape, np.dtype(dtype), 0
+        self._file = path.open("wb")
+        header = {"descr": self._dtype.str, "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(self._file, header)
+
+    def append(self, rows: NDArray[Any]) -> None:
+        """Add rows, of the file's dtype and row shape."""
+        if rows.shape[1:] != self._shape[1:] or rows.dtype != self._dtype:
+            raise ValueError(
+                f"Expected rows of {self._dtype}{list(self._shape[1:])}. "
+                f"Received: {rows.dtype}{list(rows.shape[1:])}"
+            )
+        # Not `tofile`: its error for a full disk does not say so.
+        self._file.write(np.ascontiguousarray(rows).data)
+        self._rows += len(rows)
+
+    def __enter__(self) -> "NpyWriter":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._file.close()
+        if kind is None and self._rows != self._shape[0]:
+            raise ValueError(f"Expected {self._shape[0]} rows. Received: {self._rows}")
+
+
+def write_split(path: Path, images: NDArray[Any], labels: NDArray[Any]) -> None:
+    """Write a split: a folder with images.npy and labels.npy."""
+    with atomic_folder(path) as folder:
+        np.save(folder / "images.npy", images)
+        np.save(folder / "labels.npy", labels)
+
+
+def read_split(path: Path) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Read a split; the images are memory-mapped."""
+    images = np.load(path / "images.npy", mmap_mode="r", allow_pickle=False)
+    return images, np.load(path / "labels.npy", allow_pickle=False)
+
+
+def write_model(path: Path, model: "keras.Model") -> None:
+    """Write a model as `.keras`, without the moment of saving and the memory addresses that Keras puts in."""
+    with atomic_file(path) as partial:
+        saved = partial.with_suffix(".keras")  # Keras insists on the suffix
+        try:
+            model.save(saved)
+            partial.write_bytes(_stable_keras(saved))
+        finally:
+            saved.unlink(missing_ok=True)
+
+
+def _stable_keras(path: Path) -> bytes:
+    """The bytes of a `.keras` archive with its varying parts set to constants."""
+    stable = io.BytesIO()
+    with zipfile.ZipFile(path) as old, zipfile.ZipFile(stable, "w") as new:
+        for name in sorted(old.namelist()):
+            content = old.read(name)
+            if name == "metadata.json":
+                metadata = json.loads(content) | {"date_saved": "1980-01-01@00:00:00"}
+                content = json.dumps(metadata, sort_keys=True).encode()
+            if name == "config.json":
+                content = _renumber_shared_objects(content)
+            new.writestr(zipfile.ZipInfo(name, _ZIP_EPOCH), content)
+    return stable.getvalue()
+
+
+def _renumber_shared_objects(config: bytes) -> bytes:
+    """Replace each `shared_object_id`, a memory address, by its number in order of appearance."""
+    numbers: dict[bytes, int] = {}
+
+    def number(match: re.Match[bytes]) -> bytes:
+        return match[1] + str(numbers.setdefault(match[2], len(numbers))).encode()
+
+    return re.sub(rb'("shared_object_id": )(\d+)', number, config)
+
+
+def write_figure(path: Path, figure: "Figure") -> None:
+    """Write a figure as PNG, without the version of matplotlib in it."""
+    with atomic_file(path) as partial:
+        figure.savefig(partial, format="png", metadata={"Software": None})
+
+
+def md5(path: Path) -> str:
+    """The md5 of a file, as DVC records it."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "md5").hexdigest()
+
+
+def sha256(path: Path) -> str:
+    """The sha256 of a file, as published for downloads."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

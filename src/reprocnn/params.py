@@ -1,0 +1,177 @@
+"""Every section of params.yaml: typed, frozen, validated. A stage asks for the section it reads.
+
+`load_params` always checks the whole file, so that a wrong value stops the first stage that runs, before any work.
+"""
+
+import difflib
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from reprocnn.errors import UserError
+from reprocnn.paths import PARAMS
+
+Auto = Literal["auto"]
+Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
+Fraction = Annotated[float, Field(ge=0.01, le=0.9)]
+
+
+class Section(BaseModel):
+    """Keys of params.yaml that are read together."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="ignore", allow_inf_nan=False)
+
+
+class DownloadParams(Section):
+    """What the download stage reads."""
+
+    dataset: Literal["digits", "mnist", "fashion_mnist", "cifar10", "cifar100", "folder"] = "digits"
+    """Where the images come from."""
+    folder: Annotated[str, Field(min_length=1)] = "data/images"
+    """The user's own images: a folder or an archive with one folder per class."""
+    image_size: Annotated[int, Field(ge=4, le=1024)] = 32
+    """Pixels a side that the images of `folder` are brought to."""
+    color_mode: Literal["rgb", "grayscale"] = "rgb"
+    """Channels that the images of `folder` are brought to."""
+    test_fraction: Fraction = 0.2
+    """Part of the images kept as test split where the source has none."""
+    split_seed: Seed = 0
+    """Draws the splits."""
+
+
+class PreprocessParams(Section):
+    """What the preprocess stage reads."""
+
+    validation_fraction: Fraction = 0.1
+    """Part of the training images kept for validation."""
+    split_seed: Seed = 0
+    """Draws the splits."""
+    normalization: Literal["unit", "standardize"] = "unit"
+    """`unit`: pixels / 255; `standardize`: per-channel mean and std of the training split."""
+
+
+class ModelParams(Section):
+    """What builds the model; `auto` is the model's own value."""
+
+    model: Literal["mlp", "simple_cnn", "deep_cnn"] = "deep_cnn"
+    """The architecture."""
+    padding: Auto | Literal["same", "valid"] = "auto"
+    """Padding of the convolutions."""
+    strides: Auto | Annotated[int, Field(ge=1, le=4)] = "auto"
+    """Stride in pixels of the first convolution of each block."""
+    pooling: Auto | Literal["max", "average"] = "auto"
+    """Kind of the pooling layers."""
+    dropout: Auto | Annotated[float, Field(ge=0, le=0.95)] = "auto"
+    """Part of the dense units dropped in training."""
+
+    def options(self) -> dict[str, Any]:
+        """The options that were set, that is, are not `auto`."""
+        values = {name: getattr(self, name) for name in ModelParams.model_fields if name != "model"}
+        return {name: value for name, value in values.items() if value != "auto"}
+
+
+class TrainParams(ModelParams):
+    """What the train stage reads."""
+
+    epochs: Annotated[int, Field(ge=1, le=10_000)] = 10
+    """Passes over the training split."""
+    batch_size: Annotated[int, Field(ge=1, le=65_536)] = 32
+    """Images a step."""
+    learning_rate: Annotated[float, Field(gt=0, le=10)] = 0.001
+    """Learning rate of adam."""
+    seed: Seed = 0
+    """Initial weights, dropout and the order of the images."""
+
+
+class EvaluateParams(Section):
+    """What the evaluate stage reads."""
+
+    top_k: Annotated[int, Field(ge=2, le=100)] = 5
+    """A prediction counts for top-k accuracy if the class is among the k likeliest."""
+
+
+class Params(DownloadParams, PreprocessParams, TrainParams, EvaluateParams):
+    """The whole of params.yaml: each section, and no key beside them."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+S = TypeVar("S", bound=Section)
+
+
+def read_params(path: Path = PARAMS) -> dict[str, Any]:
+    """Read params.yaml as YAML 1.2, where `1e-5` is a number (to PyYAML it is a string).
+
+    Raises:
+        UserError: the file is missing, is not YAML, or holds no keys.
+    """
+    try:
+        values = YAML(typ="safe", pure=True).load(path)
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing", f"git checkout -- {path}") from None
+    except (YAMLError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{path} is not YAML: {reason}", f"git diff -- {path}") from None
+    if not isinstance(values, dict):
+        found = type(values).__name__
+        raise UserError(f"{path}: expected `key: value` lines, found {found}", f"git diff -- {path}")
+    return values
+
+
+def load_params(section: type[S], path: Path = PARAMS) -> S:
+    """Check the whole of params.yaml and return one section of it.
+
+    Raises:
+        UserError: a key is unknown or missing, or its value is of the wrong type or out of range.
+    """
+    values = read_params(path)
+    missing = [name for name in Params.model_fields if name not in values]
+    if missing:
+        default = Params.model_fields[missing[0]].default
+        raise UserError(f"{path}: `{missing[0]}` is missing", f"add `{missing[0]}: {default}`")
+    try:
+        Params.model_validate(values)
+    except ValidationError as error:
+        # A union reports once for each of its members, all under one key: the first key tells enough.
+        key = str(error.errors()[0]["loc"][0])
+        raise _wrong_key(path, key, values[key]) from None
+    return section.model_validate(values)
+
+
+def _wrong_key(path: Path, key: str, value: Any) -> UserError:
+    """The message for a key that does not validate."""
+    if key not in Params.model_fields:
+        return UserError(f"{path}: unknown key `{key}`", _did_you_mean(key, list(Params.model_fields)))
+    choices, words = _allowed(key)
+    found = f"{value!r} ({type(value).__name__})"
+    problem = f"{path}: {key}: found {found}, allowed: {words}"
+    default = Params.model_fields[key].default
+    guess = _did_you_mean(str(value), choices) if choices else ""
+    return UserError(problem, guess or f"for example `-S {key}={default}`, or edit {path}")
+
+
+def _did_you_mean(word: str, choices: list[str]) -> str:
+    close = difflib.get_close_matches(word, choices, n=1, cutoff=0.4)
+    return f"did you mean `{close[0]}`?" if close else f"use one of: {', '.join(choices)}"
+
+
+def _allowed(key: str) -> tuple[list[str], str]:
+    """The choices of a key and what else it takes, in words, from its JSON schema."""
+    info = Params.model_fields[key]
+    schema = TypeAdapter(Annotated[info.annotation, info]).json_schema()
+    members = schema.get("anyOf", [schema])
+    choices = [str(c) for m in members for c in m.get("enum", [m["const"]] if "const" in m else [])]
+    kinds = {"integer": "a whole number", "number": "a number", "string": "text"}
+    words = list(choices)
+    for member in members:
+        if "enum" in member or "const" in member:
+            continue
+        low = f" from {member['minimum']}" if "minimum" in member else ""
+        if "exclusiveMinimum" in member:
+            low = f" above {member['exclusiveMinimum']}"
+        high = f" to {member['maximum']}" if "maximum" in member else ""
+        words.append(kinds[member["type"]] + low + high)
+    return choices, " | ".join(words)

@@ -1,0 +1,42 @@
+"""The report: one HTML file with everything in it, that opens without a network."""
+
+import base64
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+_STYLE = """
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222 }
+table { border-collapse: collapse; margin: 1rem 0 } td, th { padding: .2rem .8rem; border-bottom: 1px solid #ddd }
+td { text-align: right; font-variant-numeric: tabular-nums } td:first-child, th:first-child { text-align: left }
+img { max-width: 100%; height: auto }
+"""
+
+
+def html(
+    heading: str, tables: dict[str, pd.DataFrame | dict[str, Any]], figures: dict[str, Path]
+) -> str:
+    """The report as HTML.
+
+    Args:
+        heading: its title.
+        tables: by their headings.
+        figures: PNG files by their headings; they are embedded.
+    """
+    body = [f"<h1>{escape(heading)}</h1>"]
+    for name, path in figures.items():
+        picture = base64.b64encode(path.read_bytes()).decode()
+        body.append(f'<h2>{escape(name)}</h2><img alt="{escape(name)}" src="data:image/png;base64,{picture}">')
+    for name, values in tables.items():
+        table = values if isinstance(values, pd.DataFrame) else _two_columns(values)
+        body.append(f"<h2>{escape(name)}</h2>{table.to_html(index=False, border=0, float_format='{:.4f}'.format)}")
+    title = escape(heading)
+    head = f'<meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style>'
+    return f"<!doctype html>\n<html lang=\"en\"><head>{head}</head>\n<body>{chr(10).join(body)}</body></html>\n"
+
+
+def _two_columns(values: dict[str, Any]) -> pd.DataFrame:
+    rows = [(name, f"{value:.4f}" if isinstance(value, float) else str(value)) for name, value in values.items()]
+    return pd.DataFrame(rows, columns=["", "value"])

@@ -1,0 +1,55 @@
+"""Batches of a split, in an order that is a pure function of seed and epoch."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reprocnn.backend import keras
+
+Batch = tuple[NDArray[np.float32], NDArray[np.float32]]
+
+
+class Batches(keras.utils.PyDataset):  # type: ignore[misc]
+    """Batches of images and one-hot labels; the last one may be smaller.
+
+    Keras' own shuffle visits the samples in the same order every epoch once a seed is set; here each epoch has an
+    order of its own. The images may be memory-mapped: only a batch at a time is copied.
+
+    Args:
+        images: float32 (N, height, width, channels).
+        labels: float32 (N, classes), one-hot.
+        batch_size: images a batch.
+        seed: draws the order of each epoch; None keeps the order of the arrays.
+    """
+
+    def __init__(
+        self,
+        images: NDArray[np.float32],
+        labels: NDArray[np.float32],
+        batch_size: int,
+        seed: int | None,
+    ) -> None:
+        super().__init__()
+        self._images, self._labels, self._batch_size, self._seed = images, labels, batch_size, seed
+        self._epoch = 0
+        self._order = self._draw_order()
+
+    def _draw_order(self) -> NDArray[np.int64]:
+        if self._seed is None:
+            return np.arange(len(self._images))
+        return np.random.default_rng((self._seed, self._epoch)).permutation(len(self._images))
+
+    @property
+    def num_batches(self) -> int:
+        """Batches an epoch."""
+        return -(-len(self._images) // self._batch_size)
+
+    def __getitem__(self, index: int) -> Batch:
+        # Ascending within the batch: a memory map is read forwards.
+        rows = np.sort(self._order[index * self._batch_size : (index + 1) * self._batch_size])
+        return self._images[rows], self._labels[rows]
+
+    def on_epoch_end(self) -> None:
+        """Draw the order of the next epoch."""
+        self._epoch += 1
+        self._order = self._draw_order()
+

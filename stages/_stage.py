@@ -1,0 +1,41 @@
+"""What every stage needs before anything else; imported first, with the standard library alone.
+
+- The right Python: one with the project's packages, or one line that says which to use.
+- The code beside it: in a `--temp` or `--queue` experiment that is the experiment's own `src`, whatever is installed.
+- Errors in two lines, with a non-zero exit, and no traceback for what the user can put right.
+"""
+
+import os
+import sys
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
+
+if not (3, 11) <= sys.version_info[:2] <= (3, 13) or find_spec("pydantic") is None:
+    sys.exit(
+        f"error: {sys.executable} (Python {sys.version.split()[0]}) is not this project's Python: "
+        "run `make setup` once, then `source .venv/bin/activate`, then dvc again"
+    )
+
+from reprocnn.errors import UserError  # noqa: E402  (the path is set above)
+
+
+def run(main: Callable[[], None]) -> None:
+    """Run a stage's `main`; its errors become exit status 1 and its interruption 130."""
+    try:
+        main()
+    except UserError as error:
+        sys.exit(str(error))
+    except OSError as error:  # disk full, no permission, ...
+        if os.environ.get("REPROCNN_TRACEBACK"):
+            raise
+        where = f" ({error.filename})" if error.filename else ""
+        sys.exit(
+            f"error: {error.strerror or error}{where}\n"
+            "  fix: see to the disk or the permissions, then run dvc again; "
+            "REPROCNN_TRACEBACK=1 shows where it happened"
+        )
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,20 @@
+"""Gets the raw data of `dataset` and writes it, verified, in one fixed form."""
+
+import _stage  # isort: split
+
+from reprocnn import paths
+from reprocnn.data import raw, registry
+from reprocnn.params import DownloadParams, load_params
+
+
+def main() -> None:
+    params = load_params(DownloadParams)
+    data = registry.load(params)
+    raw.write_raw(data, params.dataset, paths.RAW_TRAIN, paths.RAW_TEST, paths.DATASET)
+    n_test = int(data.is_test.sum())
+    size = "x".join(map(str, data.image_shape))
+    print(f"{params.dataset}: {len(data.labels) - n_test} + {n_test} images of {size}")
+
+
+if __name__ == "__main__":
+    _stage.run(main)

@@ -1,0 +1,34 @@
+"""Draws the figures and the report from what train and evaluate wrote."""
+
+import _stage  # isort: split
+
+import numpy as np
+
+from reprocnn import paths, tracking
+from reprocnn.files import atomic_folder, read_csv, read_json, write_bytes, write_figure
+from reprocnn.reporting import figures, report
+
+
+def main() -> None:
+    history, metrics = read_csv(paths.HISTORY), read_json(paths.METRICS)
+    scores = read_csv(paths.PER_CLASS, text=("class",))
+    confusion = read_csv(paths.CONFUSION_MATRIX, text=("actual",)).iloc[:, 1:].to_numpy()
+    wrong = read_csv(paths.MISTAKES / "mistakes.csv", text=("actual", "predicted"))
+    heading = figures.title(read_json(paths.MODEL_CARD), metrics["accuracy"])
+    drawn = {
+        "curves": figures.curves(history, heading),
+        "confusion_matrix": figures.confusion_matrix(confusion, list(scores["class"]), heading),
+        "per_class_f1": figures.per_class_f1(scores, heading),
+        "mistakes": figures.mistakes(np.load(paths.MISTAKES / "images.npy"), wrong, heading),
+    }
+    with atomic_folder(paths.FIGURES) as folder:
+        for name, figure in drawn.items():
+            write_figure(folder / f"{name}.png", figure)
+    pictures = {name.replace("_", " "): paths.FIGURES / f"{name}.png" for name in drawn}
+    tables = {"test metrics": metrics, "per class": scores, "history": history}
+    write_bytes(paths.REPORT, report.html(heading, tables, pictures).encode())
+    tracking.run_of_model().log_plotted()
+
+
+if __name__ == "__main__":
+    _stage.run(main)
