@@ -4,21 +4,51 @@ Only train, evaluate and predict import this; the import takes seconds.
 """
 
 import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-# Before the import, which reads them: no banner, and not another backend that ~/.keras/keras.json may name.
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Hold back what C++ code writes to the error stream; show it if the block fails.
+
+    TensorFlow 2.21 reports its build and the lack of a GPU from code that no log level reaches
+    (https://github.com/tensorflow/tensorflow/issues/100442).
+    """
+    sys.stderr.flush()
+    stream = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            held.seek(0)
+            os.write(stream, held.read())
+            raise
+        finally:
+            sys.stderr.flush()
+            os.dup2(stream, 2)
+            os.close(stream)
+
+
+# Read by the import: no banner, and not another backend that ~/.keras/keras.json may name.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ["KERAS_BACKEND"] = "tensorflow"
 
-import keras
-import tensorflow as tf
+with quiet():
+    import keras
+    import tensorflow as tf
 
-__all__ = ["gpus", "keras", "prepare"]
+    _GPUS = tf.config.list_physical_devices("GPU")
+
+__all__ = ["gpus", "keras", "prepare", "quiet"]
 
 
 def gpus() -> list[str]:
     """The names of the GPUs that TensorFlow sees."""
-    devices = tf.config.list_physical_devices("GPU")
-    return [tf.config.experimental.get_device_details(d).get("device_name", d.name) for d in devices]
+    return [tf.config.experimental.get_device_details(g).get("device_name", g.name) for g in _GPUS]
 
 
 def prepare(seed: int) -> None:
@@ -26,7 +56,7 @@ def prepare(seed: int) -> None:
 
     GPU memory is taken as needed, so that two experiments fit on one card.
     """
-    for device in tf.config.list_physical_devices("GPU"):
+    for device in _GPUS:
         tf.config.experimental.set_memory_growth(device, True)
     tf.config.experimental.enable_op_determinism()
     keras.utils.set_random_seed(seed)

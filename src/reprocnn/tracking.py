@@ -158,11 +158,7 @@ class Run:
     @_unless_down
     def log_epoch(self, epoch: int, row: dict[str, float], seconds: float) -> None:
         """An epoch, as it ends; `epoch` from 1."""
-        from mlflow.entities import Metric
-
-        now = int(time.time() * 1000)
-        values = row | {"epoch_seconds": seconds}
-        self.client.log_batch(self.run_id, [Metric(k, v, now, epoch) for k, v in values.items()])
+        self._log_metrics(row | {"epoch_seconds": seconds}, epoch)
 
     @_unless_down
     def log_trained(self, model: "keras.Model", example: "NDArray[np.float32]") -> None:
@@ -171,30 +167,32 @@ class Run:
         from mlflow.models import ModelSignature
         from mlflow.types import Schema, TensorSpec
 
+        from reprocnn import backend
+
         self.client.set_tag(self.run_id, MODEL_TAG, md5(paths.MODEL))
         self.client.log_dict(self.run_id, stage_hashes("train"), "hashes.json")
         for path in (paths.HISTORY, paths.MODEL_CARD, paths.TRAINING):
             self.client.log_artifact(self.run_id, str(path))
-        kind = example.dtype
-        mlflow.tensorflow.log_model(
-            model,
-            name="model",
-            signature=ModelSignature(
-                inputs=Schema([TensorSpec(kind, (-1, *model.input_shape[1:]), "image")]),
-                outputs=Schema([TensorSpec(kind, (-1, *model.output_shape[1:]), "probabilities")]),
-            ),
-            input_example={"image": example},
-            pip_requirements=[f"{name}=={version(name)}" for name in ("tensorflow", "keras")],
+        signature = ModelSignature(
+            inputs=Schema([TensorSpec(example.dtype, (-1, *model.input_shape[1:]))]),
+            outputs=Schema([TensorSpec(example.dtype, (-1, *model.output_shape[1:]))]),
         )
+        backend.keras.config.disable_interactive_logging()  # MLflow tries the example: no bar for that
+        with backend.quiet():
+            mlflow.tensorflow.log_model(
+                model,
+                name="model",
+                signature=signature,
+                input_example=example,
+                # Without these MLflow finds them out by loading the model in a new process, which takes 20 to 30 s.
+                pip_requirements=[f"{name}=={version(name)}" for name in ("tensorflow", "keras")],
+            )
 
     @_unless_down
     def log_evaluated(self) -> None:
         """The test metrics and the tables of evaluate."""
-        from mlflow.entities import Metric
-
-        now = int(time.time() * 1000)
-        metrics = [Metric(f"test_{k}", v, now, 0) for k, v in read_json(paths.METRICS).items()]
-        self.client.log_batch(self.run_id, metrics)
+        metrics = {f"test_{name}": value for name, value in read_json(paths.METRICS).items()}
+        self._log_metrics(metrics, step=0)
         for path in (paths.METRICS, paths.PER_CLASS, paths.CONFUSION_MATRIX, paths.PREDICTIONS):
             self.client.log_artifact(self.run_id, str(path))
 
@@ -209,15 +207,14 @@ class Run:
         """The epochs from the history that train wrote, for a run that was not live."""
         for row in read_csv(paths.HISTORY).to_dict("records"):
             epoch = int(row.pop("epoch"))
-            self.log_row(epoch, row)
+            self._log_metrics(row, epoch)
 
-    @_unless_down
-    def log_row(self, epoch: int, row: dict[str, float]) -> None:
-        """The metrics of an epoch."""
+    def _log_metrics(self, values: dict[str, float], step: int) -> None:
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
-        self.client.log_batch(self.run_id, [Metric(k, v, now, epoch) for k, v in row.items()])
+        metrics = [Metric(name, value, now, step) for name, value in values.items()]
+        self.client.log_batch(self.run_id, metrics)
 
 
 @contextmanager

@@ -72,7 +72,7 @@ def confusion_matrix(counts: NDArray[np.int64], class_names: list[str], heading:
     """
     parts = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     few = len(class_names) <= 20
-    size = 3.4 + 0.32 * len(class_names) if few else 9.0
+    size = 2.3 + 0.25 * len(class_names) if few else 9.0
     with rc_context({**_STYLE, "axes.grid": False}):
         figure = _figure(2 * size, size + 0.6)
         figure.suptitle(heading)
@@ -140,7 +140,7 @@ def mistakes(images: NDArray[np.uint8], rows: pd.DataFrame, heading: str) -> Fig
             axes.set_axis_off()
         for axes, image, row in zip(figure.axes, images, rows.itertuples(), strict=False):
             axes.imshow(image.squeeze(), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-            text = f"{_short(row.predicted)} ({row.confidence:.0%})\nis {_short(row.actual)}"
+            text = f"actual {_short(row.actual)}\npredicted {_short(row.predicted)} ({row.confidence:.0%})"
             axes.set_title(text, fontsize=9)
         return figure
 
