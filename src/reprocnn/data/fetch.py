@@ -6,12 +6,11 @@ holds a part of a file or a wrong one.
 
 import gzip
 import hashlib
-import logging
 import os
 import shutil
 import tempfile
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,8 +30,6 @@ ATTEMPTS = 2
 """Tries at each place: a connection may break once."""
 TIMEOUT = (10.0, 30.0)
 """Seconds to wait for a connection, and for the next bytes."""
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -87,11 +84,14 @@ def fetch(*sources: Source, timeout: tuple[float, float] = TIMEOUT) -> Path:
                 reason = f"HTTP status {error.response.status_code}"
             except requests.Timeout:
                 reason = "no answer in time"
-            except (requests.RequestException, FileNotFoundError) as error:
-                reason = "no connection" if _is_url(place) else "no such file"
-                _log.debug("%s: %s", place, error)
+            except requests.ConnectionError:
+                reason = "no connection"
+            except requests.RequestException as error:
+                reason = f"the connection broke: {type(error).__name__}"
+            except FileNotFoundError:
+                reason = "no such file"
             final = not _is_url(place) or reason.startswith("HTTP status 4")
-            _report(f"{source.name}: {_host(place)}: {reason}" + ("" if final else f" ({attempt}/{ATTEMPTS})"))
+            tqdm.write(f"{source.name}: {_host(place)}: {reason}" + ("" if final else f" ({attempt}/{ATTEMPTS})"))
             if final:
                 break
         failures.append(f"{source.name} at {_host(place)} ({reason})")
@@ -118,9 +118,10 @@ def _get(source: Source, place: str, timeout: tuple[float, float]) -> Path:
     target = cache_folder() / source.sha256[:16] / source.name
     with _partial(target) as partial:
         if _is_url(place):
-            _report(f"downloading {place}")
+            tqdm.write(f"downloading {place}")
             # disable=None: a bar in a terminal only; in a log file the line above says it.
-            bar = tqdm(unit="B", unit_scale=True, desc=source.name, disable=None, leave=False)
+            # total=1: pooch asks whether the bar is true, and sets the real total itself.
+            bar = tqdm(total=1, unit="B", unit_scale=True, desc=source.name, disable=None, leave=False)
             with bar:
                 download = pooch.HTTPDownloader(progressbar=bar, chunk_size=2**16, timeout=timeout)
                 download(place, str(partial), None)
@@ -182,4 +183,3 @@ def _host(place: str) -> str:
     return urlsplit(place).netloc if _is_url(place) else str(Path(place).parent)
 
 
-_report: Callable[[str], None] = tqdm.write

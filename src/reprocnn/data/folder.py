@@ -101,45 +101,41 @@ def load(
 def _only_archive(path: Path) -> Path | None:
     if not path.is_dir():
         return None
-    entries = [p for p in path.iterdir() if not _is_hidden(p.name) and not _is_note(p.name)]
+    entries = [p for p in path.iterdir() if not _is_passed_over(p.name)]
     return entries[0] if len(entries) == 1 and entries[0].name.lower().endswith(_ARCHIVES) else None
 
 
 def _list(path: Path) -> _Listing:
     """Find class and split of every image from its name."""
-    names = [name for name, _ in _members(path) if not any(map(_is_hidden, PurePosixPath(name).parts))]
+    names = [name for name, _ in _members(path) if not _is_passed_over(name)]
+    if not names:
+        raise UserError(f"{path}: no images found", f"use {LAYOUT}")
     parts = [PurePosixPath(name).parts for name in names]
     # An archive often has one folder around it all; with it gone, every image must still be in a folder.
     while len({p[0] for p in parts}) == 1 and all(len(p) > 2 for p in parts) and parts[0][0] not in {"train", "test"}:
         parts = [p[1:] for p in parts]
-    inside = [(name, p) for name, p in zip(names, parts, strict=True) if len(p) > 1]
-    if loose := [name for name, p in zip(names, parts, strict=True) if len(p) == 1 and not _is_note(name)]:
-        raise UserError(f"{path}: {loose[0]} is in no class folder", f"use {LAYOUT}")
-    if not inside:
-        raise UserError(f"{path}: no images found", f"use {LAYOUT}")
-    tops = {p[0] for _, p in inside}
-    if "train" not in tops:
-        return _Listing([n for n, _ in inside], [p[0] for _, p in inside], ["all"] * len(inside))
-    if extra := sorted(tops - {"train", "test"}):
+    tops = {p[0] for p in parts if len(p) > 1}
+    split_given = "train" in tops
+    if split_given and (extra := sorted(tops - {"train", "test"})):
         merge = f"merge {extra[0]}/ into train/: validation images are drawn by validation_fraction"
         fix = merge if extra[0].lower() in _VALIDATION else f"use {LAYOUT}"
         raise UserError(f"{path}: expected only test/ beside train/, found {extra[0]}/", fix)
-    if loose := [name for name, p in inside if len(p) == 2 and not _is_note(p[-1])]:
+    depth = 2 if split_given else 1
+    if loose := [name for name, p in zip(names, parts, strict=True) if len(p) <= depth]:
         raise UserError(f"{path}: {loose[0]} is in no class folder", f"use {LAYOUT}")
-    inside = [(name, p) for name, p in inside if len(p) > 2]
-    listing = _Listing([n for n, _ in inside], [p[1] for _, p in inside], [p[0] for _, p in inside])
-    trained = {c for c, split in zip(listing.classes, listing.splits, strict=True) if split == "train"}
+    listing = _Listing(names, [p[depth - 1] for p in parts], [p[0] if split_given else "all" for p in parts])
+    trained = {c for c, split in zip(listing.classes, listing.splits, strict=True) if split != "test"}
     if untrained := sorted(set(listing.classes) - trained):
         raise UserError(f"{path}: class {untrained[0]!r} is in test/ but not in train/", "add it to train/")
     return listing
 
 
-def _is_hidden(name: str) -> bool:
-    return name.startswith(".") or name in {"__MACOSX", "Thumbs.db", "desktop.ini"}
-
-
-def _is_note(name: str) -> bool:
-    return name.lower().startswith(("readme", "license", "licence"))
+def _is_passed_over(name: str) -> bool:
+    """Hidden files, what operating systems leave behind, and notes: README, LICENSE."""
+    path = PurePosixPath(name.lower())
+    if path.stem in {"readme", "license", "licence"} and path.suffix in {"", ".md", ".txt", ".rst"}:
+        return True
+    return any(p.startswith(".") or p in {"__macosx", "thumbs.db", "desktop.ini"} for p in path.parts)
 
 
 def _members(path: Path) -> Iterator[tuple[str, Reader]]:

@@ -1,0 +1,101 @@
+"""What several tests need: a checkout of the working tree, a folder with params.yaml, images that they make."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(autouse=True)
+def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No setting of the user's, and nothing of DVC's when the tests themselves run in a stage."""
+    for name in list(os.environ):
+        if name.startswith(("DVC_", "MLFLOW_", "REPROCNN_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("REPROCNN_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder as the working directory, with the project's params.yaml."""
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def make_images() -> Callable[..., None]:
+    """Writes n PNG images a class, of one colour a class with some noise."""
+
+    def make(
+        folder: Path, classes: tuple[str, ...] = ("cat", "dog"), n: int = 6, size: int = 12
+    ) -> None:
+        random = np.random.default_rng(0)
+        for number, name in enumerate(classes):
+            (folder / name).mkdir(parents=True, exist_ok=True)
+            for i in range(n):
+                pixels = random.integers(0, 60, (size, size + i, 3)) + 60 * (number % 3)
+                Image.fromarray(pixels.astype(np.uint8)).save(folder / name / f"{i}.png")
+
+    return make
+
+
+class Checkout:
+    """A copy of the working tree with a Git repository of its own, in which commands run as a user types them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        listed = self._listed()
+        for name in listed:
+            target = folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, target)
+        self.run("git", "init", "-q", "-b", "main")
+        self.run("git", "config", "user.email", "test@example.org")
+        self.run("git", "config", "user.name", "test")
+        self.commit("start")
+
+    @staticmethod
+    def _listed() -> list[str]:
+        command = ["git", "ls-files", "-co", "--exclude-standard"]
+        done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+        return [name for name in done.stdout.splitlines() if (ROOT / name).is_file()]
+
+    def run(self, *command: str, fails: bool = False, **environment: str) -> str:
+        """Run a command; return what it printed. `fails`: it has to."""
+        own = {k: v for k, v in os.environ.items() if not k.startswith(("DVC_", "MLFLOW_"))}
+        own["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{own['PATH']}"
+        done = subprocess.run(
+            command,
+            cwd=self.folder,
+            env=own | environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        assert (done.returncode != 0) is fails, f"{command}: {done.returncode}\n{done.stdout}"
+        return done.stdout
+
+    def commit(self, message: str) -> None:
+        self.run("git", "add", "-A")
+        self.run("git", "commit", "-q", "--allow-empty", "-m", message)
+
+    def edit(self, name: str, old: str, new: str) -> None:
+        """Replace text in a file; it has to be there."""
+        text = (self.folder / name).read_text()
+        assert old in text, f"{old!r} is not in {name}"
+        (self.folder / name).write_text(text.replace(old, new))
+
+
+@pytest.fixture(scope="session")
+def make_checkout(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Checkout]:
+    """Makes checkouts."""
+    return lambda: Checkout(tmp_path_factory.mktemp("checkout"))

@@ -1,0 +1,18 @@
+import numpy as np
+
+from reprocnn.data import digits
+
+
+def test_digits_have_the_documented_form() -> None:
+    data = digits.load(test_fraction=0.2, split_seed=0)
+    images = np.concatenate(list(data.chunks))
+    assert (images.shape, images.dtype) == ((1797, 8, 8, 1), np.uint8)
+    assert (images.min(), images.max()) == (0, 255)  # the source has 0-16
+    assert data.class_names == list("0123456789")
+    assert data.is_test.sum() == 360
+
+
+def test_the_split_is_drawn_by_its_seed() -> None:
+    first, again, other = (digits.load(0.2, seed).is_test for seed in (0, 0, 1))
+    assert (first == again).all()
+    assert (first != other).any()

@@ -1,0 +1,153 @@
+import gzip
+import hashlib
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from reprocnn.data.fetch import Source, fetch
+from reprocnn.errors import UserError
+
+CONTENT = b"the right bytes" * 1000
+RIGHT = hashlib.sha256(CONTENT).hexdigest()
+
+
+class _Mirror(BaseHTTPRequestHandler):
+    """/ok/..., and a folder for each way in which a mirror fails."""
+
+    asked: list[str]
+    released: threading.Event
+
+    def do_GET(self) -> None:
+        kind = self.path.split("/")[1]
+        self.asked.append(kind)
+        bodies = {"ok": CONTENT, "html": b"<!DOCTYPE html><p>log in", "altered": CONTENT[:-1] + b"X"}
+        if kind == "hang":
+            self.released.wait(20)
+            return
+        if kind == "404":
+            self.send_error(404)
+            return
+        broken_once = kind == "once" and self.asked.count("once") == 1
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(CONTENT) if kind != "html" else 24))
+        self.end_headers()
+        cut = kind == "truncated" or broken_once
+        self.wfile.write(CONTENT[:100] if cut else bodies.get(kind, CONTENT))
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def mirror() -> Iterator[str]:
+    _Mirror.asked, _Mirror.released = [], threading.Event()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Mirror)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    _Mirror.released.set()
+    server.shutdown()
+    server.server_close()
+
+
+def _source(*urls: str, content: str | None = None) -> Source:
+    return Source("file.bin", RIGHT, urls, content)
+
+
+def _files(folder: Path) -> list[str]:
+    return sorted(p.name for p in folder.rglob("*") if p.is_file())
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        ("404", "HTTP status 404"),
+        ("html", "a web page of 24 bytes, wrong sha256"),
+        ("altered", "other bytes of 15,000 bytes, wrong sha256"),
+        ("truncated", "the connection broke"),
+        ("hang", "no answer in time"),
+    ],
+)
+def test_a_broken_mirror_is_passed_over(
+    mirror: str, kind: str, reason: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = _source(f"{mirror}/{kind}/file.bin", f"{mirror}/ok/file.bin")
+    assert fetch(source, timeout=(1, 0.5)).read_bytes() == CONTENT
+    assert reason in capsys.readouterr().out
+    assert _files(tmp_path / "cache") == ["file.bin"]
+
+
+def test_where_all_fail_the_message_names_hosts_mirror_and_digits(
+    mirror: str, tmp_path: Path
+) -> None:
+    source = _source(f"{mirror}/404/file.bin", "http://127.0.0.1:9/file.bin")
+    with pytest.raises(UserError) as caught:
+        fetch(source, timeout=(1, 1))
+    message = str(caught.value)
+    for part in (mirror[7:], "127.0.0.1:9", "REPROCNN_MIRROR", "-S dataset=digits", "file.bin"):
+        assert part in message
+    assert len(message.splitlines()) == 2
+    assert _files(tmp_path) == []
+
+
+def test_a_connection_that_breaks_once_is_tried_again(mirror: str) -> None:
+    assert fetch(_source(f"{mirror}/once/file.bin")).read_bytes() == CONTENT
+    assert _Mirror.asked == ["once", "once"]
+
+
+def test_the_second_time_it_comes_from_the_cache(mirror: str) -> None:
+    source = _source(f"{mirror}/ok/file.bin")
+    assert fetch(source) == fetch(source)
+    assert _Mirror.asked == ["ok"]
+
+
+def test_an_altered_file_in_the_cache_is_replaced(mirror: str) -> None:
+    source = _source(f"{mirror}/ok/file.bin")
+    fetch(source).write_bytes(b"altered")
+    assert fetch(source).read_bytes() == CONTENT
+
+
+def test_the_users_mirror_is_first_as_folder_and_as_url(
+    mirror: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = _source(f"{mirror}/404/file.bin")
+    monkeypatch.setenv("REPROCNN_MIRROR", f"{mirror}/ok/")
+    assert fetch(source).read_bytes() == CONTENT
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "file.bin").write_bytes(CONTENT)
+    monkeypatch.setenv("REPROCNN_CACHE", str(tmp_path / "other"))
+    monkeypatch.setenv("REPROCNN_MIRROR", "mine")
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))  # relative to the user's checkout
+    assert fetch(source).read_bytes() == CONTENT
+    assert _Mirror.asked == ["ok"]
+
+
+def test_an_alternative_will_do(mirror: str) -> None:
+    other = Source("other.bin", RIGHT, (f"{mirror}/ok/other.bin",))
+    assert fetch(_source(f"{mirror}/404/file.bin"), other).name == "other.bin"
+
+
+def test_another_gzip_wrapping_of_the_right_content_will_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REPROCNN_MIRROR", str(tmp_path))
+    published = hashlib.sha256(b"as published").hexdigest()
+    source = Source("f.gz", published, (), RIGHT)
+    (tmp_path / "f.gz").write_bytes(gzip.compress(CONTENT, mtime=5))
+    assert gzip.decompress(fetch(source).read_bytes()) == CONTENT
+    monkeypatch.setenv("REPROCNN_CACHE", str(tmp_path / "other"))
+    for wrong in (gzip.compress(b"wrong"), gzip.compress(CONTENT)[:-20], b"no gzip"):
+        (tmp_path / "f.gz").write_bytes(wrong)
+        with pytest.raises(UserError, match="wrong sha256"):
+            fetch(source)
+
+
+def test_a_cache_that_cannot_be_written_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("REPROCNN_CACHE", str(tmp_path / "file"))
+    with pytest.raises(UserError, match="can't be written.*\n.*REPROCNN_CACHE"):
+        fetch(_source("http://127.0.0.1:9/file.bin"))

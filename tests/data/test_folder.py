@@ -1,0 +1,228 @@
+import io
+import tarfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from reprocnn.data import folder
+from reprocnn.data.raw import RawData
+from reprocnn.errors import UserError
+
+Make = Callable[..., None]
+
+
+def _load(path: Path, size: int = 8, mode: str = "rgb") -> tuple[RawData, np.ndarray]:
+    data = folder.load(path, size, mode, test_fraction=0.34, split_seed=0)
+    return data, np.concatenate(list(data.chunks))
+
+
+def _zip(source: Path, path: Path) -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        for file in sorted(source.rglob("*")):
+            archive.write(file, file.relative_to(source))
+    return path
+
+
+def _tar(source: Path, path: Path) -> Path:
+    with tarfile.open(path, "w:gz") as archive:
+        archive.add(source, arcname=".")
+    return path
+
+
+def _png(mode: str = "RGB", size: tuple[int, int] = (9, 9), color: object = None) -> bytes:
+    buffer = io.BytesIO()
+    Image.new(mode, size, color or 0).save(buffer, "PNG")  # type: ignore[arg-type]
+    return buffer.getvalue()
+
+
+def test_classes_are_the_folders_and_the_test_split_is_stratified(
+    tmp_path: Path, make_images: Make
+) -> None:
+    make_images(tmp_path, ("dog", "a cat", "Übung"), n=6)
+    data, images = _load(tmp_path)
+    assert data.class_names == ["a cat", "dog", "Übung"]
+    assert (images.shape, images.dtype) == ((18, 8, 8, 3), np.uint8)
+    assert sorted(np.bincount(data.labels[data.is_test]).tolist()) == [2, 2, 3]
+
+
+@pytest.mark.parametrize("pack", [_zip, _tar])
+def test_an_archive_gives_the_same_images_as_the_folder(
+    tmp_path: Path, make_images: Make, pack: Callable[[Path, Path], Path]
+) -> None:
+    make_images(tmp_path / "in" / "pets" / "train")
+    make_images(tmp_path / "in" / "pets" / "test", n=2)
+    (tmp_path / "in" / "pets" / "README.md").write_text("about")
+    (tmp_path / "in" / "pets" / ".DS_Store").write_text("")
+    path = pack(tmp_path / "in", tmp_path / "archive")
+
+    def as_set(path: Path) -> set[tuple[int, bool, bytes]]:
+        data, images = _load(path)
+        rows = zip(data.labels.tolist(), data.is_test.tolist(), images, strict=True)
+        return {(label, test, image.tobytes()) for label, test, image in rows}
+
+    assert as_set(path) == as_set(tmp_path / "in")
+    assert len(as_set(path)) == 16
+
+
+def test_a_folder_with_one_archive_stands_for_it(tmp_path: Path, make_images: Make) -> None:
+    make_images(tmp_path / "in")
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "README.md").write_text("about")
+    _zip(tmp_path / "in", tmp_path / "images" / "pets.zip")
+    assert _load(tmp_path / "images")[0].class_names == ["cat", "dog"]
+
+
+def test_with_train_and_test_the_given_split_is_kept(tmp_path: Path, make_images: Make) -> None:
+    make_images(tmp_path / "train", n=4)
+    make_images(tmp_path / "test", n=1)
+    data, _ = _load(tmp_path)
+    assert (~data.is_test).sum() == 8
+    assert data.is_test.sum() == 2
+
+
+def test_train_without_test_is_split(tmp_path: Path, make_images: Make) -> None:
+    make_images(tmp_path / "train", n=4)
+    data, _ = _load(tmp_path)
+    assert data.class_names == ["cat", "dog"]
+    assert data.is_test.sum() == 3
+
+
+def test_every_mode_and_size_becomes_8_bit_of_the_wanted_size() -> None:
+    for mode in ("RGB", "RGBA", "L", "LA", "P", "1", "CMYK", "I;16"):
+        buffer = io.BytesIO()
+        Image.new(mode, (20, 10)).save(buffer, "TIFF" if mode == "CMYK" else "PNG")
+        for color_mode, channels in (("rgb", 3), ("grayscale", 1)):
+            pixels = folder.decode(buffer.getvalue(), 8, color_mode)
+            assert (pixels.shape, pixels.dtype) == ((8, 8, channels), np.uint8), mode
+
+
+def test_what_is_transparent_is_white_and_16_bits_keep_their_brightness() -> None:
+    clear = folder.decode(_png("RGBA", color=(200, 0, 0, 0)), 9, "rgb")
+    assert (clear == 255).all()
+    half = folder.decode(_png("I;16", color=32768), 9, "grayscale")
+    assert half.min() == half.max() == 127
+
+
+def test_an_image_is_cropped_to_its_centre_and_turned_as_exif_says() -> None:
+    wide = Image.new("L", (30, 10), 0)
+    wide.paste(255, (10, 0, 20, 10))
+    buffer = io.BytesIO()
+    wide.save(buffer, "PNG")
+    assert (folder.decode(buffer.getvalue(), 10, "grayscale") == 255).all()
+    upper = Image.new("L", (8, 8), 0)
+    upper.paste(255, (0, 0, 8, 4))
+    exif = Image.Exif()
+    exif[0x0112] = 3  # upside down
+    buffer = io.BytesIO()
+    upper.save(buffer, "PNG", exif=exif)
+    assert folder.decode(buffer.getvalue(), 8, "grayscale")[:4].max() == 0
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({}, "no images found"),
+        ({"README.md": b"x"}, "no images found"),
+        ({"cat/1.png": _png(), "cat/2.png": _png()}, "two classes or more, found only 'cat'"),
+        ({"1.png": _png(), "cat/2.png": _png()}, "1.png is in no class folder"),
+        ({"train/1.png": _png(), "train/cat/2.png": _png()}, "train/1.png is in no class folder"),
+        (
+            {"train/cat/1.png": _png(), "val/cat/2.png": _png()},
+            "found val/\n  fix: merge val/ into train/",
+        ),
+        (
+            {"train/cat/1.png": _png(), "train/dog/1.png": _png(), "test/cow/2.png": _png()},
+            "class 'cow' is in test/ but not in train/",
+        ),
+        (
+            {"cat/1.png": _png(), "cat/2.png": _png(), "dog/1.png": _png()},
+            "class 'dog' has 1 image",
+        ),
+        (
+            {f"{c}/{i}.png": _png() for c in ("cat", "dog") for i in range(4)}
+            | {"cat/my notes é.txt": b"hello"},
+            "cat/my notes é.txt: not an image that Pillow reads\n  fix: repair or remove",
+        ),
+        (
+            {f"{c}/{i}.png": _png(size=(50, 50)) for c in ("cat", "dog") for i in range(4)}
+            | {"dog/broken.png": _png(size=(90, 90), color=(1, 2, 3))[:60]},
+            "dog/broken.png: ",
+        ),
+    ],
+)
+def test_a_wrong_folder_is_refused_with_its_reason(
+    tmp_path: Path, files: dict[str, bytes], expected: str
+) -> None:
+    for name, content in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(UserError) as caught:
+        _load(tmp_path)
+    assert expected in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["../evil.png", "/evil.png", "cat/../../evil.png"])
+def test_an_archive_that_points_outside_is_refused(tmp_path: Path, name: str) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr(name, _png())
+    with tarfile.open(tmp_path / "a.tar", "w") as tar:
+        tar.addfile(tarfile.TarInfo(name), io.BytesIO())
+    for archive_path in (tmp_path / "a.zip", tmp_path / "a.tar"):
+        with pytest.raises(UserError, match="points outside"):
+            _load(archive_path)
+
+
+def test_links_in_archives_and_linked_directories_are_refused(
+    tmp_path: Path, make_images: Make
+) -> None:
+    link = tarfile.TarInfo("cat/1.png")
+    link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+    with tarfile.open(tmp_path / "a.tar", "w") as tar:
+        tar.addfile(link)
+    with pytest.raises(UserError, match="is a link or a device"):
+        _load(tmp_path / "a.tar")
+    info = zipfile.ZipInfo("cat/1.png")
+    info.external_attr = 0o120777 << 16
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr(info, "/etc/passwd")
+    with pytest.raises(UserError, match="is a link or a device"):
+        _load(tmp_path / "a.zip")
+    make_images(tmp_path / "images")
+    (tmp_path / "images" / "cow").symlink_to(tmp_path / "images" / "cat")
+    with pytest.raises(UserError, match="symbolic link to a directory"):
+        _load(tmp_path / "images")
+
+
+def test_a_broken_archive_is_refused(tmp_path: Path, make_images: Make) -> None:
+    make_images(tmp_path / "in", n=40, size=30)
+    for pack in (_zip, _tar):
+        path = pack(tmp_path / "in", tmp_path / "archive")
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+        with pytest.raises(UserError, match="archive"):
+            _load(path)
+    (tmp_path / "archive").write_text("hello")
+    with pytest.raises(UserError, match="neither a directory nor a zip or tar archive"):
+        _load(tmp_path / "archive")
+
+
+def test_an_experiment_in_a_copy_finds_the_images_of_the_checkout(
+    tmp_path: Path, make_images: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_images(tmp_path / "checkout" / "images")
+    (tmp_path / "checkout" / "images" / "README.md").write_text("about")
+    (tmp_path / "copy" / "images").mkdir(parents=True)
+    (tmp_path / "copy" / "images" / "README.md").write_text("as Git has it")
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path / "checkout"))
+    monkeypatch.chdir(tmp_path / "copy")
+    assert _load(folder.find("images"))[0].class_names == ["cat", "dog"]
+    assert (tmp_path / "copy" / "images" / "README.md").read_text() == "as Git has it"
+    assert folder.find(str(tmp_path / "checkout" / "images")).is_absolute()
+
+
+def test_nothing_there_is_said(here: Path) -> None:
+    with pytest.raises(UserError, match="nothing at pets"):
+        folder.find("pets")

@@ -1,0 +1,50 @@
+import numpy as np
+import pytest
+
+from reprocnn.evaluation import metrics
+
+LABELS = np.array([0, 0, 1, 2])
+PROBABILITIES = np.array([[0.7, 0.2, 0.1], [0.1, 0.8, 0.1], [0.1, 0.6, 0.3], [0.4, 0.35, 0.25]])
+
+
+def test_overall_by_hand() -> None:
+    made = metrics.overall(PROBABILITIES, LABELS, top_k=2)
+    assert made["accuracy"] == 0.5
+    assert made["loss"] == pytest.approx(-np.log([0.7, 0.1, 0.6, 0.25]).mean(), abs=1e-6)
+    assert made["top2_accuracy"] == 0.75
+    assert made["n"] == 4
+    # precision: 1/2, 1/2, 0; recall: 1/2, 1, 0
+    assert made["macro_precision"] == pytest.approx(1 / 3, abs=1e-6)
+    assert made["macro_recall"] == 0.5
+    assert made["macro_f1"] == pytest.approx((0.5 + 2 / 3 + 0) / 3, abs=1e-6)
+
+
+def test_the_interval_is_wilsons() -> None:
+    # Newcombe 1998, table I: 81 of 263 gives 0.2553 to 0.3662
+    probabilities = np.eye(2)[np.repeat([0, 1], [81, 182])]
+    made = metrics.overall(probabilities, np.zeros(263, np.int64), top_k=5)
+    assert made["accuracy_low"] == pytest.approx(0.2553, abs=5e-5)
+    assert made["accuracy_high"] == pytest.approx(0.3662, abs=5e-5)
+
+
+def test_top_k_is_left_out_where_there_are_no_more_classes() -> None:
+    assert "top3_accuracy" not in metrics.overall(PROBABILITIES, LABELS, top_k=3)
+
+
+def test_a_certain_mistake_gives_a_finite_loss() -> None:
+    assert metrics.overall(np.array([[1.0, 0.0]]), np.array([1]), 5)["loss"] == pytest.approx(16.118096)
+
+
+def test_per_class_and_confusion_keep_classes_that_were_never_predicted() -> None:
+    names = ["a", "b", "c"]
+    table = metrics.per_class(PROBABILITIES, LABELS, names)
+    assert table["class"].tolist() == names
+    assert table["recall"].tolist() == [0.5, 1.0, 0.0]
+    assert table["n"].tolist() == [2, 1, 1]
+    counts = metrics.confusion(PROBABILITIES, LABELS, names)
+    assert counts.to_numpy().tolist() == [["a", 1, 1, 0], ["b", 0, 1, 0], ["c", 1, 0, 0]]
+    assert counts.columns.tolist() == ["actual", *names]
+
+
+def test_a_class_may_be_called_actual() -> None:
+    assert metrics.confusion(np.eye(2), np.array([0, 1]), ["actual", "b"]).shape == (2, 3)

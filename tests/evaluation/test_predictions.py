@@ -1,0 +1,30 @@
+from pathlib import Path
+
+import numpy as np
+
+from reprocnn.evaluation import predictions
+from reprocnn.files import read_csv
+from reprocnn.models.registry import build
+
+CARD = {"normalization": {"kind": "standardize", "mean": [0.5], "std": [0.25]}}
+
+
+def test_predict_normalises_as_the_card_says_whatever_the_batch(monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    model = build("mlp", (6, 6, 1), 3, {})
+    images = np.random.default_rng(0).integers(0, 256, (7, 6, 6, 1)).astype(np.uint8)
+    expected = model.predict_on_batch((images / np.float32(255) - 0.5) / 0.25)
+    monkeypatch.setattr(predictions, "BATCH", 3)
+    np.testing.assert_allclose(predictions.predict(model, images, CARD), expected, rtol=1e-4)
+
+
+def test_table_and_the_most_confident_mistakes(tmp_path: Path) -> None:
+    probabilities = np.array([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8], [0.3, 0.7]])
+    table = predictions.table(probabilities, np.array([0, 1, 0, 1]), ["NA", "dog"])
+    assert table["predicted"].tolist() == ["NA", "NA", "dog", "dog"]
+    assert table["confidence"].tolist() == [0.9, 0.6, 0.8, 0.7]
+    images = np.arange(4, dtype=np.uint8).reshape(4, 1, 1, 1)
+    predictions.write_mistakes(tmp_path / "mistakes", table, images, n=5)
+    rows = read_csv(tmp_path / "mistakes" / "mistakes.csv", text=("actual", "predicted"))
+    assert rows["index"].tolist() == [2, 1]
+    assert rows["actual"].tolist() == ["NA", "dog"]
+    assert np.load(tmp_path / "mistakes" / "images.npy").ravel().tolist() == [2, 1]

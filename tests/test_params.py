@@ -1,0 +1,102 @@
+from pathlib import Path
+
+import pytest
+
+from reprocnn.errors import UserError
+from reprocnn.params import ModelParams, Params, TrainParams, load_params, read_params
+
+
+def _set(here: Path, key: str, value: str) -> None:
+    lines = (here / "params.yaml").read_text().splitlines()
+    kept = [line for line in lines if not line.startswith(f"{key}:")]
+    (here / "params.yaml").write_text("\n".join([*kept, f"{key}: {value}"]) + "\n")
+
+
+def test_params_yaml_holds_exactly_the_keys_and_their_defaults(here: Path) -> None:
+    assert read_params() == {name: f.default for name, f in Params.model_fields.items()}
+
+
+def test_params_yaml_comments_every_key(here: Path) -> None:
+    for line in (here / "params.yaml").read_text().splitlines():
+        if line and not line.startswith("#"):
+            assert "# " in line, line
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("epochs", "abc", "epochs: found 'abc' (str), allowed: a whole number from 1 to 10000"),
+        ("epochs", "0", "epochs: found 0 (int)"),
+        ("epochs", "2.5", "epochs: found 2.5 (float)"),
+        ("epochs", "true", "epochs: found True (bool)"),
+        ("epochs", "", "epochs: found None (NoneType)"),
+        ("epochs", "[1, 2]", "epochs: found [1, 2] (list)"),
+        ("model", "resnext", "allowed: mlp | simple_cnn | deep_cnn"),
+        ("model", "simpel_cnn", "did you mean `simple_cnn`?"),
+        ("dataset", "mnst", "did you mean `mnist`?"),
+        ("learning_rate", "-1", "learning_rate: found -1 (int), allowed: a number above 0"),
+        ("learning_rate", ".nan", "learning_rate: found nan (float)"),
+        ("learning_rate", ".inf", "learning_rate: found inf (float)"),
+        ("learning_rate", "fast", "learning_rate: found 'fast' (str)"),
+        ("batch_size", "-32", "batch_size: found -32"),
+        ("seed", "-1", "seed: found -1"),
+        ("split_seed", "x", "split_seed: found 'x'"),
+        ("validation_fraction", "1.5", "validation_fraction: found 1.5"),
+        ("test_fraction", "0", "test_fraction: found 0"),
+        ("padding", "sme", "did you mean `same`?"),
+        ("strides", "0", "strides: found 0 (int), allowed: auto | a whole number from 1 to 4"),
+        ("pooling", "min", "allowed: auto | max | average"),
+        ("dropout", "1", "dropout: found 1 (int), allowed: auto | a number from 0 to 0.95"),
+        ("normalization", "none", "allowed: unit | standardize"),
+        ("image_size", "3", "image_size: found 3"),
+        ("color_mode", "gray", "did you mean `grayscale`?"),
+        ("folder", "5", "folder: found 5 (int), allowed: text"),
+        ("top_k", "1", "top_k: found 1"),
+        ("epoch", "3", "unknown key `epoch`\n  fix: did you mean `epochs`?"),
+        ("zzz", "3", "unknown key `zzz`\n  fix: use one of: dataset"),
+    ],
+)
+def test_a_wrong_value_is_refused_in_two_lines(
+    here: Path, key: str, value: str, expected: str
+) -> None:
+    _set(here, key, value)
+    with pytest.raises(UserError) as caught:
+        load_params(ModelParams)  # any section: the whole file is checked
+    message = str(caught.value)
+    assert expected in message
+    assert len(message.splitlines()) == 2
+
+
+def test_every_key_is_refused_with_a_value_that_no_key_takes(here: Path) -> None:
+    original = (here / "params.yaml").read_text()
+    for key in Params.model_fields:
+        (here / "params.yaml").write_text(original)
+        _set(here, key, "{a: 1}")
+        with pytest.raises(UserError, match=f"{key}: found"):
+            load_params(TrainParams)
+
+
+@pytest.mark.parametrize("number", ["1e-5", "1e-05", "1.0e-5", "0.00001"])
+def test_a_number_in_scientific_notation_is_a_number(here: Path, number: str) -> None:
+    _set(here, "learning_rate", number)
+    assert load_params(TrainParams).learning_rate == 1e-5
+
+
+def test_a_missing_key_a_missing_file_and_no_yaml_are_named(here: Path) -> None:
+    text = (here / "params.yaml").read_text()
+    (here / "params.yaml").write_text(text.replace("epochs:", "# epochs:"))
+    with pytest.raises(UserError, match="`epochs` is missing"):
+        load_params(TrainParams)
+    (here / "params.yaml").write_text("a: [1")
+    with pytest.raises(UserError, match="not YAML"):
+        load_params(TrainParams)
+    (here / "params.yaml").write_text("- a\n")
+    with pytest.raises(UserError, match="found list"):
+        load_params(TrainParams)
+    (here / "params.yaml").unlink()
+    with pytest.raises(UserError, match=r"params.yaml is missing"):
+        load_params(TrainParams)
+
+
+def test_options_are_what_was_set() -> None:
+    assert ModelParams(padding="same", dropout=0.0).options() == {"padding": "same", "dropout": 0.0}

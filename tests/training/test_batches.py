@@ -1,0 +1,38 @@
+import numpy as np
+
+from reprocnn.training.batches import Batches
+
+IMAGES = np.arange(10, dtype=np.float32).reshape(10, 1, 1, 1)
+LABELS = np.eye(10, dtype=np.float32)
+
+
+def _epochs(seed: int | None, n: int = 2) -> list[list[int]]:
+    batches = Batches(IMAGES, LABELS, 4, seed)
+    seen = []
+    for _ in range(n):
+        rows = [batches[i] for i in range(batches.num_batches)]
+        for images, labels in rows:
+            np.testing.assert_array_equal(labels.argmax(axis=1), images.ravel())
+        seen.append([int(v) for images, _ in rows for v in images.ravel()])
+        batches.on_epoch_end()
+    return seen
+
+
+def test_an_epoch_has_every_image_once_in_an_order_of_its_own() -> None:
+    first, second = _epochs(seed=0)
+    assert sorted(first) == sorted(second) == list(range(10))
+    assert first != second
+
+
+def test_the_order_is_that_of_seed_and_epoch() -> None:
+    assert _epochs(seed=3) == _epochs(seed=3)
+    assert _epochs(seed=3) != _epochs(seed=4)
+
+
+def test_without_a_seed_the_order_stays() -> None:
+    assert _epochs(seed=None) == [list(range(10))] * 2
+
+
+def test_the_last_batch_may_be_smaller() -> None:
+    batches = Batches(IMAGES, LABELS, 4, None)
+    assert [len(batches[i][0]) for i in range(batches.num_batches)] == [4, 4, 2]
