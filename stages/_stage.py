@@ -19,7 +19,7 @@ if not (3, 11) <= sys.version_info[:2] <= (3, 13) or find_spec("pydantic") is No
         "run `make setup` once, then `source .venv/bin/activate`, then dvc again"
     )
 
-from reprocnn.errors import UserError  # noqa: E402  (the path is set above)
+from reprocnn.errors import UserError
 
 
 def run(main: Callable[[], None]) -> None:

@@ -35,9 +35,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def make_images() -> Callable[..., None]:
     """Writes n PNG images a class, of one colour a class with some noise."""
 
-    def make(
-        folder: Path, classes: tuple[str, ...] = ("cat", "dog"), n: int = 6, size: int = 12
-    ) -> None:
+    def make(folder: Path, classes: tuple[str, ...] = ("cat", "dog"), n: int = 6, size: int = 12) -> None:
         random = np.random.default_rng(0)
         for number, name in enumerate(classes):
             (folder / name).mkdir(parents=True, exist_ok=True)

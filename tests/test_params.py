@@ -56,9 +56,7 @@ def test_params_yaml_comments_every_key(here: Path) -> None:
         ("zzz", "3", "unknown key `zzz`\n  fix: use one of: dataset"),
     ],
 )
-def test_a_wrong_value_is_refused_in_two_lines(
-    here: Path, key: str, value: str, expected: str
-) -> None:
+def test_a_wrong_value_is_refused_in_two_lines(here: Path, key: str, value: str, expected: str) -> None:
     _set(here, key, value)
     with pytest.raises(UserError) as caught:
         load_params(ModelParams)  # any section: the whole file is checked

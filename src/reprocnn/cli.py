@@ -49,11 +49,22 @@ def ui(port: int) -> None:
         print(f"the runs are on the server that MLFLOW_TRACKING_URI names: {uri}")
         return
     tracking.connect()  # an empty store, with the experiment in it, rather than an error
-    port = port if _is_free(port) else _free_port()
+    port = port if port and _is_free(port) else _free_port()
     print(f"MLflow UI: http://127.0.0.1:{port}  (store: {uri}; Ctrl-C ends it)", flush=True)
-    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri, "--port", str(port)]
+    command = [
+        sys.executable,
+        "-m",
+        "mlflow",
+        "ui",
+        "--backend-store-uri",
+        uri,
+        "--port",
+        str(port),
+    ]
     try:
-        subprocess.run([*command, "--workers", "1"], check=True, env=os.environ)
+        # Deprecations inside of MLflow's server are not the user's to read.
+        environment = os.environ | {"PYTHONWARNINGS": "ignore"}
+        subprocess.run([*command, "--workers", "1"], check=True, env=environment)
     except KeyboardInterrupt:
         return
     except subprocess.CalledProcessError as error:

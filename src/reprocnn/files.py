@@ -3,7 +3,6 @@
 import hashlib
 import io
 import json
-import os
 import re
 import shutil
 import zipfile
@@ -34,7 +33,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         yield partial
-        os.replace(partial, path)
+        partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
 
@@ -48,7 +47,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     try:
         yield partial
         shutil.rmtree(path, ignore_errors=True)
-        os.replace(partial, path)
+        partial.replace(path)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
@@ -99,8 +98,7 @@ class NpyWriter:
         """Add rows, of the file's dtype and row shape."""
         if rows.shape[1:] != self._shape[1:] or rows.dtype != self._dtype:
             raise ValueError(
-                f"Expected rows of {self._dtype}{list(self._shape[1:])}. "
-                f"Received: {rows.dtype}{list(rows.shape[1:])}"
+                f"Expected rows of {self._dtype}{list(self._shape[1:])}. Received: {rows.dtype}{list(rows.shape[1:])}"
             )
         # Not `tofile`: its error for a full disk does not say so.
         self._file.write(np.ascontiguousarray(rows).data)

@@ -161,7 +161,8 @@ def _did_you_mean(word: str, choices: list[str]) -> str:
 def _allowed(key: str) -> tuple[list[str], str]:
     """The choices of a key and what else it takes, in words, from its JSON schema."""
     info = Params.model_fields[key]
-    schema = TypeAdapter(Annotated[info.annotation, info]).json_schema()
+    adapter: TypeAdapter[Any] = TypeAdapter(Annotated[info.annotation, info])  # type: ignore[arg-type]
+    schema = adapter.json_schema()
     members = schema.get("anyOf", [schema])
     choices = [str(c) for m in members for c in m.get("enum", [m["const"]] if "const" in m else [])]
     kinds = {"integer": "a whole number", "number": "a number", "string": "text"}

@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from reprocnn import paths
 from reprocnn.files import md5, read_csv, read_json
@@ -46,7 +46,7 @@ _SETTINGS = {
     "MLFLOW_LOGGING_LEVEL": "ERROR",
 }
 
-P = ParamSpec("P")
+Method = TypeVar("Method", bound=Callable[..., None])
 
 
 def repository() -> Path:
@@ -102,13 +102,11 @@ def _prepare_sqlite(database: Path) -> None:
             connection.execute("PRAGMA journal_mode=WAL")
 
 
-def _unless_down(
-    method: Callable[Concatenate["Run", P], None],
-) -> Callable[Concatenate["Run", P], None]:
+def _unless_down(method: Method) -> Method:
     """Do nothing in a null run; where the tracker fails, say so once and become one."""
 
     @functools.wraps(method)
-    def guarded(self: "Run", *args: P.args, **kwargs: P.kwargs) -> None:
+    def guarded(self: "Run", *args: Any, **kwargs: Any) -> None:
         if self.run_id:
             try:
                 method(self, *args, **kwargs)
@@ -116,12 +114,15 @@ def _unless_down(
                 _warn(error)
                 self.run_id = None
 
-    return guarded
+    return guarded  # type: ignore[return-value]
 
 
 def _warn(error: Exception) -> None:
     reason = " ".join(str(error).split())[:200]
-    print(f"warning: MLflow at {tracking_uri()} failed, the run goes on without: {reason}", file=sys.stderr)
+    print(
+        f"warning: MLflow at {tracking_uri()} failed, the run goes on without: {reason}",
+        file=sys.stderr,
+    )
 
 
 class Run:
@@ -139,9 +140,7 @@ class Run:
         self.client.log_batch(self.run_id, params=params)
         digest = hashlib.md5("".join(map(md5, sorted(paths.TRAIN.iterdir()))).encode()).hexdigest()
         data = e.Dataset(dataset, digest, "dvc", str(paths.TRAIN))
-        self.client.log_inputs(
-            self.run_id, [e.DatasetInput(data, [e.InputTag("mlflow.data.context", "training")])]
-        )
+        self.client.log_inputs(self.run_id, [e.DatasetInput(data, [e.InputTag("mlflow.data.context", "training")])])
         for name in (paths.PARAMS, "dvc.yaml"):
             self.client.log_artifact(self.run_id, str(name))
         if diff := uncommitted():
@@ -162,7 +161,7 @@ class Run:
 
     @_unless_down
     def log_trained(self, model: "keras.Model", example: "NDArray[np.float32]") -> None:
-        """The model, its hash, by which evaluate and plot find the run, and the hashes of all that the stage read and made."""
+        """The model, its hash, by which evaluate and plot find the run, the hashes of what train read and made."""
         import mlflow.tensorflow
         from mlflow.models import ModelSignature
         from mlflow.types import Schema, TensorSpec
@@ -236,7 +235,7 @@ def training_run(dataset: str, seed: int, gpus: list[str]) -> Iterator[Run]:
     _end(run, "FINISHED")
 
 
-def _exit_on_sigterm(number: int, frame: FrameType | None) -> None:
+def _exit_on_sigterm(number: int, _: FrameType | None) -> None:
     sys.exit(128 + number)
 
 

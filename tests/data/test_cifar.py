@@ -31,8 +31,7 @@ def _python_archive(path: Path) -> Path:
     batches = {f"data_batch_{i}": (_rows(i), [i % 2] * i) for i in range(1, 6)}
     batches["test_batch"] = (_rows(7), [0, 1, 0, 1, 0, 1, 1])
     members = {
-        name: pickle.dumps({b"data": rows, b"labels": labels}, protocol=2)
-        for name, (rows, labels) in batches.items()
+        name: pickle.dumps({b"data": rows, b"labels": labels}, protocol=2) for name, (rows, labels) in batches.items()
     }
     members["batches.meta"] = pickle.dumps({b"label_names": [n.encode() for n in NAMES]}, protocol=2)
     return _pack(path, "cifar-10-batches-py", members | {"readme.html": b"<p>"})
@@ -77,9 +76,7 @@ def test_cifar100_has_its_fine_classes(tmp_path: Path) -> None:
     assert data.labels.tolist() == [1] * 6
 
 
-def test_load_takes_the_archive_that_the_mirror_has(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_load_takes_the_archive_that_the_mirror_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = _binary_archive(tmp_path / "cifar-10-binary.tar.gz")
     right = hashlib.sha256(path.read_bytes()).hexdigest()
     python = Source("cifar-10-python.tar.gz", "0" * 64, ("http://127.0.0.1:9/none",))

@@ -23,7 +23,11 @@ class _Mirror(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         kind = self.path.split("/")[1]
         self.asked.append(kind)
-        bodies = {"ok": CONTENT, "html": b"<!DOCTYPE html><p>log in", "altered": CONTENT[:-1] + b"X"}
+        bodies = {
+            "ok": CONTENT,
+            "html": b"<!DOCTYPE html><p>log in",
+            "altered": CONTENT[:-1] + b"X",
+        }
         if kind == "hang":
             self.released.wait(20)
             return
@@ -79,9 +83,7 @@ def test_a_broken_mirror_is_passed_over(
     assert _files(tmp_path / "cache") == ["file.bin"]
 
 
-def test_where_all_fail_the_message_names_hosts_mirror_and_digits(
-    mirror: str, tmp_path: Path
-) -> None:
+def test_where_all_fail_the_message_names_hosts_mirror_and_digits(mirror: str, tmp_path: Path) -> None:
     source = _source(f"{mirror}/404/file.bin", "http://127.0.0.1:9/file.bin")
     with pytest.raises(UserError) as caught:
         fetch(source, timeout=(1, 1))
@@ -129,9 +131,7 @@ def test_an_alternative_will_do(mirror: str) -> None:
     assert fetch(_source(f"{mirror}/404/file.bin"), other).name == "other.bin"
 
 
-def test_another_gzip_wrapping_of_the_right_content_will_do(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_another_gzip_wrapping_of_the_right_content_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REPROCNN_MIRROR", str(tmp_path))
     published = hashlib.sha256(b"as published").hexdigest()
     source = Source("f.gz", published, (), RIGHT)
@@ -144,9 +144,7 @@ def test_another_gzip_wrapping_of_the_right_content_will_do(
             fetch(source)
 
 
-def test_a_cache_that_cannot_be_written_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("REPROCNN_CACHE", str(tmp_path / "file"))
     with pytest.raises(UserError, match="can't be written.*\n.*REPROCNN_CACHE"):

@@ -39,9 +39,7 @@ def _png(mode: str = "RGB", size: tuple[int, int] = (9, 9), color: object = None
     return buffer.getvalue()
 
 
-def test_classes_are_the_folders_and_the_test_split_is_stratified(
-    tmp_path: Path, make_images: Make
-) -> None:
+def test_classes_are_the_folders_and_the_test_split_is_stratified(tmp_path: Path, make_images: Make) -> None:
     make_images(tmp_path, ("dog", "a cat", "Übung"), n=6)
     data, images = _load(tmp_path)
     assert data.class_names == ["a cat", "dog", "Übung"]
@@ -143,8 +141,7 @@ def test_an_image_is_cropped_to_its_centre_and_turned_as_exif_says() -> None:
             "class 'dog' has 1 image",
         ),
         (
-            {f"{c}/{i}.png": _png() for c in ("cat", "dog") for i in range(4)}
-            | {"cat/my notes é.txt": b"hello"},
+            {f"{c}/{i}.png": _png() for c in ("cat", "dog") for i in range(4)} | {"cat/my notes é.txt": b"hello"},
             "cat/my notes é.txt: not an image that Pillow reads\n  fix: repair or remove",
         ),
         (
@@ -154,9 +151,7 @@ def test_an_image_is_cropped_to_its_centre_and_turned_as_exif_says() -> None:
         ),
     ],
 )
-def test_a_wrong_folder_is_refused_with_its_reason(
-    tmp_path: Path, files: dict[str, bytes], expected: str
-) -> None:
+def test_a_wrong_folder_is_refused_with_its_reason(tmp_path: Path, files: dict[str, bytes], expected: str) -> None:
     for name, content in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(content)
@@ -176,9 +171,7 @@ def test_an_archive_that_points_outside_is_refused(tmp_path: Path, name: str) ->
             _load(archive_path)
 
 
-def test_links_in_archives_and_linked_directories_are_refused(
-    tmp_path: Path, make_images: Make
-) -> None:
+def test_links_in_archives_and_linked_directories_are_refused(tmp_path: Path, make_images: Make) -> None:
     link = tarfile.TarInfo("cat/1.png")
     link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
     with tarfile.open(tmp_path / "a.tar", "w") as tar:

@@ -15,9 +15,7 @@ def _idx(array: np.ndarray) -> bytes:
 
 
 @pytest.mark.parametrize("name", ["mnist", "fashion_mnist"])
-def test_load_reads_the_four_files(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_load_reads_the_four_files(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     images = np.arange(5 * 28 * 28).reshape(5, 28, 28) % 256
     made = {
         "train-images-idx3-ubyte.gz": _idx(images[:3]),

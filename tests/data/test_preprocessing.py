@@ -15,9 +15,7 @@ def test_a_split_is_normalised_and_one_hot_whatever_the_chunk(tmp_path: Path, mo
     normalization = fitted("unit", [], 2)
     for name, chunk in (("a", 4096), ("b", 2)):
         monkeypatch.setattr(preprocessing, "CHUNK", chunk)
-        preprocessing.write_normalized(
-            tmp_path / name, images, labels, indices, normalization, n_classes=4
-        )
+        preprocessing.write_normalized(tmp_path / name, images, labels, indices, normalization, n_classes=4)
     read, one_hot = read_split(tmp_path / "a")
     assert (read.dtype, one_hot.dtype) == (np.float32, np.float32)
     assert isinstance(read, np.memmap)

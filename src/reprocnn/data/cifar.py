@@ -59,7 +59,11 @@ def read_python(path: Path) -> RawData:
     batches: dict[str, Any] = {name: _unpickle(content) for name, content in _members(path) if "." not in name}
     if "batches.meta" in (names := dict(_members(path))):
         class_names = _unpickle(names["batches.meta"])[b"label_names"]
-        train, test, key = sorted(b for b in batches if b.startswith("data_batch")), "test_batch", b"labels"
+        train, test, key = (
+            sorted(b for b in batches if b.startswith("data_batch")),
+            "test_batch",
+            b"labels",
+        )
     else:
         class_names = batches["meta"][b"fine_label_names"]
         train, test, key = ["train"], "test", b"fine_labels"

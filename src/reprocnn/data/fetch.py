@@ -1,4 +1,4 @@
-"""Gets a published file: from the user's cache, from REPROCNN_MIRROR, or from the first mirror that has the right bytes.
+"""Gets a published file: from the user's cache, REPROCNN_MIRROR, or the first mirror that has the right bytes.
 
 The hash decides, not the host. A file appears in the cache by rename after it was checked, so that the cache never
 holds a part of a file or a wrong one.
@@ -146,7 +146,7 @@ def _partial(target: Path) -> Iterator[Path]:
     os.close(descriptor)
     try:
         yield Path(name)
-        os.replace(name, target)
+        Path(name).replace(target)
     finally:
         Path(name).unlink(missing_ok=True)
 
@@ -181,5 +181,3 @@ def _is_url(place: str) -> bool:
 
 def _host(place: str) -> str:
     return urlsplit(place).netloc if _is_url(place) else str(Path(place).parent)
-
-

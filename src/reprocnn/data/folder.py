@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 from tqdm import tqdm
 
 from reprocnn.data.raw import RawData
@@ -43,8 +43,8 @@ class _Listing:
 def find(folder: str) -> Path:
     """The place of the images.
 
-    A `--temp` or `--queue` experiment works in a copy of what Git tracks, without the images. There they are linked from
-    the user's checkout, so that DVC records the hash of the images and not of an empty folder.
+    A `--temp` or `--queue` experiment works in a copy of what Git tracks, without the images. There they are linked
+    from the user's checkout, so that DVC records the hash of the images and not of an empty folder.
 
     Raises:
         UserError: there is nothing at `folder`.
@@ -63,9 +63,7 @@ def _link_if_absent(source: str, target: str) -> None:
         Path(target).symlink_to(Path(source).resolve())
 
 
-def load(
-    path: Path, image_size: int, color_mode: str, test_fraction: float, split_seed: int
-) -> RawData:
+def load(path: Path, image_size: int, color_mode: str, test_fraction: float, split_seed: int) -> RawData:
     """The images at `path`, each cropped to a centred square and resized.
 
     Args:
@@ -188,16 +186,22 @@ def _refuse_unsafe(path: Path, name: str, link: bool) -> None:
     if posix.is_absolute() or ".." in posix.parts:
         raise UserError(f"{path}: member {name!r} points outside of the archive", "pack it again without it")
     if link:
-        raise UserError(f"{path}: member {name!r} is a link or a device, expected files", "pack it again without it")
+        raise UserError(
+            f"{path}: member {name!r} is a link or a device, expected files",
+            "pack it again without it",
+        )
 
 
-def _decoded(
-    path: Path, names: list[str], image_size: int, color_mode: str
-) -> Iterator[NDArray[np.uint8]]:
+def _decoded(path: Path, names: list[str], image_size: int, color_mode: str) -> Iterator[NDArray[np.uint8]]:
     """The images in the order of `names`, which is the order of the source."""
     wanted, chunk = set(names), []
     # A bar in a terminal; in a log file a line now and then.
-    bar = tqdm(total=len(names), desc="reading images", unit="image", mininterval=0.2 if os.isatty(2) else 10)
+    bar = tqdm(
+        total=len(names),
+        desc="reading images",
+        unit="image",
+        mininterval=0.2 if os.isatty(2) else 10,
+    )
     with bar:
         for name, read in _members(path):
             if name not in wanted:
@@ -216,7 +220,7 @@ def _checked(name: str, read: Reader, image_size: int, color_mode: str) -> NDArr
     try:
         return decode(content, image_size, color_mode)
     except Exception as error:  # Pillow raises a dozen kinds on broken files
-        reason = "not an image that Pillow reads" if isinstance(error, Image.UnidentifiedImageError) else str(error)
+        reason = "not an image that Pillow reads" if isinstance(error, UnidentifiedImageError) else str(error)
         raise UserError(f"{name}: {reason}", "repair or remove this file") from None
 
 

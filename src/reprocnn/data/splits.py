@@ -32,9 +32,7 @@ def held_out(
             "add images of it, or remove the class",
         )
     try:
-        _, chosen = train_test_split(
-            np.arange(len(labels)), test_size=fraction, stratify=labels, random_state=seed
-        )
+        _, chosen = train_test_split(np.arange(len(labels)), test_size=fraction, stratify=labels, random_state=seed)
     except ValueError:
         raise UserError(
             f"{key}={fraction} of {len(labels)} images leaves a part with fewer images than the "

@@ -9,9 +9,7 @@ from scipy.stats import binomtest
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support, top_k_accuracy_score
 
 
-def overall(
-    probabilities: NDArray[np.float64], labels: NDArray[np.int64], top_k: int
-) -> dict[str, float | int]:
+def overall(probabilities: NDArray[np.float64], labels: NDArray[np.int64], top_k: int) -> dict[str, float | int]:
     """The metrics of a split as a whole.
 
     Args:
@@ -29,7 +27,11 @@ def overall(
     interval = binomtest(correct, len(labels)).proportion_ci(0.95, method="wilson")
     likelihood = probabilities[np.arange(len(labels)), labels].clip(1e-7)  # Keras' own bound
     precision, recall, f1, _ = precision_recall_fscore_support(
-        labels, predicted, labels=np.arange(probabilities.shape[1]), average="macro", zero_division=0
+        labels,
+        predicted,
+        labels=np.arange(probabilities.shape[1]),
+        average="macro",
+        zero_division=0,
     )
     metrics: dict[str, float | int] = {
         "loss": -np.log(likelihood).mean(),
@@ -45,26 +47,18 @@ def overall(
     return {name: round(float(value), 6) for name, value in metrics.items()} | {"n": len(labels)}
 
 
-def per_class(
-    probabilities: NDArray[np.float64], labels: NDArray[np.int64], class_names: list[str]
-) -> pd.DataFrame:
+def per_class(probabilities: NDArray[np.float64], labels: NDArray[np.int64], class_names: list[str]) -> pd.DataFrame:
     """A row per class: class, precision, recall, f1 (each 0-1), n (its images)."""
     precision, recall, f1, n = precision_recall_fscore_support(
         labels, probabilities.argmax(axis=1), labels=np.arange(len(class_names)), zero_division=0
     )
     scores = {"precision": precision, "recall": recall, "f1": f1}
-    return pd.DataFrame(
-        {"class": class_names, **{name: values.round(6) for name, values in scores.items()}, "n": n}
-    )
+    return pd.DataFrame({"class": class_names, **{name: values.round(6) for name, values in scores.items()}, "n": n})
 
 
-def confusion(
-    probabilities: NDArray[np.float64], labels: NDArray[np.int64], class_names: list[str]
-) -> pd.DataFrame:
+def confusion(probabilities: NDArray[np.float64], labels: NDArray[np.int64], class_names: list[str]) -> pd.DataFrame:
     """Counts, a row per actual and a column per predicted class; the first column, `actual`, names the row."""
-    counts = confusion_matrix(
-        labels, probabilities.argmax(axis=1), labels=np.arange(len(class_names))
-    )
+    counts = confusion_matrix(labels, probabilities.argmax(axis=1), labels=np.arange(len(class_names)))
     table: Any = pd.DataFrame(counts, columns=class_names)
     table.insert(0, "actual", class_names, allow_duplicates=True)
     return table

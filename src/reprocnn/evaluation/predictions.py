@@ -27,16 +27,11 @@ def predict(model: keras.Model, images: NDArray[np.uint8], card: dict[str, Any])
         float64 (N, classes), rows that sum to 1.
     """
     normalize = Normalization.from_json(card["normalization"])
-    parts = [
-        model.predict_on_batch(normalize(images[start : start + BATCH]))
-        for start in range(0, len(images), BATCH)
-    ]
+    parts = [model.predict_on_batch(normalize(images[start : start + BATCH])) for start in range(0, len(images), BATCH)]
     return np.concatenate(parts).astype(np.float64)
 
 
-def table(
-    probabilities: NDArray[np.float64], labels: NDArray[np.int64], class_names: list[str]
-) -> pd.DataFrame:
+def table(probabilities: NDArray[np.float64], labels: NDArray[np.int64], class_names: list[str]) -> pd.DataFrame:
     """A row per image: its index in the split, actual and predicted class, confidence 0-1 of the prediction."""
     names = np.array(class_names, dtype=object)
     return pd.DataFrame(

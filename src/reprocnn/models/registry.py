@@ -17,9 +17,7 @@ _FAMILIES: dict[str, Callable[..., list[keras.Layer]]] = {
 }
 
 
-def build(
-    name: str, image_shape: tuple[int, int, int], n_classes: int, options: Mapping[str, Any]
-) -> keras.Model:
+def build(name: str, image_shape: tuple[int, int, int], n_classes: int, options: Mapping[str, Any]) -> keras.Model:
     """Build a model of normalised images; it has Keras' own layers only, each with a name of its own.
 
     Args:

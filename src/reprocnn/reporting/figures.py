@@ -52,8 +52,11 @@ def curves(history: pd.DataFrame, heading: str) -> Figure:
             axes.plot(best["epoch"], best[f"validation_{metric}"], "*", ms=13, color=ORANGE, mec="black")
             axes.set(xlabel="epoch", title=metric)
             axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-            axes.legend(title=f"★ best validation accuracy:\n    epoch {best['epoch']:.0f}, "
-                        f"{best['validation_accuracy']:.2%}" if metric == "accuracy" else None)
+            axes.legend(
+                title=f"★ best validation accuracy:\n    epoch {best['epoch']:.0f}, {best['validation_accuracy']:.2%}"
+                if metric == "accuracy"
+                else None
+            )
             if metric == "accuracy":
                 axes.yaxis.set_major_formatter(PercentFormatter(1))
         return figure
@@ -62,8 +65,8 @@ def curves(history: pd.DataFrame, heading: str) -> Figure:
 def confusion_matrix(counts: NDArray[np.int64], class_names: list[str], heading: str) -> Figure:
     """The confusion matrix as counts and as parts of each row.
 
-    Up to 20 classes every cell has its number and every class its name; beyond, colour tells, and every fifth class or so
-    is named.
+    Up to 20 classes every cell has its number and every class its name; beyond, colour tells, and every
+    other class or so is named.
 
     Args:
         counts: int64 (classes, classes), a row per actual class.
@@ -83,7 +86,12 @@ def confusion_matrix(counts: NDArray[np.int64], class_names: list[str], heading:
 
 
 def _matrix(
-    axes: Axes, values: NDArray[Any], top: float, class_names: list[str], name: str, cell: str | None
+    axes: Axes,
+    values: NDArray[Any],
+    top: float,
+    class_names: list[str],
+    name: str,
+    cell: str | None,
 ) -> None:
     image = axes.imshow(values, cmap="Blues", vmin=0, vmax=max(top, 1e-9))
     if not cell and axes.figure is not None:
@@ -99,7 +107,7 @@ def _matrix(
         for row, column in np.argwhere(values > 0):
             value = values[row, column]
             colour = "white" if value > top / 2 else "black"
-            axes.text(column, row, cell.format(value), ha="center", va="center", color=colour, fontsize=8)
+            axes.text(int(column), int(row), cell.format(value), ha="center", va="center", color=colour, fontsize=8)
 
 
 def per_class_f1(scores: pd.DataFrame, heading: str) -> Figure:

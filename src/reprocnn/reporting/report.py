@@ -15,9 +15,7 @@ img { max-width: 100%; height: auto }
 """
 
 
-def html(
-    heading: str, tables: dict[str, pd.DataFrame | dict[str, Any]], figures: dict[str, Path]
-) -> str:
+def html(heading: str, tables: dict[str, pd.DataFrame | dict[str, Any]], figures: dict[str, Path]) -> str:
     """The report as HTML.
 
     Args:
@@ -34,7 +32,7 @@ def html(
         body.append(f"<h2>{escape(name)}</h2>{table.to_html(index=False, border=0, float_format='{:.4f}'.format)}")
     title = escape(heading)
     head = f'<meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style>'
-    return f"<!doctype html>\n<html lang=\"en\"><head>{head}</head>\n<body>{chr(10).join(body)}</body></html>\n"
+    return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>{chr(10).join(body)}</body></html>\n'
 
 
 def _two_columns(values: dict[str, Any]) -> pd.DataFrame:

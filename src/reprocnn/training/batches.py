@@ -52,4 +52,3 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         """Draw the order of the next epoch."""
         self._epoch += 1
         self._order = self._draw_order()
-

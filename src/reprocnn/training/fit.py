@@ -27,7 +27,10 @@ def load_splits(train: Path, validation: Path, batch_size: int) -> tuple[Split, 
     """
     splits = read_split(train), read_split(validation)
     if batch_size > (n := len(splits[0][0])):
-        raise UserError(f"batch_size={batch_size} is larger than the {n} training images", f"use batch_size={n} or less")
+        raise UserError(
+            f"batch_size={batch_size} is larger than the {n} training images",
+            f"use batch_size={n} or less",
+        )
     return splits
 
 
@@ -83,12 +86,11 @@ class _History(keras.callbacks.Callback):  # type: ignore[misc]
         self.rows: list[dict[str, float]] = []
         self._on_epoch = on_epoch
 
-    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+    def on_epoch_begin(self, *_: Any) -> None:
         self._start = time.monotonic()
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
         seconds = time.monotonic() - self._start
-        logs = logs or {}
         row = {
             "train_loss": logs["loss"],
             "train_accuracy": logs["accuracy"],

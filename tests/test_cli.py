@@ -1,0 +1,68 @@
+import os
+import re
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from conftest import ROOT
+from reprocnn import cli, paths
+from reprocnn.files import write_bytes, write_json
+
+
+def test_summary_says_what_was_made(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match=r"nothing was run here\n  fix: dvc repro"):
+        cli.main(["summary"])
+    interval = {"accuracy_low": 0.9, "accuracy_high": 0.97}
+    write_json(paths.METRICS, {"accuracy": 0.95, "n": 360, **interval})
+    write_json(paths.MODEL_CARD, {"model": "mlp", "dataset": "digits"})
+    write_bytes(paths.REPORT, b"<html>")
+    cli.main(["summary"])
+    printed = capsys.readouterr().out
+    assert "mlp on digits: test accuracy 95.00% (95 % interval 90.00% to 97.00%, 360 images)" in printed
+    assert "make ui" in printed
+
+
+def test_ui_names_the_server(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://server:5000")
+    cli.main(["ui"])
+    assert "http://server:5000" in capsys.readouterr().out
+
+
+def test_ui_serves_the_store_of_the_checkout(here: Path) -> None:
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
+    command = [sys.executable, "-m", "reprocnn", "ui", "--port", "0"]
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    try:
+        assert process.stdout
+        line = process.stdout.readline()
+        assert str(here / "mlflow.db") in line
+        address = re.search(r"http://127.0.0.1:\d+", line)
+        assert address
+        assert "MLflow" in _opened(address[0])
+    finally:
+        os.killpg(process.pid, 15)
+        process.wait(30)
+        process.stdout.close()  # type: ignore[union-attr]
+
+
+def _opened(address: str) -> str:
+    for _ in range(120):
+        try:
+            with urllib.request.urlopen(address, timeout=5) as page:
+                return str(page.read().decode())
+        except OSError:
+            time.sleep(0.5)
+    raise TimeoutError(address)
+
+
+def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["--help"])
+    assert ended.value.code == 0
+    printed = capsys.readouterr().out
+    assert "ui" in printed
+    assert "summary" in printed

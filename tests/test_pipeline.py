@@ -1,0 +1,346 @@
+"""The pipeline: dvc.yaml agrees with the code, and does through `dvc` itself what a user expects."""
+
+import ast
+import json
+import os
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from conftest import ROOT, Checkout
+from reprocnn import params, paths
+from reprocnn.params import read_params
+
+SRC = ROOT / "src" / "reprocnn"
+STAGES = ("download", "preprocess", "train", "evaluate", "plot")
+DEFINITIONS = read_params(ROOT / "dvc.yaml")["stages"]
+# What can't change an out; dvc.yaml says why.
+EXEMPT = {SRC / name for name in ("params.py", "paths.py", "errors.py", "tracking.py")}
+
+
+def _module_files(name: str) -> list[Path]:
+    """The files that `import name` runs: the module and the packages around it."""
+    parts = name.split(".")
+    found = []
+    for end in range(1, len(parts) + 1):
+        path = SRC.parent.joinpath(*parts[:end])
+        found += [p for p in (path / "__init__.py", path.with_suffix(".py")) if p.is_file()]
+    return found
+
+
+def _imports(file: Path) -> set[Path]:
+    """The files of reprocnn that a file imports, at any depth of the file, but not for types alone."""
+    names = set()
+    tree = ast.parse(file.read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            node.body = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return {f for name in names if name.split(".")[0] == "reprocnn" for f in _module_files(name)}
+
+
+def _reached(script: Path) -> set[Path]:
+    """Every file of reprocnn that a stage runs, except through the exempt ones."""
+    reached: set[Path] = set()
+    todo = _imports(script)
+    while todo:
+        file = todo.pop()
+        if file not in reached and file not in EXEMPT:
+            reached.add(file)
+            todo |= _imports(file)
+    return reached
+
+
+def _names(entries: list[object]) -> set[str]:
+    return {next(iter(e)) if isinstance(e, dict) else str(e) for e in entries}
+
+
+def _outs(stage: str) -> set[str]:
+    return _names(DEFINITIONS[stage]["outs"]) | _names(DEFINITIONS[stage].get("metrics", []))
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_deps_are_exactly_the_code_that_a_stage_imports(stage: str) -> None:
+    deps = {d for d in _names(DEFINITIONS[stage]["deps"]) if d.startswith(("src/", "stages/"))}
+    assert f"stages/{stage}.py" in deps
+    code = {d for d in deps if d.startswith("src/")}
+    used = set()
+    for file in _reached(ROOT / "stages" / f"{stage}.py"):
+        if file.name == "__init__.py" and not ast.parse(file.read_text()).body[1:]:
+            continue  # a docstring and nothing else
+        covering = [d for d in code if file == ROOT / d or (ROOT / d) in file.parents]
+        assert covering, f"{stage} imports {file.relative_to(ROOT)}, which is no dep of it"
+        used |= set(covering)
+    assert used == code, f"{stage} does not import {code - used}"
+
+
+def test_packages_have_nothing_but_a_docstring() -> None:
+    for file in SRC.rglob("__init__.py"):
+        assert len(ast.parse(file.read_text()).body) == 1, file
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_data_deps_and_outs_are_exactly_the_paths_that_a_stage_names(stage: str) -> None:
+    source = (ROOT / "stages" / f"{stage}.py").read_text()
+    named = {getattr(paths, name).as_posix() for name in re.findall(r"paths\.([A-Z_]+)", source)}
+    code = ("src/", "stages/", "${")
+    deps = {d for d in _names(DEFINITIONS[stage]["deps"]) if not d.startswith(code)}
+    assert named == deps | _outs(stage)
+    earlier = {out for s in STAGES[: STAGES.index(stage)] for out in _outs(s)}
+    assert deps <= earlier
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_params_are_exactly_the_section_that_a_stage_loads(stage: str) -> None:
+    source = (ROOT / "stages" / f"{stage}.py").read_text()
+    sections = re.findall(r"load_params\((\w+)\)", source)
+    fields = {name for s in sections for name in getattr(params, s).model_fields}
+    assert set(DEFINITIONS[stage].get("params", [])) == fields
+
+
+def test_the_sections_have_every_field_read_somewhere() -> None:
+    sources = "\n".join(p.read_text() for p in [*SRC.rglob("*.py"), *(ROOT / "stages").glob("*.py")])
+    for name in params.Params.model_fields:
+        assert f"params.{name}" in sources or name in params.ModelParams.model_fields, name
+
+
+def test_every_stage_has_a_description_and_every_path_a_stage() -> None:
+    assert tuple(DEFINITIONS) == STAGES
+    assert all(DEFINITIONS[stage]["desc"] for stage in STAGES)
+    known = {value.as_posix() for name, value in vars(paths).items() if name.isupper()}
+    assert known - {"params.yaml"} == {out for stage in STAGES for out in _outs(stage)}
+
+
+def test_only_evaluate_reads_the_test_split() -> None:
+    readers = [s for s in STAGES if "data/raw/test" in _names(DEFINITIONS[s]["deps"])]
+    assert readers == ["evaluate"]
+
+
+# Through dvc itself
+
+
+@pytest.fixture(scope="module")
+def checkout(make_checkout: Callable[[], Checkout]) -> Checkout:
+    """A checkout in which a short pipeline ran and was committed; its tests run in their order."""
+    made = make_checkout()
+    made.edit("params.yaml", "model: deep_cnn", "model: mlp")
+    made.edit("params.yaml", "epochs: 10", "epochs: 1")
+    made.run("dvc", "repro")
+    made.commit("short run")
+    return made
+
+
+def _ran(printed: str) -> list[str]:
+    return re.findall(r"Running stage '(\w+)'", printed)
+
+
+def _runs(checkout: Checkout) -> list[dict[str, object]]:
+    code = (
+        "import json; from reprocnn import tracking; c, e = tracking.connect()\n"
+        "print('@' + json.dumps([dict(name=r.info.run_name, status=r.info.status, metrics=r.data.metrics,"
+        " params=r.data.params, tags=r.data.tags, uri=r.info.artifact_uri,"
+        " files=[f.path for f in c.list_artifacts(r.info.run_id)])"
+        " for r in c.search_runs([e])]))"
+    )
+    printed = checkout.run("python", "-c", code, PYTHONPATH=str(checkout.folder / "src"))
+    runs: list[dict[str, object]] = json.loads(printed.split("@", 1)[1])
+    return runs
+
+
+def test_a_checkout_is_a_valid_project_and_repro_makes_everything(checkout: Checkout) -> None:
+    for stage in STAGES:
+        for out in _outs(stage):
+            assert (checkout.folder / out).exists(), out
+    assert checkout.run("git", "status", "--porcelain") == ""
+    assert "up to date" in checkout.run("dvc", "status")
+    (run,) = _runs(checkout)
+    assert run["status"] == "FINISHED"
+    assert str(run["name"]).startswith("main@")
+    assert "figures" in run["files"]  # type: ignore[operator]
+
+
+def test_a_second_repro_runs_nothing(checkout: Checkout) -> None:
+    assert _ran(checkout.run("dvc", "repro")) == []
+
+
+def test_caches_of_python_and_editors_change_nothing(checkout: Checkout) -> None:
+    (checkout.folder / "src/reprocnn/models/__pycache__").mkdir(exist_ok=True)
+    (checkout.folder / "src/reprocnn/models/__pycache__/x.pyc").write_text("")
+    (checkout.folder / "src/reprocnn/models/mlp.py~").write_text("")
+    assert _ran(checkout.run("dvc", "repro")) == []
+
+
+def test_editing_a_figure_draws_again_and_does_not_retrain(checkout: Checkout) -> None:
+    checkout.edit("src/reprocnn/reporting/figures.py", "test accuracy", "accuracy")
+    assert _ran(checkout.run("dvc", "repro")) == ["plot"]
+    assert len(_runs(checkout)) == 1
+
+
+def test_a_new_source_of_images_does_not_retrain(checkout: Checkout) -> None:
+    (checkout.folder / "src/reprocnn/data/other.py").write_text('"""Another source."""\n')
+    assert "train" not in _ran(checkout.run("dvc", "repro"))
+
+
+def test_editing_a_layer_retrains(checkout: Checkout) -> None:
+    checkout.edit("src/reprocnn/models/mlp.py", "(128, 64)", "(32, 16)")
+    assert _ran(checkout.run("dvc", "repro")) == ["train", "evaluate", "plot"]
+    checkout.commit("a smaller net")
+
+
+def test_the_data_stages_and_plot_do_not_import_tensorflow(checkout: Checkout) -> None:
+    for stage in ("download", "preprocess", "plot"):
+        code = (
+            "import runpy, sys; sys.path.insert(0, 'stages')\n"
+            f"runpy.run_path('stages/{stage}.py', run_name='__main__')\n"
+            "assert 'tensorflow' not in sys.modules and 'keras' not in sys.modules"
+        )
+        checkout.run("python", "-c", code)
+    assert "up to date" in checkout.run("dvc", "status")  # and gave the same bytes
+
+
+def test_an_experiment_is_one_run_with_its_name(checkout: Checkout) -> None:
+    before = len(_runs(checkout))
+    printed = checkout.run("dvc", "exp", "run", "-n", "two", "-S", "epochs=2", "-S", "learning_rate=1e-3")
+    assert _ran(printed)[0] == "train"
+    runs = _runs(checkout)
+    assert len(runs) == before + 1
+    (run,) = [r for r in runs if r["name"] == "two"]
+    assert run["tags"]["dvc.exp.name"] == "two"  # type: ignore[index]
+    head = checkout.run("git", "rev-parse", "HEAD").strip()
+    assert run["tags"]["dvc.exp.baseline_rev"] == head  # type: ignore[index]
+    assert run["params"]["epochs"] == "2"  # type: ignore[index]
+    assert "two" in checkout.run("dvc", "exp", "show", "--csv")
+    checkout.run("git", "checkout", ".")
+    checkout.run("dvc", "checkout")
+    checkout.run("dvc", "exp", "apply", "two")
+    assert "up to date" in checkout.run("dvc", "status")
+    checkout.run("git", "checkout", ".")
+    checkout.run("dvc", "checkout")
+
+
+def test_plots_show_and_diff(checkout: Checkout) -> None:
+    checkout.run("dvc", "plots", "show", "-o", "plots_show")
+    page = (checkout.folder / "plots_show" / "index.html").read_text()
+    for part in ("validation_accuracy", "validation_loss", "predicted"):
+        assert part in page
+    drawn = json.loads(checkout.run("dvc", "plots", "diff", "HEAD", "two", "--json"))["data"]
+    for name, column in (
+        ("accuracy", "validation_accuracy"),
+        ("loss", "train_loss"),
+        ("confusion matrix", "predicted"),
+    ):
+        (plot,) = drawn[name]
+        assert plot["revisions"] == ["HEAD", "two"]
+        assert column in json.dumps(plot["content"])
+
+
+@pytest.mark.parametrize(
+    ("setting", "expected"),
+    [("epochs=abc", "epochs: found 'abc'"), ("model=resnext", "allowed: mlp"), ("+zzz=1", "")],
+)
+def test_a_wrong_experiment_is_refused_and_the_result_comes_back(
+    checkout: Checkout, setting: str, expected: str
+) -> None:
+    fails = not setting.startswith("+")
+    printed = checkout.run("dvc", "exp", "run", "-S", setting, fails=fails)
+    assert expected in printed
+    assert "Traceback" not in printed
+    checkout.run("git", "checkout", ".")
+    checkout.run("dvc", "checkout")
+    assert "up to date" in checkout.run("dvc", "status")
+    assert checkout.run("git", "status", "--porcelain", "--untracked-files=no") == ""
+
+
+def test_the_wrong_python_is_named_in_one_line(checkout: Checkout, tmp_path: Path) -> None:
+    import venv
+
+    venv.create(tmp_path / "other", with_pip=False)
+    path = f"{tmp_path / 'other' / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    printed = checkout.run("python", "stages/train.py", fails=True, PATH=path)
+    assert len(printed.splitlines()) == 1
+    assert "source .venv/bin/activate" in printed
+
+
+def test_two_queued_experiments_at_once_on_a_fresh_store(checkout: Checkout) -> None:
+    for name in checkout.folder.glob("mlflow.db*"):
+        name.unlink()
+    checkout.run("dvc", "exp", "run", "--queue", "-S", "learning_rate=0.002,0.0005")
+    checkout.run("dvc", "queue", "start", "-j", "2")
+    for _ in range(120):
+        time.sleep(1)
+        status = checkout.run("dvc", "queue", "status")
+        if "Queued" not in status and "Running" not in status:
+            break
+    assert status.count("Success") == 2, status
+    runs = _runs(checkout)
+    assert sorted(r["params"]["learning_rate"] for r in runs) == ["0.0005", "0.002"]  # type: ignore[index]
+    for run in runs:
+        assert run["status"] == "FINISHED"
+        assert "test_accuracy" in run["metrics"]  # type: ignore[operator]
+        assert "report.html" in run["files"]  # type: ignore[operator]
+
+
+def test_a_temp_run_uses_its_own_code_and_keeps_its_artifacts(checkout: Checkout) -> None:
+    checkout.edit("src/reprocnn/models/mlp.py", "(32, 16)", "(8, 8)")
+    checkout.run("dvc", "exp", "run", "--queue", "-n", "small")
+    checkout.edit("src/reprocnn/models/mlp.py", "(8, 8)", "(this is not python")
+    checkout.run("dvc", "exp", "run", "--run-all")
+    (run,) = [r for r in _runs(checkout) if r["name"] == "small"]
+    assert run["metrics"]["parameters"] == 64 * 8 + 8 + 8 * 8 + 8 + 8 * 10 + 10  # type: ignore[index]
+    folder = Path(str(run["uri"]).removeprefix("file://"))
+    assert checkout.folder in folder.parents
+    assert ".dvc" not in folder.relative_to(checkout.folder).parts
+    assert (folder / "figures" / "curves.png").is_file()
+    checkout.run("git", "checkout", ".")
+
+
+def test_a_fresh_clone_has_a_whole_run_where_the_model_comes_out_as_committed(
+    checkout: Checkout, tmp_path: Path
+) -> None:
+    checkout.run("dvc", "checkout")
+    checkout.run("git", "clone", "-q", str(checkout.folder), str(tmp_path / "clone"))
+    clone = Checkout.__new__(Checkout)
+    clone.folder = tmp_path / "clone"
+    assert set(_ran(clone.run("dvc", "repro"))) == set(STAGES)
+    assert clone.run("git", "status", "--porcelain") == ""  # the same bytes, reports and lock included
+    (run,) = _runs(clone)
+    assert "test_accuracy" in run["metrics"]  # type: ignore[operator]
+    assert "figures" in run["files"]  # type: ignore[operator]
+
+
+def test_images_of_the_users_own(checkout: Checkout, make_images: Callable[..., None]) -> None:
+    images = checkout.folder / "data" / "images"
+    make_images(images, ("my cats", "Hündchen"), n=10)
+    settings = ("-S", "dataset=folder", "-S", "image_size=8", "-S", "batch_size=4")
+    printed = checkout.run("dvc", "exp", "run", "-n", "temp", "--temp", *settings)
+    assert "16 + 4 images of 8x8x3" in printed
+    printed = checkout.run("dvc", "exp", "run", "-n", "here", *settings)
+    assert "'download' is cached" in printed  # the same images: DVC takes what the other run made
+
+    def folder_hash(revision: str) -> str:
+        lock = checkout.run("git", "show", f"refs/exps/{revision}:dvc.lock")
+        return re.findall(r"path: data/images\n\s+hash: md5\n\s+md5: (\S+)", lock)[0]
+
+    names = checkout.run("git", "for-each-ref", "--format=%(refname)", "refs/exps").split()
+    found = {
+        n.split("/")[-1]: folder_hash(n.removeprefix("refs/exps/"))
+        for n in names
+        if n.split("/")[-1] in {"temp", "here"}
+    }
+    assert found["temp"] == found["here"]  # the images are in the lock, not the empty folder of the copy
+    assert _ran(checkout.run("dvc", "repro")) == []
+    make_images(images, ("my cats",), n=11)
+    assert "download" in _ran(checkout.run("dvc", "repro"))
+    (images / "my cats" / "3.png").unlink()
+    assert "download" in _ran(checkout.run("dvc", "repro"))
+    (images / "my cats" / "notes.txt").write_text("not an image")
+    printed = checkout.run("dvc", "repro", fails=True)
+    assert "my cats/notes.txt: not an image that Pillow reads" in printed
+    assert "Traceback" not in printed
