@@ -7,10 +7,10 @@ UV   := UV_PROJECT_ENVIRONMENT=$(VENV) $(VENV)/bin/uv
 UV_VERSION = $(shell sed -n '/^name = "uv"$$/{n;s/version = "\(.*\)"/\1/p;}' uv.lock)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint ui clean
+.PHONY: help setup run test lint ui benchmark clean
 
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(VENV)/ready ## create .venv with the packages of uv.lock (the others do it first)
 
@@ -41,6 +41,9 @@ lint: setup ## check style, format and types
 
 ui: setup ## show the runs in the MLflow UI
 	@$(RUN) python -m reprocnn ui
+
+benchmark: setup ## measure what the README says of speed (some 10 minutes)
+	@$(RUN) python benchmarks/pipeline.py
 
 clean: ## remove what was made: data, models, MLflow store, caches; keeps .venv, DVC's cache, experiments, your images
 	rm -rf data/raw data/processed data/mistakes models mlflow.db* mlartifacts .pytest_cache .mypy_cache .ruff_cache

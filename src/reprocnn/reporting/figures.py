@@ -123,7 +123,7 @@ def per_class_f1(scores: pd.DataFrame, heading: str) -> Figure:
         axes.set_yticks(positions, [_short(name) for name in ordered["class"]])
         axes.invert_yaxis()
         for position, value in zip(positions, ordered["f1"], strict=True):
-            axes.text(min(value, 1) + 0.01, position, f"{value:.3f}", va="center", fontsize=9)
+            axes.text(min(value, 1) + 0.01, int(position), f"{value:.3f}", va="center", fontsize=9)
         rest = f"the 15 best and 15 worst of {len(scores)} classes" if cut else "per class"
         axes.set(xlim=(0, 1.1), xlabel="F1", title=f"{heading}\nF1 {rest}")
         if cut:

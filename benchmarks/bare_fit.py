@@ -1,0 +1,37 @@
+"""The text's CIFAR-10 net and `fit` in a plain script: what the train stage is measured against.
+
+Usage: python benchmarks/bare_fit.py FOLDER EPOCHS   (FOLDER has train/ and validation/ with images.npy and labels.npy)
+"""
+
+import os
+import sys
+from pathlib import Path
+
+os.environ["KERAS_BACKEND"] = "tensorflow"
+
+import keras
+import numpy as np
+from keras import layers
+
+folder, epochs = Path(sys.argv[1]), int(sys.argv[2])
+train, validation = (
+    (np.load(folder / split / "images.npy"), np.load(folder / split / "labels.npy"))
+    for split in ("train", "validation")
+)
+model = keras.Sequential(
+    [
+        keras.Input(train[0].shape[1:]),
+        layers.Conv2D(32, 3, padding="same", activation="relu"),
+        layers.Conv2D(32, 3, padding="same", activation="relu"),
+        layers.MaxPooling2D(),
+        layers.Conv2D(64, 3, padding="same", activation="relu"),
+        layers.Conv2D(64, 3, padding="same", activation="relu"),
+        layers.MaxPooling2D(),
+        layers.Flatten(),
+        layers.Dense(512, activation="relu"),
+        layers.Dropout(0.5),
+        layers.Dense(train[1].shape[1], activation="softmax"),
+    ]
+)
+model.compile(optimizer="adam", loss="categorical_crossentropy", metrics=["accuracy"])
+model.fit(*train, validation_data=validation, epochs=epochs, batch_size=32, verbose=2)

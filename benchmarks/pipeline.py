@@ -1,0 +1,109 @@
+"""Measures what the README says of speed: the whole pipeline, preprocess, and the cost of the train stage.
+
+Usage: python benchmarks/pipeline.py [--rounds N]   (some 10 minutes; nothing else should run)
+
+Each row is measured in one run of this script, the two sides of a ratio in turn. It works in a temporary clone of the
+last commit and leaves the checkout as it was.
+"""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+from reprocnn.files import write_json, write_split
+from reprocnn.tracking import cpu_name
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=3, help="measurements of each (default: 3)")
+    rounds = parser.parse_args().rounds
+    versions = ", ".join(f"{name} {version(name)}" for name in ("tensorflow", "keras", "dvc", "mlflow"))
+    print(f"{cpu_name()}, {os.cpu_count()} cores; Python {platform.python_version()}, {versions}; n = {rounds}\n")
+    print("| what | median | min to max |\n|---|---|---|", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        cold, noop = zip(*(whole_pipeline(Path(folder) / f"clone{i}") for i in range(rounds)), strict=True)
+        row("`dvc repro`, default params, cold cache", cold, "s")
+        row("`dvc repro` with nothing to do", noop, "s")
+        seconds, memory = zip(*(preprocess(Path(folder) / "clone0") for _ in range(rounds)), strict=True)
+        row("preprocess of 60,000 32x32x3 images", seconds, "s")
+        row("its peak memory", memory, "MiB")
+        stage, bare = zip(*(train(Path(folder) / "clone0") for _ in range(rounds)), strict=True)
+        row("train stage, deep_cnn, 10,000 32x32x3 images, 4 epochs", stage, "s")
+        row("the same net and `fit` in a plain script", bare, "s")
+        row("their ratio", [s / b for s, b in zip(stage, bare, strict=True)], "x")
+
+
+def row(what: str, values: "tuple[float, ...] | list[float]", unit: str) -> None:
+    """Print a row."""
+    low, middle, high = (f"{v:.2f}" for v in (min(values), statistics.median(values), max(values)))
+    print(f"| {what} | {middle} {unit} | {low} to {high} |", flush=True)
+
+
+def run(folder: Path, *command: str) -> float:
+    """Run a command with this Python's packages first on the path; return the seconds it took."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    start = time.monotonic()
+    done = subprocess.run(command, cwd=folder, env=os.environ | {"PATH": path}, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")
+    return time.monotonic() - start
+
+
+def whole_pipeline(clone: Path) -> tuple[float, float]:
+    """Seconds of the first `dvc repro` of a clone, and of the second."""
+    run(ROOT, "git", "clone", "-q", str(ROOT), str(clone))
+    return run(clone, "dvc", "repro"), run(clone, "dvc", "repro")
+
+
+def preprocess(clone: Path) -> tuple[float, float]:
+    """Seconds and peak memory in MiB of the preprocess stage on 60,000 images."""
+    write_raw(clone, 60_000)
+    seconds = run(clone, sys.executable, "stages/preprocess.py")
+    code = (
+        "import json, resource, runpy, sys; sys.path.insert(0, 'stages'); "
+        "runpy.run_path('stages/preprocess.py', run_name='__main__'); "
+        "print(json.dumps(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=clone, check=True, capture_output=True, text=True)
+    unit = 2**20 if sys.platform == "darwin" else 2**10
+    return seconds, json.loads(done.stdout.splitlines()[-1]) / unit
+
+
+def train(clone: Path) -> tuple[float, float]:
+    """Seconds of the train stage, and of the plain script on the same arrays."""
+    write_raw(clone, 11_111)
+    run(clone, sys.executable, "stages/preprocess.py")
+    text = (clone / "params.yaml").read_text().replace("epochs: 10", "epochs: 4")
+    (clone / "params.yaml").write_text(text)
+    stage = run(clone, sys.executable, "stages/train.py")
+    bare = run(clone, sys.executable, str(ROOT / "benchmarks" / "bare_fit.py"), "data/processed", "4")
+    run(clone, "git", "checkout", "params.yaml")
+    return stage, bare
+
+
+def write_raw(clone: Path, n: int) -> None:
+    """Put n random images in the place of the raw data."""
+    random = np.random.default_rng(0)
+    names = [str(i) for i in range(10)]
+    images = random.integers(0, 256, (n, 32, 32, 3), dtype=np.uint8)
+    write_split(clone / "data/raw/train", images, random.integers(0, 10, n))
+    description = {"dataset": "random", "class_names": names, "image_shape": [32, 32, 3]}
+    write_json(clone / "data/raw/dataset.json", description)
+
+
+if __name__ == "__main__":
+    main()
