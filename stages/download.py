@@ -10,10 +10,10 @@ from reprocnn.params import DownloadParams, load_params
 def main() -> None:
     params = load_params(DownloadParams)
     data = registry.load(params)
-    raw.write_raw(data, params.dataset, paths.RAW_TRAIN, paths.RAW_TEST, paths.DATASET)
+    raw.write_raw(data, params.title, paths.RAW_TRAIN, paths.RAW_TEST, paths.DATASET)
     n_test = int(data.is_test.sum())
     size = "x".join(map(str, data.image_shape))
-    print(f"{params.dataset}: {len(data.labels) - n_test} + {n_test} images of {size}")
+    print(f"{params.title}: {len(data.labels) - n_test} + {n_test} images of {size}")
 
 
 if __name__ == "__main__":

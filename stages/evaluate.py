@@ -23,7 +23,7 @@ def main() -> None:
     write_csv(paths.PER_CLASS, metrics.per_class(probabilities, labels, names))
     write_csv(paths.CONFUSION_MATRIX, metrics.confusion(probabilities, labels, names))
     write_csv(paths.PREDICTIONS, table)
-    predictions.write_mistakes(paths.MISTAKES, table, images)
+    predictions.write_mistakes(paths.MISTAKES, table, probabilities, images)
     tracking.run_of_model().log_evaluated()
     print(f"test accuracy {overall['accuracy']:.2%} of {overall['n']} images")
 

@@ -66,6 +66,12 @@ def test_csv_keeps_class_names_that_look_like_something_else(tmp_path: Path) -> 
     assert back["class"].tolist() == table["class"].tolist()
 
 
+def test_csv_keeps_a_loss_that_is_no_number(tmp_path: Path) -> None:
+    table = pd.DataFrame({"loss": [0.1, float("nan"), float("inf")], "n": [1, 2, 3]})
+    files.write_csv(tmp_path / "a.csv", table)
+    pd.testing.assert_frame_equal(files.read_csv(tmp_path / "a.csv"), table)
+
+
 def test_a_saved_model_has_the_same_bytes_and_loads_without_this_project(tmp_path: Path) -> None:
     import subprocess
     import sys

@@ -53,7 +53,7 @@ def test_params_yaml_comments_every_key(here: Path) -> None:
         ("folder", "5", "folder: found 5 (int), allowed: text"),
         ("top_k", "1", "top_k: found 1"),
         ("epoch", "3", "unknown key `epoch`\n  fix: did you mean `epochs`?"),
-        ("zzz", "3", "unknown key `zzz`\n  fix: use one of: dataset"),
+        ("zzz", "3", "unknown key `zzz`\n  fix: use one of: batch_size, color_mode"),
     ],
 )
 def test_a_wrong_value_is_refused_in_two_lines(here: Path, key: str, value: str, expected: str) -> None:

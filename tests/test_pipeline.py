@@ -320,7 +320,7 @@ def test_images_of_the_users_own(checkout: Checkout, make_images: Callable[..., 
     make_images(images, ("my cats", "Hündchen"), n=10)
     settings = ("-S", "dataset=folder", "-S", "image_size=8", "-S", "batch_size=4")
     printed = checkout.run("dvc", "exp", "run", "-n", "temp", "--temp", *settings)
-    assert "16 + 4 images of 8x8x3" in printed
+    assert "images: 16 + 4 images of 8x8x3" in printed
     printed = checkout.run("dvc", "exp", "run", "-n", "here", *settings)
     assert "'download' is cached" in printed  # the same images: DVC takes what the other run made
 

@@ -41,6 +41,11 @@ class DownloadParams(Section):
     split_seed: Seed = 0
     """Draws the splits."""
 
+    @property
+    def title(self) -> str:
+        """What figures and runs call the data: the data set, or the name of the user's folder or archive."""
+        return Path(self.folder).name if self.dataset == "folder" else self.dataset
+
 
 class PreprocessParams(Section):
     """What the preprocess stage reads."""
@@ -144,7 +149,7 @@ def load_params(section: type[S], path: Path = PARAMS) -> S:
 def _wrong_key(path: Path, key: str, value: Any) -> UserError:
     """The message for a key that does not validate."""
     if key not in Params.model_fields:
-        return UserError(f"{path}: unknown key `{key}`", _did_you_mean(key, list(Params.model_fields)))
+        return UserError(f"{path}: unknown key `{key}`", _did_you_mean(key, sorted(Params.model_fields)))
     choices, words = _allowed(key)
     found = f"{value!r} ({type(value).__name__})"
     problem = f"{path}: {key}: found {found}, allowed: {words}"

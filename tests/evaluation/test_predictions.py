@@ -23,7 +23,7 @@ def test_table_and_the_most_confident_mistakes(tmp_path: Path) -> None:
     assert table["predicted"].tolist() == ["NA", "NA", "dog", "dog"]
     assert table["confidence"].tolist() == [0.9, 0.6, 0.8, 0.7]
     images = np.arange(4, dtype=np.uint8).reshape(4, 1, 1, 1)
-    predictions.write_mistakes(tmp_path / "mistakes", table, images, n=5)
+    predictions.write_mistakes(tmp_path / "mistakes", table, probabilities, images, n=5)
     rows = read_csv(tmp_path / "mistakes" / "mistakes.csv", text=("actual", "predicted"))
     assert rows["index"].tolist() == [2, 1]
     assert rows["actual"].tolist() == ["NA", "dog"]

@@ -34,7 +34,8 @@ def test_curves_mark_the_best_epoch(epochs: int, tmp_path: Path) -> None:
     assert legend is not None
     assert f"epoch {min(epochs, 2)}, 9" in legend.get_title().get_text() or epochs == 1
     write_figure(tmp_path / "a.png", figure)
-    assert Image.open(tmp_path / "a.png").width <= 1000
+    with Image.open(tmp_path / "a.png") as image:
+        assert image.width <= 1000
 
 
 @pytest.mark.parametrize("n", [2, 10, 100])

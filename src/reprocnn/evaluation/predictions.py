@@ -44,13 +44,20 @@ def table(probabilities: NDArray[np.float64], labels: NDArray[np.int64], class_n
     )
 
 
-def write_mistakes(path: Path, predictions: pd.DataFrame, images: NDArray[np.uint8], n: int = 20) -> None:
+def write_mistakes(
+    path: Path,
+    predictions: pd.DataFrame,
+    probabilities: NDArray[np.float64],
+    images: NDArray[np.uint8],
+    n: int = 20,
+) -> None:
     """Write the n mistakes of the highest confidence: mistakes.csv, and images.npy in the same order.
 
     The plot stage draws them from here, so that only evaluate opens the test split.
     """
-    wrong = predictions[predictions["actual"] != predictions["predicted"]]
-    worst = wrong.sort_values("confidence", ascending=False, kind="stable").head(n)
+    wrong = np.flatnonzero(predictions["actual"] != predictions["predicted"])
+    # By the probabilities, not by the rounded column: after long training many round to 1.
+    worst = wrong[np.argsort(-probabilities.max(axis=1)[wrong], kind="stable")][:n]
     with atomic_folder(path) as folder:
-        write_csv(folder / "mistakes.csv", worst)
-        np.save(folder / "images.npy", images[worst["index"].to_numpy()])
+        write_csv(folder / "mistakes.csv", predictions.iloc[worst])
+        np.save(folder / "images.npy", images[worst])

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib import rc_context
 from matplotlib.axes import Axes
+from matplotlib.colors import Normalize, PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
@@ -17,7 +18,6 @@ BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#666666"
 
 _STYLE: dict[str, Any] = {
     "figure.dpi": 100,
-    "savefig.dpi": 100,
     "font.size": 11,
     "axes.titlesize": 12,
     "axes.spines.top": False,
@@ -65,8 +65,8 @@ def curves(history: pd.DataFrame, heading: str) -> Figure:
 def confusion_matrix(counts: NDArray[np.int64], class_names: list[str], heading: str) -> Figure:
     """The confusion matrix as counts and as parts of each row.
 
-    Up to 20 classes every cell has its number and every class its name; beyond, colour tells, and every
-    other class or so is named.
+    Up to 20 classes the two stand side by side and every cell has its number. Beyond, they stand one above the other,
+    larger, and colour tells, on a scale that sets off small numbers.
 
     Args:
         counts: int64 (classes, classes), a row per actual class.
@@ -75,31 +75,24 @@ def confusion_matrix(counts: NDArray[np.int64], class_names: list[str], heading:
     """
     parts = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     few = len(class_names) <= 20
-    size = 2.3 + 0.25 * len(class_names) if few else 9.0
-    with rc_context({**_STYLE, "axes.grid": False}):
-        figure = _figure(2 * size, size + 0.6)
+    size = 2.3 + 0.25 * len(class_names)
+    with rc_context({**_STYLE, "axes.grid": False, "figure.dpi": 100 if few else 150}):
+        figure = _figure(2 * size, size + 0.6) if few else _figure(9, 17)
         figure.suptitle(heading)
-        left, right = figure.subplots(1, 2)
-        _matrix(left, counts, counts.max(), class_names, "images", "{:.0f}" if few else None)
-        _matrix(right, parts, 1.0, class_names, "part of the actual class", "{:.0%}" if few else None)
+        first, second = figure.subplots(1, 2) if few else figure.subplots(2, 1)
+        _matrix(first, counts, max(counts.max(), 1), class_names, "images", "{:.0f}" if few else None)
+        _matrix(second, parts, 1, class_names, "part of the actual class", "{:.0%}" if few else None)
         return figure
 
 
-def _matrix(
-    axes: Axes,
-    values: NDArray[Any],
-    top: float,
-    class_names: list[str],
-    name: str,
-    cell: str | None,
-) -> None:
-    image = axes.imshow(values, cmap="Blues", vmin=0, vmax=max(top, 1e-9))
-    if not cell and axes.figure is not None:
-        axes.figure.colorbar(image, ax=axes, shrink=0.7)
-    step = 1 if cell else -(-len(class_names) // 50)
-    ticks = np.arange(0, len(class_names), step)
+def _matrix(axes: Axes, values: NDArray[Any], top: float, class_names: list[str], name: str, cell: str | None) -> None:
+    norm = None if cell else PowerNorm(0.4, vmin=0, vmax=top)
+    image = axes.imshow(values, cmap="Blues", norm=norm or Normalize(0, top))
+    if not cell:
+        image.get_figure().colorbar(image, ax=axes, shrink=0.6)  # type: ignore[union-attr]
+    ticks = np.arange(0, len(class_names), -(-len(class_names) // 100))
     names = [_short(class_names[i]) for i in ticks]
-    font = 9 if cell else 7
+    font = 9 if cell else 5
     axes.set_xticks(ticks, names, rotation=90 if max(map(len, names)) > 2 else 0, fontsize=font)
     axes.set_yticks(ticks, names, fontsize=font)
     axes.set(xlabel="predicted", ylabel="actual", title=name)
@@ -107,7 +100,8 @@ def _matrix(
         for row, column in np.argwhere(values > 0):
             value = values[row, column]
             colour = "white" if value > top / 2 else "black"
-            axes.text(int(column), int(row), cell.format(value), ha="center", va="center", color=colour, fontsize=8)
+            text = cell.format(value)
+            axes.text(int(column), int(row), text, ha="center", va="center", color=colour, fontsize=8)
 
 
 def per_class_f1(scores: pd.DataFrame, heading: str) -> Figure:
@@ -148,7 +142,7 @@ def mistakes(images: NDArray[np.uint8], rows: pd.DataFrame, heading: str) -> Fig
             axes.set_axis_off()
         for axes, image, row in zip(figure.axes, images, rows.itertuples(), strict=False):
             axes.imshow(image.squeeze(), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-            text = f"actual {_short(row.actual)}\npredicted {_short(row.predicted)} ({row.confidence:.0%})"
+            text = f"{_short(row.actual)} taken for\n{_short(row.predicted)} ({row.confidence:.0%})"
             axes.set_title(text, fontsize=9)
         return figure
 
