@@ -12,15 +12,18 @@ UV_VERSION = $(shell sed -n '/^name = "uv"$$/{n;s/version = "\(.*\)"/\1/p;}' uv.
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(VENV)/ready ## create .venv with the packages of uv.lock (the others do it first)
+READY := $(VENV)/ready$(subst --extra=,-,$(EXTRA))
+
+setup: $(READY) ## create .venv with the packages of uv.lock (the others do it first)
 
 # EXTRA=--extra=cuda installs the GPU packages too.
-$(VENV)/ready: uv.lock pyproject.toml
-	@python=$$(for p in $(PYTHON) python3.13 python3.12 python3.11 python3 python; do \
+$(READY): uv.lock pyproject.toml
+	@python=$$(for p in $(or $(PYTHON),python3.13 python3.12 python3.11 python3 python); do \
 	  $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && break; done); \
 	if [ -z "$$python" ]; then echo "error: no Python 3.11, 3.12 or 3.13 found; install one, or name it: make setup PYTHON=/path/to/python" >&2; exit 1; fi; \
 	[ -x $(VENV)/bin/python ] || "$$python" -m venv $(VENV) || { rm -rf $(VENV); \
 	  echo "error: $$python can't create a virtual environment; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
+	@$(VENV)/bin/python -m pip --version >/dev/null 2>&1 || $(VENV)/bin/python -m ensurepip >/dev/null
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	$(UV) sync --frozen --inexact --compile-bytecode --quiet $(EXTRA)
 	@touch $@

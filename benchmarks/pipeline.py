@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from reprocnn.files import write_json, write_split
+from reprocnn.files import atomic_folder, write_json
 from reprocnn.tracking import cpu_name
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -100,7 +100,9 @@ def write_raw(clone: Path, n: int) -> None:
     random = np.random.default_rng(0)
     names = [str(i) for i in range(10)]
     images = random.integers(0, 256, (n, 32, 32, 3), dtype=np.uint8)
-    write_split(clone / "data/raw/train", images, random.integers(0, 10, n))
+    with atomic_folder(clone / "data/raw/train") as folder:
+        np.save(folder / "images.npy", images)
+        np.save(folder / "labels.npy", random.integers(0, 10, n))
     description = {"dataset": "random", "class_names": names, "image_shape": [32, 32, 3]}
     write_json(clone / "data/raw/dataset.json", description)
 

@@ -13,13 +13,15 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
-if not (3, 11) <= sys.version_info[:2] <= (3, 13) or find_spec("pydantic") is None:
+_PACKAGES = ("dvc", "keras", "mlflow", "pandas", "pooch", "pydantic", "ruamel", "sklearn", "tensorflow", "tqdm")
+
+if not (3, 11) <= sys.version_info[:2] <= (3, 13) or not all(map(find_spec, _PACKAGES)):
     sys.exit(
         f"error: {sys.executable} (Python {sys.version.split()[0]}) is not this project's Python: "
         "run `make setup` once, then `source .venv/bin/activate`, then dvc again"
     )
 
-from reprocnn.errors import UserError
+from reprocnn.errors import UserError  # noqa: E402
 
 
 def run(main: Callable[[], None]) -> None:

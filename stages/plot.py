@@ -6,10 +6,12 @@ import numpy as np
 
 from reprocnn import paths, tracking
 from reprocnn.files import atomic_folder, read_csv, read_json, write_bytes, write_figure
+from reprocnn.params import Section, load_params
 from reprocnn.reporting import figures, report
 
 
 def main() -> None:
+    load_params(Section)  # plot reads no key, and refuses wrong ones all the same
     history, metrics = read_csv(paths.HISTORY), read_json(paths.METRICS)
     scores = read_csv(paths.PER_CLASS, text=("class",))
     confusion = read_csv(paths.CONFUSION_MATRIX, text=("actual",)).iloc[:, 1:].to_numpy()

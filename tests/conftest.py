@@ -4,12 +4,16 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+
+from mirrors import Mirror
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -44,6 +48,17 @@ def make_images() -> Callable[..., None]:
                 Image.fromarray(pixels.astype(np.uint8)).save(folder / name / f"{i}.png")
 
     return make
+
+
+@pytest.fixture
+def mirror() -> Iterator[str]:
+    Mirror.asked, Mirror.released = [], threading.Event()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Mirror)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    Mirror.released.set()
+    server.shutdown()
+    server.server_close()
 
 
 class Checkout:

@@ -1,9 +1,13 @@
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from conftest import ROOT
 from reprocnn import files
 
 
@@ -28,14 +32,27 @@ def test_a_folder_replaces_the_old_one_and_what_a_killed_process_left(tmp_path: 
     assert [p.name for p in tmp_path.rglob("*")] == ["split", "new"]
 
 
-def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(Path, "replace", full)
-    with pytest.raises(OSError, match="No space left"):
-        files.write_json(tmp_path / "a.json", {"a": 1})
+def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
+    # A limit on the size of files makes the write itself fail, as a full disk does.
+    code = (
+        "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
+        "import numpy as np; from pathlib import Path; from reprocnn import files\n"
+        "def npy():\n"
+        "    with files.atomic_folder(Path('split')) as f, files.NpyWriter(f / 'a.npy', (900, 9), np.uint8) as w:\n"
+        "        w.append(np.zeros((900, 9), np.uint8))\n"
+        "for write in (npy, lambda: files.write_json(Path('a.json'), ['x'] * 999)):\n"
+        "    try: write()\n"
+        "    except OSError: continue\n"
+        "    raise SystemExit('the write did not fail')\n"
+    )
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, env=environment)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("shape", "rows"), [((8, 8, 1), 4096), ((32, 32, 3), 4096), ((1024, 1024, 3), 5)])
+def test_a_chunk_is_bounded_in_bytes(shape: tuple[int, ...], rows: int) -> None:
+    assert files.rows_per_chunk(shape) == rows
 
 
 def test_npy_writer_writes_what_numpy_reads(tmp_path: Path) -> None:
@@ -73,9 +90,6 @@ def test_csv_keeps_a_loss_that_is_no_number(tmp_path: Path) -> None:
 
 
 def test_a_saved_model_has_the_same_bytes_and_loads_without_this_project(tmp_path: Path) -> None:
-    import subprocess
-    import sys
-
     from reprocnn.backend import keras
     from reprocnn.models.registry import build
 

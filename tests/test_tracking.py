@@ -20,7 +20,8 @@ def trained(here: Path) -> Path:
     write_json(paths.MODEL_CARD, {"dataset": "digits"})
     write_bytes(paths.HISTORY, b"epoch,train_loss\n1,0.5\n2,0.25\n")
     write_json(paths.METRICS, {"accuracy": 0.5})
-    for path in (paths.PER_CLASS, paths.CONFUSION_MATRIX, paths.PREDICTIONS, paths.TRAIN / "x"):
+    tables = (paths.PER_CLASS, paths.CONFUSION_MATRIX, paths.PREDICTIONS, paths.TRAINING)
+    for path in (*tables, paths.REPORT, paths.FIGURES / "curves.png", paths.TRAIN / "x"):
         write_bytes(path, b"x")
     (here / "dvc.yaml").write_text("stages: {}\n")
     return here
@@ -75,6 +76,9 @@ def test_a_run_is_found_by_model_and_experiment_newest_first(trained: Path, monk
     assert run.info.run_name == "exp-b"
     assert run.data.params["epochs"] == "10"
     assert [m.step for m in mlflow.MlflowClient().get_metric_history(made, "train_loss")] == [1, 2]
+    assert run.data.metrics["test_accuracy"] == 0.5
+    names = {f.path for f in mlflow.MlflowClient().list_artifacts(made)}
+    assert names >= {"figures", "report.html", "model.json", "training.json", "history.csv"}
 
 
 def test_outside_an_experiment_an_applied_experiments_run_will_do(trained: Path) -> None:
@@ -175,6 +179,12 @@ def test_several_processes_may_start_on_a_store_that_does_not_exist(here: Path) 
         ("+DB_PASSWORD = 'hunter22'", "hunter22"),
         ('+{"api_key": "abc123"}', "abc123"),
         ("+token: abc123def", "abc123def"),
+        ('+PASSWORD = "correct horse battery"', "battery"),
+        ("+run --password hunter22", "hunter22"),
+        ("+Authorization: Bearer abcdef", "abcdef"),
+        ("+https://mytoken99@host/x", "mytoken99"),
+        ("+AccountKey=abc==;", "abc=="),
+        ("+x = eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.abc-def", "eyJzdWIiOiIxIn0"),
         ("+AWS_SECRET_ACCESS_KEY=wJalrXUtnFEMI", "wJalrXUtnFEMI"),
         ("+key AKIAIOSFODNN7EXAMPLE", "AKIAIOSFODNN7EXAMPLE"),
         ("+x = ghp_0123456789abcdefghij0123", "ghp_0123456789abcdefghij0123"),
@@ -185,6 +195,13 @@ def test_several_processes_may_start_on_a_store_that_does_not_exist(here: Path) 
 def test_secrets_in_the_diff_are_masked(text: str, secret: str) -> None:
     assert secret not in tracking.masked(text)
     assert "***" in tracking.masked(text)
+
+
+def test_an_experiment_deleted_in_the_ui_comes_back(here: Path) -> None:
+    client, experiment = tracking.connect()
+    client.delete_experiment(experiment)
+    assert tracking.connect()[1] == experiment
+    assert client.get_experiment(experiment).lifecycle_stage == "active"
 
 
 def test_a_diff_without_secrets_stays() -> None:

@@ -46,7 +46,7 @@ def ui(port: int) -> None:
     """Serve the MLflow UI of the store in the checkout, or name the server that MLFLOW_TRACKING_URI names."""
     uri = tracking.tracking_uri()
     if uri.startswith("http"):
-        print(f"the runs are on the server that MLFLOW_TRACKING_URI names: {uri}")
+        print(f"the runs are on the server that MLFLOW_TRACKING_URI names: {tracking.masked(uri)}")
         return
     tracking.connect()  # an empty store, with the experiment in it, rather than an error
     port = port if port and _is_free(port) else _free_port()

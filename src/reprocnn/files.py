@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import math
 import re
 import shutil
 import zipfile
@@ -19,8 +20,8 @@ if TYPE_CHECKING:  # imported where they are used: each takes up to seconds
     import pandas as pd
     from matplotlib.figure import Figure
 
-CHUNK = 4096
-"""Images that are read, changed and written at a time: 50 MB of float32 at 32x32x3."""
+CHUNK_BYTES = 2**26
+"""Memory of the images that are read, changed and written at a time, as float32."""
 
 # The ZIP format's first moment. Every archive written here carries it instead of the clock.
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -80,7 +81,7 @@ def read_csv(path: Path, text: tuple[str, ...] = ()) -> "pd.DataFrame":
 
     # By default pandas takes a class called `NA` or `null` for a missing value; here that is `nan` among numbers alone.
     numbers = [name for name in pd.read_csv(path, nrows=0).columns if name not in text]
-    missing = dict.fromkeys(numbers, ["nan"])
+    missing = {name: ["nan"] for name in numbers}
     return pd.read_csv(path, dtype=dict.fromkeys(text, str), keep_default_na=False, na_values=missing)
 
 
@@ -115,21 +116,19 @@ class NpyWriter:
             raise ValueError(f"Expected {self._shape[0]} rows. Received: {self._rows}")
 
 
-def write_split(path: Path, images: NDArray[Any], labels: NDArray[Any]) -> None:
-    """Write a split: a folder with images.npy and labels.npy."""
-    with atomic_folder(path) as folder:
-        np.save(folder / "images.npy", images)
-        np.save(folder / "labels.npy", labels)
+def rows_per_chunk(shape: tuple[int, ...], most: int = 4096) -> int:
+    """How many images of a shape to work on at a time, so that memory stays bounded at any image size."""
+    return max(1, min(most, CHUNK_BYTES // (4 * math.prod(shape))))
 
 
 def read_split(path: Path) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Read a split; the images are memory-mapped."""
+    """Read a split, a folder with images.npy and labels.npy; the images are memory-mapped."""
     images = np.load(path / "images.npy", mmap_mode="r", allow_pickle=False)
     return images, np.load(path / "labels.npy", allow_pickle=False)
 
 
 def write_model(path: Path, model: "keras.Model") -> None:
-    """Write a model as `.keras`, without the moment of saving and the memory addresses that Keras puts in."""
+    """Write a model as `.keras`, without the clock, the version and the memory addresses that Keras puts in."""
     with atomic_file(path) as partial:
         saved = partial.with_suffix(".keras")  # Keras insists on the suffix
         try:
@@ -146,8 +145,8 @@ def _stable_keras(path: Path) -> bytes:
         for name in sorted(old.namelist()):
             content = old.read(name)
             if name == "metadata.json":
-                metadata = json.loads(content) | {"date_saved": "1980-01-01@00:00:00"}
-                content = json.dumps(metadata, sort_keys=True).encode()
+                constant = {"keras_version": "3", "date_saved": "1980-01-01@00:00:00"}
+                content = json.dumps(json.loads(content) | constant, sort_keys=True).encode()
             if name == "config.json":
                 content = _renumber_shared_objects(content)
             new.writestr(zipfile.ZipInfo(name, _ZIP_EPOCH), content)
@@ -165,8 +164,10 @@ def _renumber_shared_objects(config: bytes) -> bytes:
 
 
 def write_figure(path: Path, figure: "Figure") -> None:
-    """Write a figure as PNG, without the version of matplotlib in it."""
-    with atomic_file(path) as partial:
+    """Write a figure as PNG, without the version of matplotlib in it, whatever the user's matplotlibrc says."""
+    from matplotlib import style
+
+    with atomic_file(path) as partial, style.context("default"):
         figure.savefig(partial, format="png", metadata={"Software": None})
 
 

@@ -117,7 +117,7 @@ def read_params(path: Path = PARAMS) -> dict[str, Any]:
         values = YAML(typ="safe", pure=True).load(path)
     except FileNotFoundError:
         raise UserError(f"{path} is missing", f"git checkout -- {path}") from None
-    except (YAMLError, UnicodeDecodeError) as error:
+    except (YAMLError, ValueError) as error:  # ValueError: a date that does not exist, bytes that are no text
         reason = " ".join(str(error).split())
         raise UserError(f"{path} is not YAML: {reason}", f"git diff -- {path}") from None
     if not isinstance(values, dict):
@@ -133,6 +133,8 @@ def load_params(section: type[S], path: Path = PARAMS) -> S:
         UserError: a key is unknown or missing, or its value is of the wrong type or out of range.
     """
     values = read_params(path)
+    if wrong := [key for key in values if not isinstance(key, str)]:
+        raise UserError(f"{path}: expected text as key, found {wrong[0]!r}", f"remove `{wrong[0]}`")
     missing = [name for name in Params.model_fields if name not in values]
     if missing:
         default = Params.model_fields[missing[0]].default
@@ -149,18 +151,16 @@ def load_params(section: type[S], path: Path = PARAMS) -> S:
 def _wrong_key(path: Path, key: str, value: Any) -> UserError:
     """The message for a key that does not validate."""
     if key not in Params.model_fields:
-        return UserError(f"{path}: unknown key `{key}`", _did_you_mean(key, sorted(Params.model_fields)))
+        close = difflib.get_close_matches(key, Params.model_fields, n=1, cutoff=0.4)
+        known = f"use one of: {', '.join(sorted(Params.model_fields))}"
+        return UserError(f"{path}: unknown key `{key}`", f"did you mean `{close[0]}`?" if close else known)
     choices, words = _allowed(key)
     found = f"{value!r} ({type(value).__name__})"
     problem = f"{path}: {key}: found {found}, allowed: {words}"
     default = Params.model_fields[key].default
-    guess = _did_you_mean(str(value), choices) if choices else ""
-    return UserError(problem, guess or f"for example `-S {key}={default}`, or edit {path}")
-
-
-def _did_you_mean(word: str, choices: list[str]) -> str:
-    close = difflib.get_close_matches(word, choices, n=1, cutoff=0.4)
-    return f"did you mean `{close[0]}`?" if close else f"use one of: {', '.join(choices)}"
+    if isinstance(value, str) and (close := difflib.get_close_matches(value, choices, n=1, cutoff=0.4)):
+        return UserError(problem, f"did you mean `{close[0]}`?")
+    return UserError(problem, f"for example `-S {key}={default}`, or edit {path}")
 
 
 def _allowed(key: str) -> tuple[list[str], str]:

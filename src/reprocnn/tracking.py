@@ -1,6 +1,6 @@
 """The MLflow view of a run. DVC's files are the truth: a tracker that fails is left out, and the run goes on.
 
-MLflow is imported where it is used: the import takes seconds, and a stage should check its params before.
+MLflow is imported where it is used: the import takes seconds.
 """
 
 import functools
@@ -35,6 +35,7 @@ NO_EXPERIMENT = "none"
 """The value of EXPERIMENT_TAG outside of `dvc exp run`."""
 
 _PACKAGES = ("tensorflow", "keras", "numpy", "scikit-learn", "dvc", "mlflow")
+_TRAINED = (paths.HISTORY, paths.MODEL_CARD, paths.TRAINING)
 _GENERATED = (":!reports", ":!dvc.lock")
 
 # Defaults for the tracker; a user's own settings win. A server that is down may cost seconds, not minutes.
@@ -59,7 +60,7 @@ def repository() -> Path:
 
 def tracking_uri() -> str:
     """MLFLOW_TRACKING_URI, or the SQLite store in the checkout. Never relative: an experiment's folder goes away."""
-    uri = os.environ.get("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
+    uri = os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db"
     if uri.startswith("sqlite:///"):
         return f"sqlite:///{repository() / uri.removeprefix('sqlite:///')}"
     return uri
@@ -86,9 +87,12 @@ def connect() -> tuple["MlflowClient", str]:
     with FileLock(repository() / ".dvc" / "tmp" / "mlflow.lock"):
         _prepare_sqlite(database)
         client = mlflow.MlflowClient()
-        if client.get_experiment_by_name(name) is None:
+        experiment = client.get_experiment_by_name(name)
+        if experiment is None:
             artifacts = (repository() / "mlartifacts").as_uri()
             client.create_experiment(name, artifact_location=artifacts)
+        elif experiment.lifecycle_stage == "deleted":  # in the UI, where the next run would have no place
+            client.restore_experiment(experiment.experiment_id)
     return client, mlflow.set_experiment(name).experiment_id
 
 
@@ -119,10 +123,7 @@ def _unless_down(method: Method) -> Method:
 
 def _warn(error: Exception) -> None:
     reason = " ".join(str(error).split())[:200]
-    print(
-        f"warning: MLflow at {tracking_uri()} failed, the run goes on without: {reason}",
-        file=sys.stderr,
-    )
+    print(masked(f"warning: MLflow at {tracking_uri()} failed, the run goes on without: {reason}"), file=sys.stderr)
 
 
 class Run:
@@ -170,7 +171,7 @@ class Run:
 
         self.client.set_tag(self.run_id, MODEL_TAG, md5(paths.MODEL))
         self.client.log_dict(self.run_id, stage_hashes("train"), "hashes.json")
-        for path in (paths.HISTORY, paths.MODEL_CARD, paths.TRAINING):
+        for path in _TRAINED:
             self.client.log_artifact(self.run_id, str(path))
         signature = ModelSignature(
             inputs=Schema([TensorSpec(example.dtype, (-1, *model.input_shape[1:]))]),
@@ -202,11 +203,17 @@ class Run:
         self.client.log_artifact(self.run_id, str(paths.REPORT))
 
     @_unless_down
-    def log_history(self) -> None:
-        """The epochs from the history that train wrote, for a run that was not live."""
+    def log_made(self) -> None:
+        """All that stands in the workspace, for a run that was not live: history, test metrics, figures."""
         for row in read_csv(paths.HISTORY).to_dict("records"):
             epoch = int(row.pop("epoch"))
             self._log_metrics(row, epoch)
+        for path in _TRAINED:
+            self.client.log_artifact(self.run_id, str(path))
+        if paths.METRICS.exists():
+            self.log_evaluated()
+        if paths.REPORT.exists():
+            self.log_plotted()
 
     def _log_metrics(self, values: dict[str, float], step: int) -> None:
         from mlflow.entities import Metric
@@ -287,7 +294,7 @@ def run_of_model() -> Run:
         info = client.create_run(experiment_id, tags=tags() | made_by, run_name=run_name()).info
         run = Run(client, info.run_id)
         run.log_start(read_json(paths.MODEL_CARD)["dataset"])
-        run.log_history()
+        run.log_made()
         client.set_terminated(info.run_id)
         return run
     except Exception as error:
@@ -342,23 +349,24 @@ def uncommitted() -> str:
     return changed + "".join(f"\nnew file: {name}" for name in new.splitlines())
 
 
+_NAMES = r"password|passwd|pwd|secret|token|api[_-]?key|access[_-]?key|account[_-]?key|private[_-]?key|credential"
 _SECRETS = (
-    # name = value, name: value, --name value, where the name says that it is a secret
-    re.compile(
-        r"""(?ix)([\w.-]*(?:password|passwd|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|credential)[\w.-]*
-        ["']?\s*[:=]\s*)(["']?)[^\s"']+"""
-    ),
-    re.compile(r"()()\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"),
-    re.compile(r"()()\b(?:gh[pousr]_|github_pat_|glpat-|xox[abp]-|sk-|hf_)[\w-]{16,}"),
-    re.compile(r"(\w+://[^\s/:@]*:)()[^\s@/]+(?=@)"),
-    re.compile(r"(-----BEGIN [A-Z ]*PRIVATE KEY-----)()[\s\S]*?(?=-----END|\Z)"),
+    # A name that says secret, and the rest of its line: `name = ...`, `name: ...`, `--name ...`
+    re.compile(rf"(?i)([\w.-]*(?:{_NAMES}|authorization)[\w.-]*[\"']?\s*[:=]\s*).+"),
+    re.compile(rf"(?i)(--[\w-]*(?:{_NAMES})[\w-]*\s+).+"),
+    re.compile(r"(?i)(\bbearer\s+)\S+"),
+    # Values that are secrets wherever they stand: AWS, GitHub, GitLab, Slack, OpenAI, Hugging Face, JSON web tokens
+    re.compile(r"()\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"),
+    re.compile(r"()\b(?:gh[pousr]_|github_pat_|glpat-|xox[abp]-|sk-|hf_|eyJ)[\w.-]{16,}"),
+    re.compile(r"(\w+://)[^\s/@]+(?=@)"),
+    re.compile(r"(-----BEGIN [A-Z ]*PRIVATE KEY-----)[\s\S]*?(?=-----END|\Z)"),
 )
 
 
 def masked(text: str) -> str:
     """The text with what looks like a secret replaced by ***."""
     for pattern in _SECRETS:
-        text = pattern.sub(r"\1\2***", text)
+        text = pattern.sub(r"\1***", text)
     return text
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mirrors import Mirror
 from reprocnn.data import cifar
 from reprocnn.data.fetch import Source
 from reprocnn.errors import UserError
@@ -90,6 +91,25 @@ def test_load_takes_the_archive_that_the_mirror_has(tmp_path: Path, monkeypatch:
         cifar.load("cifar10")
 
 
+@pytest.mark.parametrize("kind", ["ok", "altered", "truncated", "hang", "404", "html"])
+@pytest.mark.parametrize("make", [_python_archive, _binary_archive])
+def test_load_from_a_server(
+    kind: str, make: object, mirror: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "cifar-10-python.tar.gz" if make is _python_archive else "cifar-10-binary.tar.gz"
+    content = make(tmp_path / name).read_bytes()  # type: ignore[operator]
+    monkeypatch.setattr(Mirror, "content", content)
+    source = Source(name, hashlib.sha256(content).hexdigest(), (f"{mirror}/{kind}/{name}",))
+    monkeypatch.setitem(cifar.SOURCES, "cifar10", (source,))
+    monkeypatch.setattr("reprocnn.data.fetch.TIMEOUT", (1, 0.3))
+    if kind == "ok":
+        assert cifar.load("cifar10").class_names == NAMES
+    else:
+        with pytest.raises(UserError, match="no place has the data"):
+            cifar.load("cifar10")
+        assert not [p for p in (tmp_path / "cache").rglob("*") if p.is_file()]
+
+
 def test_a_pickle_that_would_run_code_is_refused(tmp_path: Path) -> None:
     class Evil:
         def __reduce__(self) -> tuple[object, ...]:
@@ -97,6 +117,6 @@ def test_a_pickle_that_would_run_code_is_refused(tmp_path: Path) -> None:
 
             return os.system, ("touch pwned",)
 
-    path = _pack(tmp_path / "c.tar.gz", "x", {"batches.meta": b"", "evil": pickle.dumps(Evil())})
+    path = _pack(tmp_path / "c.tar.gz", "x", {"data_batch_1": pickle.dumps(Evil())})
     with pytest.raises(pickle.UnpicklingError, match=r"Received: (posix|nt)\.system"):
         cifar.read_python(path)

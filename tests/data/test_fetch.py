@@ -1,59 +1,15 @@
 import gzip
 import hashlib
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
+from mirrors import Mirror
 from reprocnn.data.fetch import Source, fetch
 from reprocnn.errors import UserError
 
-CONTENT = b"the right bytes" * 1000
+CONTENT = Mirror.content
 RIGHT = hashlib.sha256(CONTENT).hexdigest()
-
-
-class _Mirror(BaseHTTPRequestHandler):
-    """/ok/..., and a folder for each way in which a mirror fails."""
-
-    asked: list[str]
-    released: threading.Event
-
-    def do_GET(self) -> None:
-        kind = self.path.split("/")[1]
-        self.asked.append(kind)
-        bodies = {
-            "ok": CONTENT,
-            "html": b"<!DOCTYPE html><p>log in",
-            "altered": CONTENT[:-1] + b"X",
-        }
-        if kind == "hang":
-            self.released.wait(20)
-            return
-        if kind == "404":
-            self.send_error(404)
-            return
-        broken_once = kind == "once" and self.asked.count("once") == 1
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(CONTENT) if kind != "html" else 24))
-        self.end_headers()
-        cut = kind == "truncated" or broken_once
-        self.wfile.write(CONTENT[:100] if cut else bodies.get(kind, CONTENT))
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-@pytest.fixture
-def mirror() -> Iterator[str]:
-    _Mirror.asked, _Mirror.released = [], threading.Event()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Mirror)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    _Mirror.released.set()
-    server.shutdown()
-    server.server_close()
 
 
 def _source(*urls: str, content: str | None = None) -> Source:
@@ -96,13 +52,13 @@ def test_where_all_fail_the_message_names_hosts_mirror_and_digits(mirror: str, t
 
 def test_a_connection_that_breaks_once_is_tried_again(mirror: str) -> None:
     assert fetch(_source(f"{mirror}/once/file.bin")).read_bytes() == CONTENT
-    assert _Mirror.asked == ["once", "once"]
+    assert Mirror.asked == ["once", "once"]
 
 
 def test_the_second_time_it_comes_from_the_cache(mirror: str) -> None:
     source = _source(f"{mirror}/ok/file.bin")
     assert fetch(source) == fetch(source)
-    assert _Mirror.asked == ["ok"]
+    assert Mirror.asked == ["ok"]
 
 
 def test_an_altered_file_in_the_cache_is_replaced(mirror: str) -> None:
@@ -123,7 +79,7 @@ def test_the_users_mirror_is_first_as_folder_and_as_url(
     monkeypatch.setenv("REPROCNN_MIRROR", "mine")
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))  # relative to the user's checkout
     assert fetch(source).read_bytes() == CONTENT
-    assert _Mirror.asked == ["ok"]
+    assert Mirror.asked == ["ok"]
 
 
 def test_an_alternative_will_do(mirror: str) -> None:
@@ -142,6 +98,25 @@ def test_another_gzip_wrapping_of_the_right_content_will_do(tmp_path: Path, monk
         (tmp_path / "f.gz").write_bytes(wrong)
         with pytest.raises(UserError, match="wrong sha256"):
             fetch(source)
+
+
+def test_a_wrong_file_is_not_fetched_twice(mirror: str) -> None:
+    fetch(_source(f"{mirror}/altered/file.bin", f"{mirror}/ok/file.bin"))
+    assert Mirror.asked == ["altered", "ok"]
+
+
+@pytest.mark.parametrize("place", ["{}/a file", "file://{}/mine", "http://[::1", "{}/nothing"])
+def test_a_mirror_of_any_kind_is_tried_and_passed_over(
+    mirror: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    (tmp_path / "a file").write_text("in the way")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "file.bin").write_bytes(CONTENT)
+    monkeypatch.setenv("REPROCNN_MIRROR", place.format(tmp_path))
+    path = fetch(_source(f"{mirror}/ok/file.bin"))
+    assert path.read_bytes() == CONTENT
+    assert path.stat().st_mode & 0o777 == 0o644
+    assert Mirror.asked == ([] if "mine" in place else ["ok"])
 
 
 def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

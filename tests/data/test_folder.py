@@ -137,6 +137,10 @@ def test_an_image_is_cropped_to_its_centre_and_turned_as_exif_says() -> None:
             "class 'cow' is in test/ but not in train/",
         ),
         (
+            {f"{s}/{c}/1.png": _png() for s in ("Train", "Test") for c in ("cat", "dog")},
+            "expected train/ and test/, found Test/, Train/",
+        ),
+        (
             {"cat/1.png": _png(), "cat/2.png": _png(), "dog/1.png": _png()},
             "class 'dog' has 1 image",
         ),
@@ -158,6 +162,46 @@ def test_a_wrong_folder_is_refused_with_its_reason(tmp_path: Path, files: dict[s
     with pytest.raises(UserError) as caught:
         _load(tmp_path)
     assert expected in str(caught.value)
+
+
+@pytest.mark.parametrize("compression", ["", "gz", "xz", "bz2"])
+def test_an_altered_tar_loses_no_image_silently(tmp_path: Path, make_images: Make, compression: str) -> None:
+    make_images(tmp_path / "in", n=20)
+    with tarfile.open(tmp_path / "a", f"w:{compression}") as archive:
+        archive.add(tmp_path / "in", arcname=".")
+    content = (tmp_path / "a").read_bytes()
+    assert len(_load(tmp_path / "a")[0].labels) == 40
+    altered = bytearray(content)
+    altered[len(content) // 2 // 512 * 512 + 150 if not compression else len(content) // 2] ^= 255
+    for broken in (content[: len(content) * 999 // 1000 if compression else len(content) // 2 // 512 * 512], altered):
+        (tmp_path / "a").write_bytes(broken)
+        with pytest.raises(UserError):
+            _load(tmp_path / "a")
+
+
+def test_a_broken_member_of_a_zip_is_named(tmp_path: Path, make_images: Make) -> None:
+    make_images(tmp_path / "in", n=4)
+    path = _zip(tmp_path / "in", tmp_path / "a.zip")
+    content = bytearray(path.read_bytes())
+    content[content.index(b"dog/2.png") + 200] ^= 255
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"dog/2.png: Bad CRC-32"):
+        _load(path)
+
+
+def test_pixels_without_a_known_range_are_refused() -> None:
+    for mode in ("I", "F"):
+        buffer = io.BytesIO()
+        Image.new(mode, (9, 9)).save(buffer, "TIFF")
+        with pytest.raises(ValueError, match="8 or 16 bits, found 32"):
+            folder.decode(buffer.getvalue(), 8, "rgb")
+
+
+def test_an_empty_class_folder_is_named(tmp_path: Path, make_images: Make) -> None:
+    make_images(tmp_path)
+    (tmp_path / "bird").mkdir()
+    with pytest.raises(UserError, match="bird is empty"):
+        _load(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["../evil.png", "/evil.png", "cat/../../evil.png"])

@@ -13,8 +13,8 @@ def test_a_split_is_normalised_and_one_hot_whatever_the_chunk(tmp_path: Path, mo
     labels = np.arange(20) % 4
     indices = np.array([1, 2, 5, 11, 19])
     normalization = fitted("unit", [], 2)
-    for name, chunk in (("a", 4096), ("b", 2)):
-        monkeypatch.setattr(preprocessing, "CHUNK", chunk)
+    for name, size in (("a", 2**20), ("b", 2 * 18 * 4)):
+        monkeypatch.setattr(files, "CHUNK_BYTES", size)
         preprocessing.write_normalized(tmp_path / name, images, labels, indices, normalization, n_classes=4)
     read, one_hot = read_split(tmp_path / "a")
     assert (read.dtype, one_hot.dtype) == (np.float32, np.float32)

@@ -64,9 +64,27 @@ def test_the_same_seed_gives_the_same_bytes_and_another_does_not(tmp_path: Path)
 
 
 def test_a_batch_larger_than_the_data_is_refused(tmp_path: Path) -> None:
-    files.write_split(tmp_path / "train", *_split(20, 0))
-    files.write_split(tmp_path / "validation", *_split(5, 0))
+    for name, n in (("train", 20), ("validation", 5)):
+        images, labels = _split(n, 0)
+        (tmp_path / name).mkdir()
+        np.save(tmp_path / name / "images.npy", images)
+        np.save(tmp_path / name / "labels.npy", labels)
     with pytest.raises(UserError, match="batch_size=21 is larger than the 20 training images"):
         load_splits(tmp_path / "train", tmp_path / "validation", 21)
     train, _ = load_splits(tmp_path / "train", tmp_path / "validation", 20)
     assert isinstance(train[0], np.memmap)
+
+
+def test_a_training_that_diverges_is_stopped() -> None:
+    images, labels = _split(32, 0)
+    with pytest.raises(UserError, match=r"no finite number after epoch 1\n  fix: use a lower learning_rate"):
+        fit(
+            build("mlp", (8, 8, 1), 2, {}),
+            (images, labels * np.float32("nan")),
+            (images, labels),
+            epochs=3,
+            batch_size=8,
+            learning_rate=0.1,
+            seed=0,
+            on_epoch=lambda *_: None,
+        )

@@ -56,14 +56,10 @@ def load(name: str) -> RawData:
 
 def read_python(path: Path) -> RawData:
     """Read a python archive: pickled dicts with the images as rows of bytes."""
-    batches: dict[str, Any] = {name: _unpickle(content) for name, content in _members(path) if "." not in name}
-    if "batches.meta" in (names := dict(_members(path))):
-        class_names = _unpickle(names["batches.meta"])[b"label_names"]
-        train, test, key = (
-            sorted(b for b in batches if b.startswith("data_batch")),
-            "test_batch",
-            b"labels",
-        )
+    batches: dict[str, Any] = {name: _unpickle(content) for name, content in _members(path) if not _is_note(name)}
+    if "batches.meta" in batches:
+        class_names = batches["batches.meta"][b"label_names"]
+        train, test, key = sorted(b for b in batches if b.startswith("data_batch")), "test_batch", b"labels"
     else:
         class_names = batches["meta"][b"fine_label_names"]
         train, test, key = ["train"], "test", b"fine_labels"
@@ -96,6 +92,10 @@ def _members(path: Path) -> Iterator[tuple[str, bytes]]:
         for member in archive:
             if file := archive.extractfile(member) if member.isfile() else None:
                 yield PurePosixPath(member.name).name, file.read()
+
+
+def _is_note(name: str) -> bool:
+    return name.endswith((".html", ".txt~"))
 
 
 def _pixels(rows: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -14,12 +14,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pooch
 import requests
 from tqdm import tqdm
 
+from reprocnn.data.progress import progress
 from reprocnn.errors import UserError
 from reprocnn.files import sha256
 
@@ -55,10 +55,15 @@ class _NotTheFileError(Exception):
 
 def cache_folder() -> Path:
     """Where downloads are kept: REPROCNN_CACHE, or the platform's cache folder of the user."""
-    return Path(os.environ.get(CACHE_VARIABLE) or pooch.os_cache("reprocnn"))
+    return _in_checkout(os.environ.get(CACHE_VARIABLE) or str(pooch.os_cache("reprocnn")))
 
 
-def fetch(*sources: Source, timeout: tuple[float, float] = TIMEOUT) -> Path:
+def _in_checkout(path: str) -> Path:
+    """An absolute path; a relative one starts at the user's checkout, also in a `--temp` experiment's copy."""
+    return Path(os.environ.get("DVC_ROOT", "."), Path(path).expanduser()).resolve()
+
+
+def fetch(*sources: Source, timeout: tuple[float, float] | None = None) -> Path:
     """Get one of several files that will do, in the cache.
 
     Tried in turn: the cache, REPROCNN_MIRROR, the mirrors of each source.
@@ -77,21 +82,11 @@ def fetch(*sources: Source, timeout: tuple[float, float] = TIMEOUT) -> Path:
     for source, place in _places(sources):
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                return _get(source, place, timeout)
-            except _NotTheFileError as error:
-                reason = str(error)
-            except requests.HTTPError as error:
-                reason = f"HTTP status {error.response.status_code}"
-            except requests.Timeout:
-                reason = "no answer in time"
-            except requests.ConnectionError:
-                reason = "no connection"
-            except requests.RequestException as error:
-                reason = f"the connection broke: {type(error).__name__}"
-            except FileNotFoundError:
-                reason = "no such file"
-            final = not _is_url(place) or reason.startswith("HTTP status 4")
-            tqdm.write(f"{source.name}: {_host(place)}: {reason}" + ("" if final else f" ({attempt}/{ATTEMPTS})"))
+                return _get(source, place, timeout or TIMEOUT)
+            except (_NotTheFileError, requests.RequestException, *_NO_SUCH_FILE) as error:
+                reason, final = _reason(error)
+            tries = "" if final else f" ({attempt}/{ATTEMPTS})"
+            tqdm.write(f"{source.name}: {_host(place)}: {reason}{tries}")
             if final:
                 break
         failures.append(f"{source.name} at {_host(place)} ({reason})")
@@ -102,12 +97,27 @@ def fetch(*sources: Source, timeout: tuple[float, float] = TIMEOUT) -> Path:
     )
 
 
+_NO_SUCH_FILE = (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError)
+
+
+def _reason(error: Exception) -> tuple[str, bool]:
+    """Why a place did not give the file, and whether it is no use to ask again."""
+    if isinstance(error, requests.HTTPError):
+        return f"HTTP status {error.response.status_code}", error.response.status_code < 500
+    if isinstance(error, requests.Timeout):
+        return "no answer in time", False
+    if isinstance(error, requests.ConnectionError):
+        return "the connection failed", False
+    if isinstance(error, requests.RequestException):
+        return f"the connection broke: {type(error).__name__}", False
+    return (error.strerror or str(error) if isinstance(error, OSError) else str(error)), True
+
+
 def _places(sources: Sequence[Source]) -> Iterator[tuple[Source, str]]:
     """Each source at each place where it may be, best first."""
     if mirror := os.environ.get(MIRROR_VARIABLE):
         if not _is_url(mirror):
-            # A `--temp` experiment works in another folder: a relative path starts at the user's checkout.
-            mirror = str(Path(os.environ.get("DVC_ROOT", "."), Path(mirror).expanduser()).resolve())
+            mirror = str(_in_checkout(mirror.removeprefix("file://")))
         yield from ((source, f"{mirror.rstrip('/')}/{source.name}") for source in sources)
     for source in sources:
         yield from ((source, url) for url in source.urls)
@@ -119,11 +129,11 @@ def _get(source: Source, place: str, timeout: tuple[float, float]) -> Path:
     with _partial(target) as partial:
         if _is_url(place):
             tqdm.write(f"downloading {place}")
-            # disable=None: a bar in a terminal only; in a log file the line above says it.
-            # total=1: pooch asks whether the bar is true, and sets the real total itself.
-            bar = tqdm(total=1, unit="B", unit_scale=True, desc=source.name, disable=None, leave=False)
-            with bar:
-                download = pooch.HTTPDownloader(progressbar=bar, chunk_size=2**16, timeout=timeout)
+            # total=1: pooch asks whether the bar is true, and sets the real total itself. The bytes as they are: a
+            # server may otherwise unpack a .gz on the way.
+            with progress(1, source.name, unit="B", unit_scale=True) as bar:
+                options = {"timeout": timeout, "headers": {"Accept-Encoding": "identity"}}
+                download = pooch.HTTPDownloader(progressbar=bar, chunk_size=2**16, **options)
                 download(place, str(partial), None)
         else:
             shutil.copyfile(place, partial)
@@ -146,6 +156,7 @@ def _partial(target: Path) -> Iterator[Path]:
     os.close(descriptor)
     try:
         yield Path(name)
+        Path(name).chmod(0o644)  # mkstemp's files are its user's alone; a cache may be shared
         Path(name).replace(target)
     finally:
         Path(name).unlink(missing_ok=True)
@@ -176,8 +187,8 @@ def _describe(path: Path) -> str:
 
 
 def _is_url(place: str) -> bool:
-    return urlsplit(place).scheme in {"http", "https"}
+    return place.startswith(("http://", "https://"))
 
 
 def _host(place: str) -> str:
-    return urlsplit(place).netloc if _is_url(place) else str(Path(place).parent)
+    return place.split("/")[2] if _is_url(place) else str(Path(place).parent)

@@ -3,30 +3,38 @@
 Archives are read member by member; nothing is extracted to a path that an archive names.
 """
 
+import bz2
+import gzip
+import lzma
 import os
 import shutil
 import stat
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
-from tqdm import tqdm
 
+from reprocnn.data.progress import progress
 from reprocnn.data.raw import RawData
 from reprocnn.data.splits import held_out
 from reprocnn.errors import UserError
-from reprocnn.files import CHUNK
+from reprocnn.files import rows_per_chunk
 
 LAYOUT = "one folder per class, for example cats/*.jpg and dogs/*.jpg, with or without train/ and test/ above them"
 
 _ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2", ".tbz2")
 _VALIDATION = {"val", "valid", "validation", "dev"}
+_SPLITS = {"train", "training", "test", "testing"} | _VALIDATION
+_COMPRESSIONS = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
+_BROKEN_ARCHIVE = (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, lzma.LZMAError, EOFError)
 
 Reader = Callable[[], bytes]
 
@@ -49,7 +57,7 @@ def find(folder: str) -> Path:
     Raises:
         UserError: there is nothing at `folder`.
     """
-    here = Path(folder).expanduser()
+    here = Path(folder)
     parent = Path(os.environ.get("DVC_ROOT", "."))
     if not here.is_absolute() and parent.resolve() != Path.cwd() and (parent / here).is_dir():
         shutil.copytree(parent / here, here, copy_function=_link_if_absent, dirs_exist_ok=True)
@@ -106,6 +114,8 @@ def _only_archive(path: Path) -> Path | None:
 def _list(path: Path) -> _Listing:
     """Find class and split of every image from its name."""
     names = [name for name, _ in _members(path) if not _is_passed_over(name)]
+    if wrong := [name for name in names if not name.isprintable()]:
+        raise UserError(f"{path}: the name {wrong[0]!a} is not readable text", "rename it")
     if not names:
         raise UserError(f"{path}: no images found", f"use {LAYOUT}")
     parts = [PurePosixPath(name).parts for name in names]
@@ -114,6 +124,9 @@ def _list(path: Path) -> _Listing:
         parts = [p[1:] for p in parts]
     tops = {p[0] for p in parts if len(p) > 1}
     split_given = "train" in tops
+    if not split_given and {top.lower() for top in tops} <= _SPLITS:
+        found = ", ".join(f"{top}/" for top in sorted(tops))
+        raise UserError(f"{path}: expected train/ and test/, found {found}", "rename or merge them")
     if split_given and (extra := sorted(tops - {"train", "test"})):
         merge = f"merge {extra[0]}/ into train/: validation images are drawn by validation_fraction"
         fix = merge if extra[0].lower() in _VALIDATION else f"use {LAYOUT}"
@@ -147,7 +160,7 @@ def _members(path: Path) -> Iterator[tuple[str, Reader]]:
             yield from _tar_members(path)
         else:
             raise UserError(f"{path} is neither a directory nor a zip or tar archive", f"use {LAYOUT}")
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError) as error:
+    except _BROKEN_ARCHIVE as error:
         raise UserError(f"{path} is broken: {error}", "download or pack it again") from None
 
 
@@ -158,6 +171,8 @@ def _directory_members(path: Path) -> Iterator[tuple[str, Reader]]:
             # DVC does not follow these either, so that it would not see the images change.
             if (link := Path(folder, name)).is_symlink():
                 raise UserError(f"{link} is a symbolic link to a directory", "put the directory itself there")
+        if not folders and not files and Path(folder) != path and not _is_passed_over(folder):
+            raise UserError(f"{folder} is empty", "put images in it, or remove it")
         for name in sorted(files):
             file = Path(folder, name)
             yield file.relative_to(path).as_posix(), file.read_bytes
@@ -166,23 +181,36 @@ def _directory_members(path: Path) -> Iterator[tuple[str, Reader]]:
 def _zip_members(path: Path) -> Iterator[tuple[str, Reader]]:
     with zipfile.ZipFile(path) as archive:
         for info in sorted(archive.infolist(), key=lambda info: info.filename):
-            mode = info.external_attr >> 16
-            _refuse_unsafe(path, info.filename, link=stat.S_ISLNK(mode))
-            if not info.is_dir():
-                yield info.filename, lambda info=info: archive.read(info)  # type: ignore[misc]
+            name = info.filename.replace("\\", "/")  # as some Windows programs write it
+            _refuse_unsafe(path, name, link=stat.S_ISLNK(info.external_attr >> 16))
+            if not name.endswith("/"):
+                yield name, lambda info=info: archive.read(info)  # type: ignore[misc]
 
 
 def _tar_members(path: Path) -> Iterator[tuple[str, Reader]]:
-    with tarfile.open(path, "r|*") as archive:
+    with _decompressed(path) as file, tarfile.open(fileobj=file, mode="r:") as archive:
         for member in archive:
             _refuse_unsafe(path, member.name, link=not (member.isfile() or member.isdir()))
             if member.isfile():
                 name = member.name.removeprefix("./")
                 yield name, lambda m=member: archive.extractfile(m).read()  # type: ignore[misc,union-attr]
+        # tarfile takes a broken header for the end. The end is two empty blocks; at the very end is gzip's checksum.
+        file.seek(archive.offset)
+        if file.read(1024) != bytes(1024):
+            raise tarfile.ReadError("it ends early, or a header is broken")
+        while file.read(2**20):
+            pass
+
+
+def _decompressed(path: Path) -> BinaryIO:
+    with path.open("rb") as file:
+        start = file.read(6)
+    opener = next((o for magic, o in _COMPRESSIONS.items() if start.startswith(magic)), open)
+    return opener(path, "rb")  # type: ignore[operator,no-any-return]
 
 
 def _refuse_unsafe(path: Path, name: str, link: bool) -> None:
-    posix = PurePosixPath(name.replace("\\", "/"))
+    posix = PurePosixPath(name)
     if posix.is_absolute() or ".." in posix.parts:
         raise UserError(f"{path}: member {name!r} points outside of the archive", "pack it again without it")
     if link:
@@ -195,20 +223,14 @@ def _refuse_unsafe(path: Path, name: str, link: bool) -> None:
 def _decoded(path: Path, names: list[str], image_size: int, color_mode: str) -> Iterator[NDArray[np.uint8]]:
     """The images in the order of `names`, which is the order of the source."""
     wanted, chunk = set(names), []
-    # A bar in a terminal; in a log file a line now and then.
-    bar = tqdm(
-        total=len(names),
-        desc="reading images",
-        unit="image",
-        mininterval=0.2 if os.isatty(2) else 10,
-    )
-    with bar:
+    most = rows_per_chunk((image_size, image_size, 3))
+    with progress(len(names), "reading images", unit="image") as bar:
         for name, read in _members(path):
             if name not in wanted:
                 continue
             chunk.append(_checked(f"{path}: {name}", read, image_size, color_mode))
             bar.update()
-            if len(chunk) == CHUNK:
+            if len(chunk) == most:
                 yield np.stack(chunk)
                 chunk = []
     if chunk:
@@ -216,10 +238,11 @@ def _decoded(path: Path, names: list[str], image_size: int, color_mode: str) -> 
 
 
 def _checked(name: str, read: Reader, image_size: int, color_mode: str) -> NDArray[np.uint8]:
-    content = read()
     try:
-        return decode(content, image_size, color_mode)
-    except Exception as error:  # Pillow raises a dozen kinds on broken files
+        return decode(read(), image_size, color_mode)
+    except MemoryError:
+        raise
+    except Exception as error:  # Pillow and zipfile raise a dozen kinds on broken files
         reason = "not an image that Pillow reads" if isinstance(error, UnidentifiedImageError) else str(error)
         raise UserError(f"{name}: {reason}", "repair or remove this file") from None
 
@@ -231,12 +254,17 @@ def decode(content: bytes, image_size: int, color_mode: str) -> NDArray[np.uint8
 
     Returns:
         uint8 (image_size, image_size, 3 for `rgb` or 1 for `grayscale`), 0-255.
+
+    Raises:
+        ValueError: the pixels are floats or 32 bits wide: of these nobody knows which value is white.
+        Exception: of many kinds, where the content is not an image or is broken.
     """
     with Image.open(BytesIO(content)) as opened:
         image = ImageOps.exif_transpose(opened)
-        if image.mode.startswith("I"):  # 16 bits a pixel, which `convert` would clip to 255
-            wide = np.clip(np.asarray(image), 0, 65535)
-            image = Image.fromarray((wide // 257).astype(np.uint8))
+        if image.mode in {"I", "F"}:
+            raise ValueError("expected pixels of 8 or 16 bits, found 32")
+        if image.mode.startswith("I;16"):  # `convert` would clip them to 255
+            image = Image.fromarray((np.asarray(image) // 257).astype(np.uint8))
         if image.has_transparency_data:
             image = image.convert("RGBA")
             image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)

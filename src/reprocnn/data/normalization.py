@@ -56,9 +56,9 @@ def fitted(kind: str, chunks: Iterable[NDArray[np.uint8]], channels: int) -> Nor
     for chunk in chunks:
         for channel in range(channels):
             counts[channel] += np.bincount(chunk[..., channel].ravel(), minlength=256)
-    values = np.arange(256) / 255
-    mean = counts @ values / counts.sum(axis=1)
-    variance = counts @ values**2 / counts.sum(axis=1) - mean**2
-    std = np.sqrt(np.maximum(variance, 0))
+    values = np.arange(256)
+    n, total, squares = counts.sum(axis=1), (counts * values).sum(axis=1), (counts * values**2).sum(axis=1)
+    mean = total / n / 255
+    std = np.sqrt(np.maximum(squares / n - (total / n) ** 2, 0)) / 255
     std[std < 1e-6] = 1.0  # a channel of one value stays 0 rather than becoming infinite
     return Normalization(kind, tuple(mean.tolist()), tuple(std.tolist()))

@@ -6,12 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reprocnn.data.normalization import Normalization, fitted
-from reprocnn.files import CHUNK, NpyWriter, atomic_folder
+from reprocnn.files import NpyWriter, atomic_folder, rows_per_chunk
 
 
 def fit_normalization(images: NDArray[np.uint8], indices: NDArray[np.int64], kind: str) -> Normalization:
     """The normalisation with the statistics of the images at `indices`."""
-    chunks = (images[part] for part in _parts(indices))
+    chunks = (images[part] for part in _parts(indices, images.shape[1:]))
     return fitted(kind, chunks, images.shape[-1])
 
 
@@ -38,9 +38,10 @@ def write_normalized(
         np.save(folder / "labels.npy", one_hot)
         shape = (len(indices), *images.shape[1:])
         with NpyWriter(folder / "images.npy", shape, np.float32) as writer:
-            for part in _parts(indices):
+            for part in _parts(indices, images.shape[1:]):
                 writer.append(normalization(images[part]))
 
 
-def _parts(indices: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-    return [indices[start : start + CHUNK] for start in range(0, len(indices), CHUNK)]
+def _parts(indices: NDArray[np.int64], image_shape: tuple[int, ...]) -> list[NDArray[np.int64]]:
+    rows = rows_per_chunk(image_shape)
+    return [indices[start : start + rows] for start in range(0, len(indices), rows)]

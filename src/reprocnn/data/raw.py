@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reprocnn.errors import UserError
-from reprocnn.files import CHUNK, NpyWriter, atomic_folder, write_json
+from reprocnn.files import NpyWriter, atomic_folder, rows_per_chunk, write_json
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,9 @@ class RawData:
 
 def in_chunks(images: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
     """Hand over images (N, height, width, channels) that are in memory."""
-    for start in range(0, len(images), CHUNK):
-        yield images[start : start + CHUNK]
+    rows = rows_per_chunk(images.shape[1:])
+    for start in range(0, len(images), rows):
+        yield images[start : start + rows]
 
 
 def joined(

@@ -9,10 +9,7 @@ from numpy.typing import NDArray
 
 from reprocnn.backend import keras
 from reprocnn.data.normalization import Normalization
-from reprocnn.files import atomic_folder, write_csv
-
-BATCH = 512
-"""Images a step; small enough for a large image, large enough for a fast step."""
+from reprocnn.files import atomic_folder, rows_per_chunk, write_csv
 
 
 def predict(model: keras.Model, images: NDArray[np.uint8], card: dict[str, Any]) -> NDArray[np.float64]:
@@ -27,7 +24,9 @@ def predict(model: keras.Model, images: NDArray[np.uint8], card: dict[str, Any])
         float64 (N, classes), rows that sum to 1.
     """
     normalize = Normalization.from_json(card["normalization"])
-    parts = [model.predict_on_batch(normalize(images[start : start + BATCH])) for start in range(0, len(images), BATCH)]
+    rows = rows_per_chunk(images.shape[1:], most=512)
+    starts = range(0, len(images), rows)
+    parts = [model.predict_on_batch(normalize(images[start : start + rows])) for start in starts]
     return np.concatenate(parts).astype(np.float64)
 
 

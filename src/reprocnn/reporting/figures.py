@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib import rc_context
+from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize, PowerNorm
 from matplotlib.figure import Figure
@@ -40,7 +40,7 @@ def title(card: dict[str, Any], accuracy: float) -> str:
 def curves(history: pd.DataFrame, heading: str) -> Figure:
     """Accuracy and loss on the training and validation split by epoch, the best epoch marked."""
     best = history.loc[history["validation_accuracy"].idxmax()]
-    with rc_context(_STYLE):
+    with style.context(["default", _STYLE]):
         figure = _figure(9, 3.8)
         figure.suptitle(heading)
         for axes, metric in zip(figure.subplots(1, 2), ("accuracy", "loss"), strict=True):
@@ -76,7 +76,7 @@ def confusion_matrix(counts: NDArray[np.int64], class_names: list[str], heading:
     parts = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     few = len(class_names) <= 20
     size = 2.3 + 0.25 * len(class_names)
-    with rc_context({**_STYLE, "axes.grid": False, "figure.dpi": 100 if few else 150}):
+    with style.context(["default", {**_STYLE, "axes.grid": False, "figure.dpi": 100 if few else 150}]):
         figure = _figure(2 * size, size + 0.6) if few else _figure(9, 17)
         figure.suptitle(heading)
         first, second = figure.subplots(1, 2) if few else figure.subplots(2, 1)
@@ -109,7 +109,7 @@ def per_class_f1(scores: pd.DataFrame, heading: str) -> Figure:
     ordered = scores.sort_values("f1", ascending=False, kind="stable")
     if cut := len(ordered) > 30:
         ordered = pd.concat([ordered.head(15), ordered.tail(15)])
-    with rc_context({**_STYLE, "axes.grid.axis": "x"}):
+    with style.context(["default", {**_STYLE, "axes.grid.axis": "x"}]):
         figure = _figure(7, 1.6 + 0.26 * len(ordered))
         axes = figure.subplots()
         positions = np.arange(len(ordered))
@@ -135,7 +135,7 @@ def mistakes(images: NDArray[np.uint8], rows: pd.DataFrame, heading: str) -> Fig
     """
     columns = 5
     lines = max(1, -(-len(rows) // columns))
-    with rc_context({**_STYLE, "axes.grid": False}):
+    with style.context(["default", {**_STYLE, "axes.grid": False}]):
         figure = _figure(9, 0.9 + 2.2 * lines)
         figure.suptitle(f"{heading}\nmost confident mistakes" + ("" if len(rows) else ": none"))
         for axes in figure.subplots(lines, columns, squeeze=False).flat:

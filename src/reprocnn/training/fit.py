@@ -1,5 +1,6 @@
 """Fit a model: adam on the categorical cross-entropy, as in the text."""
 
+import math
 import sys
 import time
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from reprocnn.backend import gpus, keras
 from reprocnn.errors import UserError
-from reprocnn.files import read_split
+from reprocnn.files import read_split, rows_per_chunk
 from reprocnn.training.batches import Batches
 
 Split = tuple[NDArray[np.float32], NDArray[np.float32]]
@@ -59,6 +60,9 @@ def fit(
 
     Returns:
         A row per epoch: epoch, train_loss, train_accuracy, validation_loss, validation_accuracy, learning_rate.
+
+    Raises:
+        UserError: the training diverged.
     """
     model.compile(
         optimizer=keras.optimizers.Adam(learning_rate, name="adam"),
@@ -69,7 +73,7 @@ def fit(
     history = _History(on_epoch)
     model.fit(
         Batches(*train, batch_size, seed),
-        validation_data=Batches(*validation, max(batch_size, 256), None),
+        validation_data=Batches(*validation, rows_per_chunk(validation[0].shape[1:], most=256), None),
         epochs=epochs,
         shuffle=False,  # Batches does it
         verbose=1 if sys.stdout.isatty() else 2,  # a bar in a terminal, a line per epoch in a log file
@@ -98,6 +102,8 @@ class _History(keras.callbacks.Callback):  # type: ignore[misc]
             "validation_accuracy": logs["val_accuracy"],
             "learning_rate": float(self.model.optimizer.learning_rate),
         }
+        if not all(map(math.isfinite, row.values())):
+            raise UserError(f"the loss is no finite number after epoch {epoch + 1}", "use a lower learning_rate")
         self.rows.append({"epoch": epoch + 1, **row})
         self._on_epoch(epoch + 1, row, seconds)
 
