@@ -229,6 +229,8 @@ def test_an_experiment_is_one_run_with_its_name(checkout: Checkout) -> None:
 
 
 def test_plots_show_and_diff(checkout: Checkout) -> None:
+    assert "accuracy" in checkout.run("dvc", "metrics", "diff", "HEAD", "two")
+    assert "two" in checkout.run("dvc", "exp", "show", "--only-changed", "--no-pager")
     checkout.run("dvc", "plots", "show", "-o", "plots_show")
     page = (checkout.folder / "plots_show" / "index.html").read_text()
     for part in ("validation_accuracy", "validation_loss", "predicted"):

@@ -90,7 +90,9 @@ def connect() -> tuple["MlflowClient", str]:
         experiment = client.get_experiment_by_name(name)
         if experiment is None:
             artifacts = (repository() / "mlartifacts").as_uri()
-            client.create_experiment(name, artifact_location=artifacts)
+            # The tag makes the UI open with the runs, not with its pages for language models.
+            kind = {"mlflow.experimentKind": "custom_model_development"}
+            client.create_experiment(name, artifact_location=artifacts, tags=kind)
         elif experiment.lifecycle_stage == "deleted":  # in the UI, where the next run would have no place
             client.restore_experiment(experiment.experiment_id)
     return client, mlflow.set_experiment(name).experiment_id
