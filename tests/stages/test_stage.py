@@ -1,0 +1,36 @@
+import _stage
+import pytest
+
+from reprocnn.errors import UserError
+
+
+def _raising(error: BaseException) -> object:
+    def main() -> None:
+        raise error
+
+    return main
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (UserError("what was found", "what to do"), "error: what was found\n  fix: what to do"),
+        (OSError(28, "No space left on device", "data/a.npy"), "error: No space left on device (data/a.npy)\n  fix: "),
+    ],
+)
+def test_an_error_that_a_user_can_put_right_is_two_lines(error: Exception, expected: str) -> None:
+    with pytest.raises(SystemExit) as ended:
+        _stage.run(_raising(error))  # type: ignore[arg-type]
+    assert str(ended.value.code).startswith(expected)
+    assert len(str(ended.value.code).splitlines()) == 2
+
+
+def test_ctrl_c_ends_with_130_and_a_bug_with_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SystemExit) as ended:
+        _stage.run(_raising(KeyboardInterrupt()))  # type: ignore[arg-type]
+    assert ended.value.code == 130
+    with pytest.raises(ZeroDivisionError):
+        _stage.run(_raising(ZeroDivisionError()))  # type: ignore[arg-type]
+    monkeypatch.setenv("REPROCNN_TRACEBACK", "1")
+    with pytest.raises(OSError, match="No space"):
+        _stage.run(_raising(OSError(28, "No space")))  # type: ignore[arg-type]
