@@ -127,6 +127,7 @@ def test_an_image_is_cropped_to_its_centre_and_turned_as_exif_says() -> None:
         ({"README.md": b"x"}, "no images found"),
         ({"cat/1.png": _png(), "cat/2.png": _png()}, "two classes or more, found only 'cat'"),
         ({"1.png": _png(), "cat/2.png": _png()}, "1.png is in no class folder"),
+        ({"1.png": _png()}, "1.png is in no class folder"),
         ({"train/1.png": _png(), "train/cat/2.png": _png()}, "train/1.png is in no class folder"),
         (
             {"train/cat/1.png": _png(), "val/cat/2.png": _png()},

@@ -1,6 +1,6 @@
-import _stage
 import pytest
 
+import _stage
 from reprocnn.errors import UserError
 
 

@@ -124,7 +124,7 @@ def _list(path: Path) -> _Listing:
         parts = [p[1:] for p in parts]
     tops = {p[0] for p in parts if len(p) > 1}
     split_given = "train" in tops
-    if not split_given and {top.lower() for top in tops} <= _SPLITS:
+    if tops and not split_given and {top.lower() for top in tops} <= _SPLITS:
         found = ", ".join(f"{top}/" for top in sorted(tops))
         raise UserError(f"{path}: expected train/ and test/, found {found}", "rename or merge them")
     if split_given and (extra := sorted(tops - {"train", "test"})):
