@@ -50,5 +50,5 @@ benchmark: setup ## measure what the README says of speed (some 10 minutes)
 
 clean: ## remove what was made: data, models, MLflow store, caches; keeps .venv, DVC's cache, experiments, your images
 	rm -rf data/raw data/processed data/mistakes models mlflow.db* mlartifacts .pytest_cache .mypy_cache .ruff_cache
-	rm -f reports/predictions.csv reports/report.html
+	rm -rf reports/predictions.csv reports/report.html dvc_plots
 	find src stages tests benchmarks -name __pycache__ -prune -exec rm -rf {} +

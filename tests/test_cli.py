@@ -1,5 +1,6 @@
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -44,9 +45,12 @@ def test_ui_serves_the_store_of_the_checkout(here: Path) -> None:
         assert address
         assert "MLflow" in _opened(address[0])
     finally:
-        os.killpg(process.pid, 15)
-        process.wait(30)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 130
         process.stdout.close()  # type: ignore[union-attr]
+    assert address
+    with pytest.raises(OSError, match="refused"):
+        urllib.request.urlopen(address[0], timeout=5)
 
 
 def _opened(address: str) -> str:

@@ -114,6 +114,13 @@ def test_the_sections_have_every_field_read_somewhere() -> None:
         assert f"params.{name}" in sources or name in params.ModelParams.model_fields, name
 
 
+def test_the_readme_has_no_gap_and_its_pictures_exist() -> None:
+    text = (ROOT / "README.md").read_text()
+    assert "@@" not in text
+    for target in re.findall(r"\]\(([^)#]+)\)", text):
+        assert target.startswith("http") or (ROOT / target).exists(), target
+
+
 def test_every_stage_has_a_description_and_every_path_a_stage() -> None:
     assert tuple(DEFINITIONS) == STAGES
     assert all(DEFINITIONS[stage]["desc"] for stage in STAGES)
@@ -260,7 +267,8 @@ def test_a_wrong_experiment_is_refused_and_the_result_comes_back(
     printed = checkout.run("dvc", "exp", "run", "-S", setting, fails=True)
     assert expected in printed
     assert "Traceback" not in printed
-    checkout.run("git", "checkout", "--", "params.yaml", "dvc.lock", "reports")  # as the README says
+    (checkout.folder / "params.yaml").unlink()  # as the README says
+    checkout.run("git", "checkout", "--", "params.yaml", "dvc.lock", "reports")
     checkout.run("dvc", "checkout")
     assert "up to date" in checkout.run("dvc", "status")
     assert checkout.run("git", "status", "--porcelain", "--untracked-files=no") == ""

@@ -197,6 +197,28 @@ def test_secrets_in_the_diff_are_masked(text: str, secret: str) -> None:
     assert "***" in tracking.masked(text)
 
 
+def test_a_change_of_the_same_size_and_second_is_seen(here: Path) -> None:
+    def git(*arguments: str) -> None:
+        subprocess.run(["git", "-c", "user.name=t", "-c", "user.email=t@t", *arguments], check=True, cwd=here)
+
+    git("init", "-q")
+    (here / "dvc.lock").write_text("generated")
+    git("add", "-A")
+    git("commit", "-qm", "start")
+    before = (here / "params.yaml").stat()
+    text = (here / "params.yaml").read_text()
+    (here / "params.yaml").write_text(text.replace("epochs: 10", "epochs: 11"))
+    os.utime(here / "params.yaml", ns=(before.st_atime_ns, before.st_mtime_ns))
+    (here / "dvc.lock").write_text("generated again")
+    (here / "new.py").write_text("")
+    tracking.uncommitted.cache_clear()
+    changes = tracking.uncommitted()
+    tracking.uncommitted.cache_clear()
+    assert "+epochs: 11" in changes
+    assert "new file: new.py" in changes
+    assert "generated" not in changes
+
+
 def test_an_experiment_deleted_in_the_ui_comes_back(here: Path) -> None:
     client, experiment = tracking.connect()
     client.delete_experiment(experiment)

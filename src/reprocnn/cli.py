@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -25,6 +26,8 @@ def main(arguments: list[str] | None = None) -> None:
         parsed.run(parsed)
     except UserError as error:
         sys.exit(str(error))
+    except KeyboardInterrupt:
+        sys.exit(130)
 
 
 def summary() -> None:
@@ -48,27 +51,23 @@ def ui(port: int) -> None:
     if uri.startswith("http"):
         print(f"the runs are on the server that MLFLOW_TRACKING_URI names: {tracking.masked(uri)}")
         return
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the server ends with this process
     tracking.connect()  # an empty store, with the experiment in it, rather than an error
     port = port if port and _is_free(port) else _free_port()
     print(f"MLflow UI: http://127.0.0.1:{port}  (store: {uri}; Ctrl-C ends it)", flush=True)
-    command = [
-        sys.executable,
-        "-m",
-        "mlflow",
-        "ui",
-        "--backend-store-uri",
-        uri,
-        "--port",
-        str(port),
-    ]
+    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri, "--port", str(port)]
+    # Neither deprecations inside of MLflow's server, nor a line per request, nor job runners, which shout at Ctrl-C.
+    quiet = {"PYTHONWARNINGS": "ignore", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    options = ["--workers", "1", "--uvicorn-opts", "--log-level warning"]
+    # In a session of its own, so that Ctrl-C reaches this process alone, which then ends the server.
+    server = subprocess.Popen([*command, *options], env=os.environ | quiet, start_new_session=True)
     try:
-        # Deprecations inside of MLflow's server are not the user's to read.
-        environment = os.environ | {"PYTHONWARNINGS": "ignore"}
-        subprocess.run([*command, "--workers", "1"], check=True, env=environment)
-    except KeyboardInterrupt:
-        return
-    except subprocess.CalledProcessError as error:
-        raise UserError(f"the MLflow UI ended with status {error.returncode}", "see its lines above") from None
+        if status := server.wait():
+            raise UserError(f"the MLflow UI ended with status {status}", "see its lines above")
+    finally:
+        if server.poll() is None:
+            os.killpg(server.pid, signal.SIGTERM)
+            server.wait()
 
 
 def _is_free(port: int) -> bool:

@@ -11,6 +11,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -335,19 +336,27 @@ def cpu_name() -> str:
     return platform.processor() or platform.machine()
 
 
-def _git(*arguments: str) -> str:
+def _git(*arguments: str, **environment: str) -> str:
     """What git prints, empty where it fails or is not there."""
     with suppress(OSError):
-        done = subprocess.run(["git", *arguments], capture_output=True, text=True, errors="replace")
+        own = os.environ | environment
+        done = subprocess.run(["git", *arguments], capture_output=True, text=True, errors="replace", env=own)
         return done.stdout.strip() if done.returncode == 0 else ""
     return ""
 
 
 @functools.cache
 def uncommitted() -> str:
-    """The changes since the last commit, but for generated files; new files by name."""
-    changed = _git("diff", "HEAD", "--", ".", *_GENERATED)
-    new = _git("ls-files", "--others", "--exclude-standard", "--", ".", *_GENERATED)
+    """The changes since the last commit, but for generated files; new files by name.
+
+    Compared by content, with an index of our own: after `dvc exp run` the user's index may take a params.yaml of the
+    same size and second for unchanged.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        index = {"GIT_INDEX_FILE": str(Path(folder) / "index")}
+        _git("read-tree", "HEAD", **index)
+        changed = _git("diff", "HEAD", "--", ".", *_GENERATED, **index)
+        new = _git("ls-files", "--others", "--exclude-standard", "--", ".", *_GENERATED, **index)
     return changed + "".join(f"\nnew file: {name}" for name in new.splitlines())
 
 

@@ -107,7 +107,7 @@ def _reason(error: Exception) -> tuple[str, bool]:
     if isinstance(error, requests.Timeout):
         return "no answer in time", False
     if isinstance(error, requests.ConnectionError):
-        return "the connection failed", False
+        return "the connection failed", True
     if isinstance(error, requests.RequestException):
         return f"the connection broke: {type(error).__name__}", False
     return (error.strerror or str(error) if isinstance(error, OSError) else str(error)), True

@@ -30,7 +30,7 @@ def load_splits(train: Path, validation: Path, batch_size: int) -> tuple[Split, 
     if batch_size > (n := len(splits[0][0])):
         raise UserError(
             f"batch_size={batch_size} is larger than the {n} training images",
-            f"use batch_size={n} or less",
+            f"-S batch_size={n} or less",
         )
     return splits
 
