@@ -29,8 +29,12 @@ class Mirror(BaseHTTPRequestHandler):
         self.send_response(200)
         self.send_header("Content-Length", str(len(self.content) if kind != "html" else 24))
         self.end_headers()
-        cut = kind == "truncated" or broken_once
+        stalled = kind == "stall" and self.asked.count("stall") == 1
+        cut = kind == "truncated" or broken_once or stalled
         self.wfile.write(self.content[:100] if cut else bodies.get(kind, self.content))
+        if stalled:
+            self.wfile.flush()
+            self.released.wait(20)
 
     def log_message(self, *_: object) -> None:
         pass

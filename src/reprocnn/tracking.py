@@ -293,8 +293,8 @@ def run_of_model() -> Run:
             newest = ["attributes.start_time DESC"]
             if runs := client.search_runs([experiment_id], query, max_results=1, order_by=newest):
                 return Run(client, runs[0].info.run_id)
-        made_by = {MODEL_TAG: md5(paths.MODEL), "mlflow.source.name": "evaluate"}
-        info = client.create_run(experiment_id, tags=tags() | made_by, run_name=run_name()).info
+        made_by = tags() | {MODEL_TAG: md5(paths.MODEL)}
+        info = client.create_run(experiment_id, tags=made_by, run_name=run_name()).info
         run = Run(client, info.run_id)
         run.log_start(read_json(paths.MODEL_CARD)["dataset"])
         run.log_made()

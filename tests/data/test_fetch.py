@@ -55,6 +55,17 @@ def test_a_connection_that_breaks_once_is_tried_again(mirror: str) -> None:
     assert Mirror.asked == ["once", "once"]
 
 
+def test_a_connection_that_stalls_once_is_tried_again_and_one_to_nobody_is_not(
+    mirror: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = _source("http://127.0.0.1:9/file.bin", f"{mirror}/stall/file.bin")
+    assert fetch(source, timeout=(1, 0.5)).read_bytes() == CONTENT
+    printed = capsys.readouterr().out
+    assert printed.count("127.0.0.1:9: no connection") == 1
+    assert "the connection stalled (1/2)" in printed
+    assert Mirror.asked == ["stall", "stall"]
+
+
 def test_the_second_time_it_comes_from_the_cache(mirror: str) -> None:
     source = _source(f"{mirror}/ok/file.bin")
     assert fetch(source) == fetch(source)

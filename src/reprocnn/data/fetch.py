@@ -18,6 +18,7 @@ from pathlib import Path
 import pooch
 import requests
 from tqdm import tqdm
+from urllib3.exceptions import NewConnectionError
 
 from reprocnn.data.progress import progress
 from reprocnn.errors import UserError
@@ -107,7 +108,9 @@ def _reason(error: Exception) -> tuple[str, bool]:
     if isinstance(error, requests.Timeout):
         return "no answer in time", False
     if isinstance(error, requests.ConnectionError):
-        return "the connection failed", True
+        # Nobody there, or no such name: that stays so. A connection that stalls half way is worth another try.
+        nobody = isinstance(getattr(error.args[0], "reason", None), NewConnectionError)
+        return ("no connection" if nobody else "the connection stalled"), nobody
     if isinstance(error, requests.RequestException):
         return f"the connection broke: {type(error).__name__}", False
     return (error.strerror or str(error) if isinstance(error, OSError) else str(error)), True
