@@ -91,7 +91,7 @@ def test_load_takes_the_archive_that_the_mirror_has(tmp_path: Path, monkeypatch:
         cifar.load("cifar10")
 
 
-@pytest.mark.parametrize("kind", ["ok", "altered", "truncated", "hang", "404", "html"])
+@pytest.mark.parametrize("kind", ["ok", "altered", "cut", "hang", "404", "html"])
 @pytest.mark.parametrize("make", [_python_archive, _binary_archive])
 def test_load_from_a_server(
     kind: str, make: object, mirror: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -107,7 +107,7 @@ def test_load_from_a_server(
     else:
         with pytest.raises(UserError, match="no place has the data"):
             cifar.load("cifar10")
-        assert not [p for p in (tmp_path / "cache").rglob("*") if p.is_file()]
+        assert [p.name for p in (tmp_path / "cache").rglob("*") if p.is_file()] == [".lock"]
 
 
 def test_a_pickle_that_would_run_code_is_refused(tmp_path: Path) -> None:

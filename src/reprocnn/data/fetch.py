@@ -1,7 +1,7 @@
 """Gets a published file: from the user's cache, REPROCNN_MIRROR, or the first mirror that has the right bytes.
 
 The hash decides, not the host. A file appears in the cache by rename after it was checked, so that the cache never
-holds a part of a file or a wrong one.
+holds a part of a file or a wrong one. One process at a time gets a file; others that want it wait.
 """
 
 import gzip
@@ -9,16 +9,19 @@ import hashlib
 import os
 import shutil
 import tempfile
+import time
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import pooch
 import requests
+from filelock import FileLock, Timeout
+from platformdirs import user_cache_path
 from tqdm import tqdm
-from urllib3.exceptions import NewConnectionError
+from urllib3.exceptions import HTTPError as StreamError
+from urllib3.exceptions import NewConnectionError, ReadTimeoutError
 
 from reprocnn.data.progress import progress
 from reprocnn.errors import UserError
@@ -31,6 +34,10 @@ ATTEMPTS = 2
 """Tries at each place: a connection may break once."""
 TIMEOUT = (10.0, 30.0)
 """Seconds to wait for a connection, and for the next bytes."""
+SLOWEST = 2000
+"""Bytes a second below which a place is given up: CIFAR-10 would take a day."""
+PATIENCE = 60.0
+"""Seconds over which the speed is measured."""
 
 
 @dataclass(frozen=True)
@@ -50,13 +57,13 @@ class Source:
     content_sha256: str | None = None
 
 
-class _NotTheFileError(Exception):
-    """What was read is not what was asked for."""
+class _NoUseError(Exception):
+    """A place gives another file than was asked for, or gives it too slowly."""
 
 
 def cache_folder() -> Path:
     """Where downloads are kept: REPROCNN_CACHE, or the platform's cache folder of the user."""
-    return _in_checkout(os.environ.get(CACHE_VARIABLE) or str(pooch.os_cache("reprocnn")))
+    return _in_checkout(os.environ.get(CACHE_VARIABLE) or str(user_cache_path("reprocnn")))
 
 
 def _in_checkout(path: str) -> Path:
@@ -75,16 +82,32 @@ def fetch(*sources: Source, timeout: tuple[float, float] | None = None) -> Path:
     Raises:
         UserError: the cache can't be written, or no place has the file.
     """
-    for source in sources:
-        cached = cache_folder() / source.sha256[:16] / source.name
-        if cached.is_file() and _is_right(cached, source):
-            return cached
+    if cached := _cached(sources):
+        return cached
+    with _locked(sources):
+        # Looked up again: the process that held the lock may have got it.
+        return _cached(sources) or _get_first(sources, timeout or TIMEOUT)
+
+
+def _cached(sources: Sequence[Source]) -> Path | None:
+    """The first of the sources that is in the cache; it takes no lock, so that a read-only cache will do."""
+    paths = ((_target(source), source) for source in sources)
+    return next((path for path, source in paths if path.is_file() and _is_right(path, source)), None)
+
+
+def _target(source: Source) -> Path:
+    """Where a source is in the cache, alone in its folder but for the lock and what is being written."""
+    return cache_folder() / source.sha256[:16] / source.name
+
+
+def _get_first(sources: Sequence[Source], timeout: tuple[float, float]) -> Path:
+    """Get a file from the first place that has one of the sources."""
     failures: list[str] = []
     for source, place in _places(sources):
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                return _get(source, place, timeout or TIMEOUT)
-            except (_NotTheFileError, requests.RequestException, *_NO_SUCH_FILE) as error:
+                return _get(source, place, timeout)
+            except (_NoUseError, requests.RequestException, StreamError, *_NO_SUCH_FILE) as error:
                 reason, final = _reason(error)
             tries = "" if final else f" ({attempt}/{ATTEMPTS})"
             tqdm.write(f"{source.name}: {_host(place)}: {reason}{tries}")
@@ -107,11 +130,11 @@ def _reason(error: Exception) -> tuple[str, bool]:
         return f"HTTP status {error.response.status_code}", error.response.status_code < 500
     if isinstance(error, requests.Timeout):
         return "no answer in time", False
-    if isinstance(error, requests.ConnectionError):
-        # Nobody there, or no such name: that stays so. A connection that stalls half way is worth another try.
-        nobody = isinstance(getattr(error.args[0], "reason", None), NewConnectionError)
-        return ("no connection" if nobody else "the connection stalled"), nobody
-    if isinstance(error, requests.RequestException):
+    if isinstance(getattr(next(iter(error.args), None), "reason", None), NewConnectionError):
+        return "no connection", True  # nobody there, or no such name: that stays so
+    if isinstance(error, ReadTimeoutError):
+        return "the connection stalled", False
+    if isinstance(error, (requests.RequestException, StreamError)):
         return f"the connection broke: {type(error).__name__}", False
     return (error.strerror or str(error) if isinstance(error, OSError) else str(error)), True
 
@@ -128,34 +151,76 @@ def _places(sources: Sequence[Source]) -> Iterator[tuple[Source, str]]:
 
 def _get(source: Source, place: str, timeout: tuple[float, float]) -> Path:
     """Copy or download from one place to the cache, checked."""
-    target = cache_folder() / source.sha256[:16] / source.name
+    target = _target(source)
     with _partial(target) as partial:
         if _is_url(place):
             tqdm.write(f"downloading {place}")
-            # total=1: pooch asks whether the bar is true, and sets the real total itself. The bytes as they are: a
-            # server may otherwise unpack a .gz on the way.
-            with progress(1, source.name, unit="B", unit_scale=True) as bar:
-                options = {"timeout": timeout, "headers": {"Accept-Encoding": "identity"}}
-                download = pooch.HTTPDownloader(progressbar=bar, chunk_size=2**16, **options)
-                download(place, str(partial), None)
+            _download(place, partial, source.name, timeout)
         else:
             shutil.copyfile(place, partial)
         if not _is_right(partial, source):
-            raise _NotTheFileError(_describe(partial))
+            raise _NoUseError(_describe(partial))
     return target
+
+
+def _download(url: str, path: Path, name: str, timeout: tuple[float, float]) -> None:
+    """Download to a file, with a progress bar."""
+    # The bytes as they are: a server may otherwise unpack a .gz on the way.
+    headers = {"Accept-Encoding": "identity"}
+    with path.open("wb") as file, requests.get(url, headers=headers, stream=True, timeout=timeout) as response:
+        response.raise_for_status()
+        with progress(response.raw.length_remaining, name, unit="B", unit_scale=True) as bar:
+            # read1 gives what there is; the loop of requests waits until a chunk is full, on a slow server for ever.
+            for chunk in _at_speed(iter(lambda: response.raw.read1(2**16), b"")):
+                file.write(chunk)
+                bar.update(len(chunk))
+
+
+def _at_speed(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """The chunks, as long as they come at SLOWEST or faster over each PATIENCE seconds."""
+    start, received = time.monotonic(), 0
+    for chunk in chunks:
+        received += len(chunk)
+        elapsed = time.monotonic() - start
+        if elapsed >= PATIENCE:
+            if received < SLOWEST * elapsed:
+                raise _NoUseError(f"too slow: {received:,} bytes in {elapsed:.0f} s")
+            start, received = time.monotonic(), 0
+        yield chunk
+
+
+@contextmanager
+def _locked(sources: Sequence[Source]) -> Iterator[None]:
+    """Be the only process that writes to the folders of the sources, without what killed ones left there.
+
+    The kernel releases a lock when its holder ends, however it ends.
+    """
+    names = {_target(source).parent: source.name for source in sources}
+    with ExitStack() as stack:
+        for folder in sorted(names):  # in one order, so that no two processes wait for each other
+            with _writing(folder):
+                folder.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(_lock(folder / ".lock", names[folder]))
+                for left in folder.glob(".partial-*"):
+                    left.unlink()
+        yield
+
+
+def _lock(path: Path, name: str) -> AbstractContextManager[object]:
+    """Take a lock, as soon as no other process has it; the block that it is given to releases it."""
+    lock = FileLock(path)
+    try:
+        return lock.acquire(blocking=False)
+    except Timeout:
+        tqdm.write(f"another process downloads {name}; waiting for it")
+        return lock.acquire()
 
 
 @contextmanager
 def _partial(target: Path) -> Iterator[Path]:
-    """A file of this process's own beside `target`, moved there when the block ends well."""
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+    """A file beside `target`, moved there when the block ends well."""
+    with _writing(target.parent):
         descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=".partial-")
-    except OSError as error:
-        raise UserError(
-            f"the cache {target.parent} can't be written ({error.strerror})",
-            f"set {CACHE_VARIABLE} to a folder that can",
-        ) from None
     os.close(descriptor)
     try:
         yield Path(name)
@@ -163,6 +228,17 @@ def _partial(target: Path) -> Iterator[Path]:
         Path(name).replace(target)
     finally:
         Path(name).unlink(missing_ok=True)
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """An error of the block says that the cache can't be written."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"the cache {folder} can't be written ({error.strerror})", f"set {CACHE_VARIABLE} to a folder that can"
+        ) from None
 
 
 def _is_right(path: Path, source: Source) -> bool:

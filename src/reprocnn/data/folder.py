@@ -60,10 +60,15 @@ def find(folder: str) -> Path:
     here = Path(folder)
     parent = Path(os.environ.get("DVC_ROOT", "."))
     if not here.is_absolute() and parent.resolve() != Path.cwd() and (parent / here).is_dir():
-        shutil.copytree(parent / here, here, copy_function=_link_if_absent, dirs_exist_ok=True)
+        link_images(parent / here, here)
     if not here.exists():
         raise UserError(f"folder: nothing at {here}", f"make it, with {LAYOUT}")
     return here
+
+
+def link_images(source: Path, target: Path) -> None:
+    """Fill a folder with links to the files of another one, without touching what is there."""
+    shutil.copytree(source, target, copy_function=_link_if_absent, dirs_exist_ok=True)
 
 
 def _link_if_absent(source: str, target: str) -> None:

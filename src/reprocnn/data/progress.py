@@ -6,7 +6,7 @@ from typing import Any
 from tqdm import tqdm
 
 
-def progress(total: int, what: str, **options: Any) -> "tqdm[Any]":
+def progress(total: int | None, what: str, **options: Any) -> "tqdm[Any]":
     """A bar in a terminal; in a log file a line every ten seconds, and none for short work."""
     terminal = os.isatty(2)
     pace = 0.2 if terminal else 10.0
