@@ -7,7 +7,7 @@ UV   := UV_PROJECT_ENVIRONMENT=$(VENV) $(VENV)/bin/uv
 UV_VERSION = $(shell sed -n '/^name = "uv"$$/{n;s/version = "\(.*\)"/\1/p;}' uv.lock)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint ui benchmark clean
+.PHONY: help setup run test chaos lint ui benchmark clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ run: setup ## run the pipeline, and say what it made; DATASET=mnist: as an exper
 
 test: setup ## run the tests
 	@$(RUN) python -m pytest
+
+chaos: setup ## inject many faults, and print what happened (some 30 minutes)
+	@$(RUN) python -m pytest --chaos -m "not network" tests/test_faults.py
 
 lint: setup ## check style, format and types
 	@$(RUN) ruff check .

@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from reprocnn.files import atomic_folder, write_json
-from reprocnn.tracking import cpu_name
+from reprocnn.tracking.facts import cpu_name
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -45,6 +45,11 @@ def main() -> None:
         row("train stage, deep_cnn, 10,000 32x32x3 images, 4 epochs", stage, "s")
         row("the same net and `fit` in a plain script", bare, "s")
         row("their ratio", [s / b for s, b in zip(stage, bare, strict=True)], "x")
+        row(
+            "a checkpoint of deep_cnn against its epoch of 50,000 images",
+            [checkpoint(folder) for _ in range(rounds)],
+            "%",
+        )
 
 
 def row(what: str, values: "tuple[float, ...] | list[float]", unit: str) -> None:
@@ -93,6 +98,14 @@ def train(clone: Path) -> tuple[float, float]:
     bare = run(clone, sys.executable, str(ROOT / "benchmarks" / "bare_fit.py"), "data/processed", "4")
     run(clone, "git", "checkout", "params.yaml")
     return stage, bare
+
+
+def checkpoint(folder: str) -> float:
+    """The seconds of a checkpoint in percent of those of an epoch."""
+    command = [sys.executable, str(ROOT / "benchmarks" / "checkpoint.py"), folder]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    cost = json.loads(done.stdout.splitlines()[-1])
+    return 100 * cost["save"] / cost["epoch"]
 
 
 def write_raw(clone: Path, n: int) -> None:

@@ -3,9 +3,11 @@
 - The right Python: one with the project's packages, or one line that says which to use.
 - The code beside it: in a `--temp` or `--queue` experiment that is the experiment's own `src`, whatever is installed.
 - Errors in two lines, with a non-zero exit, and no traceback for what the user can put right.
+- One stage at a time in a workspace, that ends when its dvc does and cleans up when it is told to end.
 """
 
 import os
+import signal
 import sys
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -13,7 +15,20 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
-_PACKAGES = ("dvc", "keras", "mlflow", "pandas", "pooch", "pydantic", "ruamel", "sklearn", "tensorflow", "tqdm")
+_PACKAGES = (
+    "dvc",
+    "filelock",
+    "keras",
+    "mlflow",
+    "pandas",
+    "platformdirs",
+    "psutil",
+    "pydantic",
+    "ruamel",
+    "sklearn",
+    "tensorflow",
+    "tqdm",
+)
 
 if not (3, 11) <= sys.version_info[:2] <= (3, 13) or not all(map(find_spec, _PACKAGES)):
     sys.exit(
@@ -21,13 +36,17 @@ if not (3, 11) <= sys.version_info[:2] <= (3, 13) or not all(map(find_spec, _PAC
         "run `make setup` once, then `source .venv/bin/activate`, then dvc again"
     )
 
+from reprocnn import locks  # noqa: E402
 from reprocnn.errors import UserError  # noqa: E402
 
 
 def run(main: Callable[[], None]) -> None:
-    """Run a stage's `main`; its errors become exit status 1 and its interruption 130."""
+    """Run a stage's `main`; its errors become exit status 1, its interruption 130, SIGTERM 143."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
-        main()
+        locks.end_with_dvc()
+        with locks.exclusive(Path(".dvc/tmp/stage.lock"), "runs a stage in this workspace"):
+            main()
     except UserError as error:
         sys.exit(str(error))
     except OSError as error:  # disk full, no permission, ...

@@ -2,16 +2,17 @@
 
 import _stage  # isort: split
 
-from reprocnn import backend, paths, tracking
+from reprocnn import backend, paths
 from reprocnn.backend import keras
 from reprocnn.evaluation import metrics, predictions
 from reprocnn.files import read_json, read_split, write_csv, write_json
 from reprocnn.params import EvaluateParams, load_params
+from reprocnn.tracking import live
 
 
 def main() -> None:
     params = load_params(EvaluateParams)
-    backend.prepare(seed=0)
+    backend.prepare(0, params.threads, params.portable)
     model = keras.models.load_model(paths.MODEL, compile=False)
     card = read_json(paths.MODEL_CARD)
     names = card["class_names"]
@@ -24,7 +25,7 @@ def main() -> None:
     write_csv(paths.CONFUSION_MATRIX, metrics.confusion(probabilities, labels, names))
     write_csv(paths.PREDICTIONS, table)
     predictions.write_mistakes(paths.MISTAKES, table, probabilities, images)
-    tracking.run_of_model().log_evaluated()
+    live.show("evaluate")
     print(f"test accuracy {overall['accuracy']:.2%} of {overall['n']} images")
 
 

@@ -4,10 +4,11 @@ import _stage  # isort: split
 
 import numpy as np
 
-from reprocnn import paths, tracking
+from reprocnn import paths
 from reprocnn.files import atomic_folder, read_csv, read_json, write_bytes, write_figure
 from reprocnn.params import Section, load_params
 from reprocnn.reporting import figures, report
+from reprocnn.tracking import live
 
 
 def main() -> None:
@@ -29,7 +30,7 @@ def main() -> None:
     pictures = {name.replace("_", " "): paths.FIGURES / f"{name}.png" for name in drawn}
     tables = {"test metrics": metrics, "per class": scores, "history": history}
     write_bytes(paths.REPORT, report.html(heading, tables, pictures).encode())
-    tracking.run_of_model().log_plotted()
+    live.show("plot")
 
 
 if __name__ == "__main__":

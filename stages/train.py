@@ -2,10 +2,12 @@
 
 import _stage  # isort: split
 
-from reprocnn import backend, paths, tracking
+from reprocnn import backend, paths
 from reprocnn.files import read_json, write_csv, write_json, write_model
 from reprocnn.models.registry import build
 from reprocnn.params import TrainParams, load_params
+from reprocnn.tracking import facts, live
+from reprocnn.training import checkpoints
 from reprocnn.training.fit import fit, load_splits, summary
 
 
@@ -14,10 +16,14 @@ def main() -> None:
     train, validation = load_splits(paths.TRAIN, paths.VALIDATION, params.batch_size)
     statistics = read_json(paths.STATISTICS)
     shape, names = tuple(statistics["image_shape"]), statistics["class_names"]
-    backend.prepare(params.seed)
-    model = build(params.model, shape, len(names), params.options())
-    with tracking.training_run(statistics["dataset"], params.seed, backend.gpus()) as run:
-        run.log_summary(model)
+    backend.prepare(params.seed, params.threads, params.portable)
+    model = build(params.model, shape, len(names), params.options(), params.seed)
+    read, machine = facts.stage_hashes("train"), facts.environment(backend.gpus(), params.threads)
+    key = checkpoints.key(params=params.model_dump(), read=read, machine=machine)
+    with (
+        checkpoints.checkpoint(key) as checkpoint,
+        live.training_run(key, machine, read, resumes=checkpoint.exists, anew=checkpoint.anew) as run,
+    ):
         history = fit(
             model,
             train,
@@ -26,13 +32,14 @@ def main() -> None:
             batch_size=params.batch_size,
             learning_rate=params.learning_rate,
             seed=params.seed,
+            checkpoint=checkpoint,
             on_epoch=run.log_epoch,
         )
         write_model(paths.MODEL, model)
         write_json(paths.MODEL_CARD, statistics | {"model": params.model})
         write_csv(paths.HISTORY, history)
         write_json(paths.TRAINING, summary(history, model))
-        run.log_trained(model, train[0][:2])
+        run.log_trained()
 
 
 if __name__ == "__main__":

@@ -1,11 +1,12 @@
 """What several tests need: a checkout of the working tree, a folder with params.yaml, images that they make."""
 
 import os
+import random
 import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from http.server import ThreadingHTTPServer
 from pathlib import Path
 
@@ -54,7 +55,7 @@ def make_images() -> Callable[..., None]:
 def mirror() -> Iterator[str]:
     Mirror.asked, Mirror.released = [], threading.Event()
     server = ThreadingHTTPServer(("127.0.0.1", 0), Mirror)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
     Mirror.released.set()
     server.shutdown()
@@ -97,6 +98,10 @@ class Checkout:
         assert (done.returncode != 0) is fails, f"{command}: {done.returncode}\n{done.stdout}"
         return done.stdout
 
+    def reprocnn(self, *command: str, fails: bool = False) -> str:
+        """Run a command of `python -m reprocnn` with the checkout's own code."""
+        return self.run("python", "-m", "reprocnn", *command, fails=fails, PYTHONPATH=str(self.folder / "src"))
+
     def commit(self, message: str) -> None:
         self.run("git", "add", "-A")
         self.run("git", "commit", "-q", "--allow-empty", "-m", message)
@@ -112,3 +117,44 @@ class Checkout:
 def make_checkout(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Checkout]:
     """Makes checkouts."""
     return lambda: Checkout(tmp_path_factory.mktemp("checkout"))
+
+
+TOLD: list[tuple[str, int, str]] = []
+"""A row a test of faults: the fault, how often it was injected, what happened."""
+
+
+class Faults:
+    """How many faults to inject, and what came of them.
+
+    Args:
+        many: whether `--chaos` was given.
+    """
+
+    def __init__(self, many: bool) -> None:
+        self._many = many
+        self.random = random.Random()  # other moments each time; what failed is in the message
+
+    def times(self, few: int, many: int) -> int:
+        return many if self._many else few
+
+    def some(self, moments: Sequence[int], few: int, many: int) -> list[int]:
+        return self.random.sample(moments, self.times(few, many))
+
+    def tell(self, fault: str, times: int, outcome: str) -> None:
+        TOLD.append((fault, times, outcome))
+
+
+@pytest.fixture
+def faults(request: pytest.FixtureRequest) -> Faults:
+    return Faults(request.config.getoption("--chaos"))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--chaos", action="store_true", help="inject many faults, not a few (some 30 minutes)")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if TOLD:
+        terminalreporter.write_line("\n| fault | times | what happened |\n|---|---|---|")
+        for fault, times, outcome in TOLD:
+            terminalreporter.write_line(f"| {fault} | {times} | {outcome} |")

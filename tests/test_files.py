@@ -96,7 +96,7 @@ def test_a_saved_model_has_the_same_bytes_and_loads_without_this_project(tmp_pat
     made = []
     for name in ("a.keras", "b.keras"):
         keras.utils.set_random_seed(1)
-        model = build("simple_cnn", (12, 12, 1), 3, {})
+        model = build("simple_cnn", (12, 12, 1), 3, {}, 0)
         model.compile(optimizer=keras.optimizers.Adam(name="adam"), loss="categorical_crossentropy")
         model.fit(np.ones((4, 12, 12, 1)), np.eye(3)[[0, 1, 2, 0]], verbose=0, shuffle=False)
         files.write_model(tmp_path / name, model)

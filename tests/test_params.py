@@ -105,3 +105,14 @@ def test_a_missing_key_a_missing_file_and_no_yaml_are_named(here: Path) -> None:
 
 def test_options_are_what_was_set() -> None:
     assert ModelParams(padding="same", dropout=0.0).options() == {"padding": "same", "dropout": 0.0}
+
+
+def test_portable_needs_a_number_of_threads(here: Path) -> None:
+    text = (here / "params.yaml").read_text()
+    (here / "params.yaml").write_text(text.replace("portable: false", "portable: true"))
+    with pytest.raises(UserError, match=r"portable: true needs a number of threads.*\n.*-S threads=2"):
+        load_params(TrainParams)
+    (here / "params.yaml").write_text(
+        text.replace("portable: false", "portable: true").replace("threads: 0 ", "threads: 2 ")
+    )
+    assert load_params(TrainParams).portable

@@ -3,6 +3,7 @@
 Only train, evaluate and predict import this; the import takes seconds.
 """
 
+import hashlib
 import os
 import sys
 import tempfile
@@ -36,6 +37,11 @@ def quiet() -> Iterator[None]:
 # Read by the import: no banner, and not another backend that ~/.keras/keras.json may name.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ["KERAS_BACKEND"] = "tensorflow"
+# By default TensorFlow uses oneDNN or not by the kind of CPU (`DefaultOneDnnPolicy` in its port.cc), with other bits.
+# Here it always does, and nothing in the shell changes bits beside the params.
+os.environ["TF_ENABLE_ONEDNN_OPTS"] = "1"
+for _name in ("ONEDNN_MAX_CPU_ISA", "TF_NUM_INTRAOP_THREADS"):
+    os.environ.pop(_name, None)
 
 with quiet():
     import keras
@@ -43,7 +49,7 @@ with quiet():
 
     _GPUS = tf.config.list_physical_devices("GPU")
 
-__all__ = ["gpus", "keras", "prepare", "quiet"]
+__all__ = ["derived_seed", "gpus", "keras", "prepare", "quiet"]
 
 
 def gpus() -> list[str]:
@@ -51,12 +57,26 @@ def gpus() -> list[str]:
     return [tf.config.experimental.get_device_details(g).get("device_name", g.name) for g in _GPUS]
 
 
-def prepare(seed: int) -> None:
+def derived_seed(seed: int, consumer: str) -> int:
+    """A seed of a consumer's own, 0 to 2**31 - 1: what one consumer draws does not depend on what others draw."""
+    return int.from_bytes(hashlib.sha256(f"{seed} {consumer}".encode()).digest()[:4]) >> 1
+
+
+def prepare(seed: int, threads: int = 0, portable: bool = False) -> None:
     """Make what follows repeatable: operations deterministic, every global generator seeded.
 
-    GPU memory is taken as needed, so that two experiments fit on one card.
+    To be called before the first operation. GPU memory is taken as needed, so that two experiments fit on one card.
+
+    Args:
+        seed: of the generators that have no seed of their own.
+        threads: of an operation; 0: one a core. Sums are cut by thread, so that the bits of results depend on it.
+        portable: keep oneDNN, which does convolutions and products, to AVX2 (its `ONEDNN_MAX_CPU_ISA`).
     """
+    if portable:
+        os.environ["ONEDNN_MAX_CPU_ISA"] = "AVX2"  # read at the first operation
+    if threads:
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
     for device in _GPUS:
         tf.config.experimental.set_memory_growth(device, True)
     tf.config.experimental.enable_op_determinism()
-    keras.utils.set_random_seed(seed)
+    keras.utils.set_random_seed(derived_seed(seed, "global"))

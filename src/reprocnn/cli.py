@@ -3,25 +3,18 @@
 import argparse
 import os
 import signal
-import socket
-import subprocess
 import sys
 
-from reprocnn import paths, tracking
+from reprocnn import paths
+from reprocnn.commands import doctor, reproduce, summary, sync, ui, verify
 from reprocnn.errors import UserError
-from reprocnn.files import read_json
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run a command; see `python -m reprocnn --help`."""
-    parser = argparse.ArgumentParser(prog="python -m reprocnn", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    command = commands.add_parser("ui", help="show the runs in the MLflow UI")
-    command.add_argument("--port", type=int, default=5000, help="where to listen (default: 5000, or a free one)")
-    command.set_defaults(run=lambda a: ui(a.port))
-    command = commands.add_parser("summary", help="say what the last run made and where to look")
-    command.set_defaults(run=lambda _: summary())
-    parsed = parser.parse_args(arguments)
+    parsed = _parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that each cleans up behind it
+    os.chdir(paths.repository())
     try:
         parsed.run(parsed)
     except UserError as error:
@@ -30,52 +23,34 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(130)
 
 
-def summary() -> None:
-    """Print the result in the workspace and where to look."""
-    if not (paths.METRICS.exists() and paths.REPORT.exists()):
-        raise UserError(f"{paths.REPORT} is missing: nothing was run here", "dvc repro")
-    metrics, card = read_json(paths.METRICS), read_json(paths.MODEL_CARD)
-    low, high = metrics["accuracy_low"], metrics["accuracy_high"]
-    print(
-        f"\n{card['model']} on {card['dataset']}: test accuracy {metrics['accuracy']:.2%} "
-        f"(95 % interval {low:.2%} to {high:.2%}, {metrics['n']} images)\n"
-        f"  report   {paths.REPORT}   figures {paths.FIGURES}/\n"
-        f"  metrics  {paths.METRICS}   model {paths.MODEL}\n"
-        "  MLflow   make ui"
-    )
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m reprocnn", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
+    command = commands.add_parser("ui", help="show the runs in the MLflow UI")
+    command.add_argument("--port", type=int, default=5000, help="where to listen (default: 5000, or a free one)")
+    command.set_defaults(run=lambda a: ui.ui(a.port))
 
-def ui(port: int) -> None:
-    """Serve the MLflow UI of the store in the checkout, or name the server that MLFLOW_TRACKING_URI names."""
-    uri = tracking.tracking_uri()
-    if uri.startswith("http"):
-        print(f"the runs are on the server that MLFLOW_TRACKING_URI names: {tracking.masked(uri)}")
-        return
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the server ends with this process
-    tracking.connect()  # an empty store, with the experiment in it, rather than an error
-    port = port if port and _is_free(port) else _free_port()
-    print(f"MLflow UI: http://127.0.0.1:{port}  (store: {uri}; Ctrl-C ends it)", flush=True)
-    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri, "--port", str(port)]
-    # Neither deprecations inside of MLflow's server, nor a line per request, nor job runners, which shout at Ctrl-C.
-    quiet = {"PYTHONWARNINGS": "ignore", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    options = ["--workers", "1", "--uvicorn-opts", "--log-level warning"]
-    # In a session of its own, so that Ctrl-C reaches this process alone, which then ends the server.
-    server = subprocess.Popen([*command, *options], env=os.environ | quiet, start_new_session=True)
-    try:
-        if status := server.wait():
-            raise UserError(f"the MLflow UI ended with status {status}", "see its lines above")
-    finally:
-        if server.poll() is None:
-            os.killpg(server.pid, signal.SIGTERM)
-            server.wait()
+    command = commands.add_parser("summary", help="say what the last run made and where to look")
+    command.set_defaults(run=lambda _: summary.summary())
 
+    command = commands.add_parser("runs", help="say which MLflow run each DVC experiment has, and what it lacks")
+    command.add_argument("revision", nargs="*", help="an experiment or a commit (default: all, and the workspace)")
+    command.set_defaults(run=lambda a: sync.runs(a.revision))
 
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) != 0
+    command = commands.add_parser("sync", help="add to MLflow what it lacks of what DVC has")
+    command.add_argument("--rev", nargs="+", default=[], help="experiments, commits (default: all, and the workspace)")
+    command.set_defaults(run=lambda a: sync.sync(a.rev))
 
+    command = commands.add_parser("verify", help="run the pipeline of a commit again in a clone and compare each out")
+    command.add_argument("revision", nargs="?", default="HEAD", help="a commit or an experiment (default: HEAD)")
+    command.set_defaults(run=lambda a: verify.verify(a.revision))
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    command = commands.add_parser("reproduce", help="check out what made an MLflow run")
+    command.add_argument("run_id", help="the id of the run, or its first characters")
+    command.add_argument("--folder", help="where to (default: a new folder for temporary files)")
+    command.set_defaults(run=lambda a: reproduce.reproduce(a.run_id, a.folder))
+
+    command = commands.add_parser("doctor", help="check the checkout, its stores, the machine; each line has its fix")
+    command.set_defaults(run=lambda _: doctor.doctor())
+    return parser

@@ -78,7 +78,16 @@ class ModelParams(Section):
         return {name: value for name, value in values.items() if value != "auto"}
 
 
-class TrainParams(ModelParams):
+class MachineParams(Section):
+    """How much of the machine is used; floating-point results depend on both."""
+
+    threads: Annotated[int, Field(ge=0, le=1024)] = 0
+    """Threads of an operation; 0: one a core."""
+    portable: bool = False
+    """AVX2 at most, for the same model on more kinds of x86 CPU; needs `threads` above 0."""
+
+
+class TrainParams(ModelParams, MachineParams):
     """What the train stage reads."""
 
     epochs: Annotated[int, Field(ge=1, le=10_000)] = 10
@@ -88,10 +97,10 @@ class TrainParams(ModelParams):
     learning_rate: Annotated[float, Field(gt=0, le=10)] = 0.001
     """Learning rate of adam."""
     seed: Seed = 0
-    """Initial weights, dropout and the order of the images."""
+    """Initial weights, dropout and the order of the images, each with a seed derived from it."""
 
 
-class EvaluateParams(Section):
+class EvaluateParams(MachineParams):
     """What the evaluate stage reads."""
 
     top_k: Annotated[int, Field(ge=2, le=100)] = 5
@@ -145,6 +154,11 @@ def load_params(section: type[S], path: Path = PARAMS) -> S:
         # A union reports once for each of its members, all under one key: the first key tells enough.
         key = str(error.errors()[0]["loc"][0])
         raise _wrong_key(path, key, values[key]) from None
+    if values["portable"] and not values["threads"]:
+        raise UserError(
+            f"{path}: portable: true needs a number of threads, found threads: 0, which is that of the machine's cores",
+            "for example `-S threads=2`, the same on each machine",
+        )
     return section.model_validate(values)
 
 
@@ -170,7 +184,7 @@ def _allowed(key: str) -> tuple[list[str], str]:
     schema = adapter.json_schema()
     members = schema.get("anyOf", [schema])
     choices = [str(c) for m in members for c in m.get("enum", [m["const"]] if "const" in m else [])]
-    kinds = {"integer": "a whole number", "number": "a number", "string": "text"}
+    kinds = {"integer": "a whole number", "number": "a number", "string": "text", "boolean": "true | false"}
     words = list(choices)
     for member in members:
         if "enum" in member or "const" in member:

@@ -10,7 +10,7 @@ CARD = {"normalization": {"kind": "standardize", "mean": [0.5], "std": [0.25]}}
 
 
 def test_predict_normalises_as_the_card_says_whatever_the_batch(monkeypatch) -> None:  # type: ignore[no-untyped-def]
-    model = build("mlp", (6, 6, 1), 3, {})
+    model = build("mlp", (6, 6, 1), 3, {}, 0)
     images = np.random.default_rng(0).integers(0, 256, (7, 6, 6, 1)).astype(np.uint8)
     expected = model.predict_on_batch((images / np.float32(255) - 0.5) / 0.25)
     monkeypatch.setattr("reprocnn.files.CHUNK_BYTES", 3 * 6 * 6 * 4)

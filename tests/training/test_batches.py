@@ -6,8 +6,8 @@ IMAGES = np.arange(10, dtype=np.float32).reshape(10, 1, 1, 1)
 LABELS = np.eye(10, dtype=np.float32)
 
 
-def _epochs(seed: int | None, n: int = 2) -> list[list[int]]:
-    batches = Batches(IMAGES, LABELS, 4, seed)
+def _epochs(seed: int | None, n: int = 2, first: int = 0) -> list[list[int]]:
+    batches = Batches(IMAGES, LABELS, 4, seed, epoch=first)
     seen = []
     for _ in range(n):
         rows = [batches[i] for i in range(batches.num_batches)]
@@ -22,11 +22,17 @@ def test_an_epoch_has_every_image_once_in_an_order_of_its_own() -> None:
     first, second = _epochs(seed=0)
     assert sorted(first) == sorted(second) == list(range(10))
     assert first != second
+    many = _epochs(seed=0, n=20)
+    assert len({tuple(order) for order in many}) == 20
 
 
 def test_the_order_is_that_of_seed_and_epoch() -> None:
     assert _epochs(seed=3) == _epochs(seed=3)
     assert _epochs(seed=3) != _epochs(seed=4)
+
+
+def test_a_training_that_goes_on_sees_the_orders_of_the_later_epochs() -> None:
+    assert _epochs(seed=3, n=2, first=2) == _epochs(seed=3, n=4)[2:]
 
 
 def test_without_a_seed_the_order_stays() -> None:

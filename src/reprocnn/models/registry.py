@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from reprocnn.backend import keras
+from reprocnn.backend import derived_seed, keras
 from reprocnn.errors import UserError
 from reprocnn.models.deep_cnn import deep_cnn
 from reprocnn.models.mlp import mlp
@@ -17,7 +17,9 @@ _FAMILIES: dict[str, Callable[..., list[keras.Layer]]] = {
 }
 
 
-def build(name: str, image_shape: tuple[int, int, int], n_classes: int, options: Mapping[str, Any]) -> keras.Model:
+def build(
+    name: str, image_shape: tuple[int, int, int], n_classes: int, options: Mapping[str, Any], seed: int
+) -> keras.Model:
     """Build a model of normalised images; it has Keras' own layers only, each with a name of its own.
 
     Args:
@@ -25,6 +27,7 @@ def build(name: str, image_shape: tuple[int, int, int], n_classes: int, options:
         image_shape: (height, width, channels).
         n_classes: length of the output, a probability a class.
         options: what differs from the model's own values, such as `padding`.
+        seed: each layer draws its weights and its dropout with seeds derived from this one and its name.
 
     Raises:
         UserError: the model has no such option, or is too deep for the images.
@@ -39,7 +42,7 @@ def build(name: str, image_shape: tuple[int, int, int], n_classes: int, options:
     layers = family(n_classes, **options)
     output = inputs = keras.Input(image_shape, name="image")
     for layer in layers:
-        output = _applied(layer, output, name, image_shape)
+        output = _applied(_seeded(layer, seed), output, name, image_shape)
     return keras.Model(inputs, output, name=name)
 
 
@@ -57,3 +60,14 @@ def _applied(
             "use padding=same, strides=1, model=mlp, or larger images",
         )
     return layer(value)
+
+
+def _seeded(layer: keras.Layer, seed: int) -> keras.Layer:
+    """The layer with every seed that its config leaves open derived from `seed`, the layer's name and its place."""
+
+    def closed(value: Any, place: str) -> Any:
+        if isinstance(value, dict):
+            return {key: closed(item, f"{place}.{key}") for key, item in value.items()}
+        return derived_seed(seed, place) if value is None and place.endswith(".seed") else value
+
+    return type(layer).from_config(closed(layer.get_config(), layer.name))

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from reprocnn.backend import keras
+from reprocnn.backend import derived_seed, keras
 
 Batch = tuple[NDArray[np.float32], NDArray[np.float32]]
 
@@ -19,6 +19,7 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         labels: float32 (N, classes), one-hot.
         batch_size: images a batch.
         seed: draws the order of each epoch; None keeps the order of the arrays.
+        epoch: the first one to give, from 0.
     """
 
     def __init__(
@@ -27,10 +28,12 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         labels: NDArray[np.float32],
         batch_size: int,
         seed: int | None,
+        epoch: int = 0,
     ) -> None:
         super().__init__()
-        self._images, self._labels, self._batch_size, self._seed = images, labels, batch_size, seed
-        self._epoch = 0
+        self._images, self._labels, self._batch_size = images, labels, batch_size
+        self._seed = None if seed is None else derived_seed(seed, "order")
+        self._epoch = epoch
         self._order = self._draw_order()
 
     def _draw_order(self) -> NDArray[np.int64]:

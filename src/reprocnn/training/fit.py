@@ -15,9 +15,12 @@ from reprocnn.backend import gpus, keras
 from reprocnn.errors import UserError
 from reprocnn.files import read_split, rows_per_chunk
 from reprocnn.training.batches import Batches
+from reprocnn.training.checkpoints import Checkpoint, Row
 
 Split = tuple[NDArray[np.float32], NDArray[np.float32]]
-OnEpoch = Callable[[int, dict[str, float], float], None]
+OnEpoch = Callable[[Row], None]
+_TIMES = ("seconds", "ended")
+"""What a row has beside the history; no out may hold it."""
 
 
 def load_splits(train: Path, validation: Path, batch_size: int) -> tuple[Split, Split]:
@@ -44,9 +47,10 @@ def fit(
     batch_size: int,
     learning_rate: float,
     seed: int,
+    checkpoint: Checkpoint,
     on_epoch: OnEpoch,
 ) -> pd.DataFrame:
-    """Compile and train a model in place.
+    """Compile and train a model in place, from where the checkpoint stands.
 
     Args:
         model: ends in a softmax over the classes.
@@ -56,7 +60,9 @@ def fit(
         batch_size: images a step.
         learning_rate: of adam.
         seed: draws the order of the images.
-        on_epoch: is told of each epoch: its number from 1, its row of the history, the seconds it took.
+        checkpoint: is kept after each epoch.
+        on_epoch: is given each epoch's row of the history, with `seconds` and `ended` (Unix time), as it ends; the rows
+            of earlier epochs at once, where the training goes on.
 
     Returns:
         A row per epoch: epoch, train_loss, train_accuracy, validation_loss, validation_accuracy, learning_rate.
@@ -70,42 +76,50 @@ def fit(
         metrics=["accuracy"],
         jit_compile="auto" if gpus() else False,  # on a CPU, XLA makes these nets 2 to 8 times slower
     )
-    history = _History(on_epoch)
+    model.optimizer.build(model.trainable_variables)
+    rows = checkpoint.restore(model)
+    if rows:
+        print(f"going on after epoch {len(rows)} of {epochs} of a training that was cut off", flush=True)
+    for row in rows:
+        on_epoch(row)
     model.fit(
-        Batches(*train, batch_size, seed),
+        Batches(*train, batch_size, seed, epoch=len(rows)),
         validation_data=Batches(*validation, rows_per_chunk(validation[0].shape[1:], most=256), None),
+        initial_epoch=len(rows),
         epochs=epochs,
         shuffle=False,  # Batches does it
         verbose=1 if sys.stdout.isatty() else 2,  # a bar in a terminal, a line per epoch in a log file
-        callbacks=[history],
+        callbacks=[_EndOfEpoch(rows, checkpoint, on_epoch)],
     )
-    return pd.DataFrame(history.rows)
+    return pd.DataFrame(rows).drop(columns=list(_TIMES))
 
 
-class _History(keras.callbacks.Callback):  # type: ignore[misc]
-    """Collects a row per epoch and hands it on."""
+class _EndOfEpoch(keras.callbacks.Callback):  # type: ignore[misc]
+    """Adds each epoch to the rows of the history, keeps the checkpoint, then tells of it."""
 
-    def __init__(self, on_epoch: OnEpoch) -> None:
+    def __init__(self, rows: list[Row], checkpoint: Checkpoint, on_epoch: OnEpoch) -> None:
         super().__init__()
-        self.rows: list[dict[str, float]] = []
-        self._on_epoch = on_epoch
+        self._rows, self._checkpoint, self._on_epoch = rows, checkpoint, on_epoch
 
     def on_epoch_begin(self, *_: Any) -> None:
         self._start = time.monotonic()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
-        seconds = time.monotonic() - self._start
         row = {
+            "epoch": epoch + 1,
             "train_loss": logs["loss"],
             "train_accuracy": logs["accuracy"],
             "validation_loss": logs["val_loss"],
             "validation_accuracy": logs["val_accuracy"],
             "learning_rate": float(self.model.optimizer.learning_rate),
+            "seconds": time.monotonic() - self._start,
+            "ended": time.time(),
         }
         if not all(map(math.isfinite, row.values())):
             raise UserError(f"the loss is no finite number after epoch {epoch + 1}", "use a lower learning_rate")
-        self.rows.append({"epoch": epoch + 1, **row})
-        self._on_epoch(epoch + 1, row, seconds)
+        self._rows.append(row)
+        self._checkpoint.save(self.model, self._rows)
+        self._on_epoch(row)
 
 
 def summary(history: pd.DataFrame, model: keras.Model) -> dict[str, Any]:

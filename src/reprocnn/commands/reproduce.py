@@ -1,0 +1,102 @@
+"""From an MLflow run to the code, params and data that made it."""
+
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from reprocnn import paths, revisions
+from reprocnn.commands.verify import checked_out
+from reprocnn.errors import UserError
+from reprocnn.tracking import record, store
+from reprocnn.tracking.facts import BASELINE_TAG, EXPERIMENT_TAG, git
+from reprocnn.tracking.mirror import CHANGES
+from reprocnn.tracking.record import MODEL_TAG
+
+
+def reproduce(run_id: str, folder: str | None) -> None:
+    """Check out what made an MLflow run, and print what repeats it.
+
+    Args:
+        run_id: of the run, or its first characters.
+        folder: where to; None: a new one for temporary files.
+
+    Raises:
+        UserError: there is no such run, or its commit is not in this repository.
+    """
+    run = _run(run_id)
+    commit, found = _commit(run)
+    target = Path(folder or tempfile.mkdtemp(prefix="reprocnn-")).resolve()
+    checked_out(commit, target)
+    warnings = _apply_changes(run, target) if found == "changes" else []
+    model = run.data.tags.get(MODEL_TAG)
+    print(f"run {run.info.run_id} ({run.info.run_name}): {_WORDS[found].format(commit=commit[:7])}")
+    for warning in warnings:
+        print(f"warning: {warning}")
+    print(f"it is checked out in {target}; to repeat it:\n  cd {target}\n  dvc repro --force")
+    if model:
+        print(f"models/model.keras then has the md5 {model} on the same kind of machine; to check:\n  dvc status")
+    if found != "changes":
+        print(f"or, to run it in a clone and compare each out:\n  python -m reprocnn verify {commit}")
+
+
+_WORDS = {
+    "experiment": "a DVC experiment, commit {commit}",
+    "result": "its model is in dvc.lock of commit {commit}",
+    "clean": "made by commit {commit}, nothing changed",
+    "changes": "made by commit {commit} with changes that were not committed, which are applied",
+}
+
+
+def _run(run_id: str) -> Any:
+    client, experiment_id = store.connect()
+    found = [run for run in client.search_runs([experiment_id]) if run.info.run_id.startswith(run_id)]
+    if len(found) != 1:
+        raise UserError(
+            f"{len(found)} runs of {store.tracking_uri()} have an id that begins with {run_id!r}",
+            "`python -m reprocnn runs` or `make ui` shows the ids",
+        )
+    return found[0]
+
+
+def _commit(run: Any) -> tuple[str, str]:
+    """The commit that made a run, and how it is known to be that."""
+    tags = run.data.tags
+    for experiment in revisions.experiments():
+        if all(experiment.origin[tag] == tags.get(tag) for tag in (EXPERIMENT_TAG, BASELINE_TAG)):
+            return experiment.commit, "experiment"
+    if model := tags.get(MODEL_TAG):
+        for commit in git("log", "--all", f"-S{model}", "--format=%H", "--", "dvc.lock").splitlines():
+            if model in git("show", f"{commit}:dvc.lock") and _has_params(commit, run.data.params):
+                return commit, "result"
+    commit = git("rev-parse", "--verify", "--quiet", f"{tags.get('git.commit', 'none')}^{{commit}}")
+    if not commit:
+        raise UserError(
+            f"the commit of run {run.info.run_id}, {tags.get('git.commit', 'none')}, is not in this repository",
+            f"git fetch, or dvc exp pull origin {tags.get(EXPERIMENT_TAG, 'NAME')}, from where it was made",
+        )
+    return commit, "clean" if tags.get("git.dirty") == "false" else "changes"
+
+
+def _has_params(commit: str, params: dict[str, str]) -> bool:
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / paths.PARAMS).write_text(git("show", f"{commit}:{paths.PARAMS}"))
+        return record.agree(params, record.params_of(Path(folder)))
+
+
+def _apply_changes(run: Any, folder: Path) -> list[str]:
+    """Apply what was not committed; say what can't be."""
+    client, _ = store.connect()
+    if not any(file.path == CHANGES for file in client.list_artifacts(run.info.run_id)):
+        return [f"the run has no {CHANGES}; its params are: {run.data.params}"]
+    text = Path(client.download_artifacts(run.info.run_id, CHANGES)).read_text()
+    new = [line.removeprefix("new file: ") for line in text.splitlines() if line.startswith("new file: ")]
+    changes = text.partition("\nnew file: ")[0] if new else text
+    warnings = [f"of a new file that was not committed, only the name is known: {name}" for name in new]
+    if "***" in changes:
+        warnings.append("what looked like a secret was masked in the changes")
+    command = ["git", "-C", str(folder), "apply", "--whitespace=nowarn", "-"]
+    if changes.strip():
+        done = subprocess.run(command, input=changes.rstrip() + "\n", text=True, capture_output=True)
+        warnings += [f"the changes do not apply: {done.stderr.strip()}"] if done.returncode else []
+    return warnings

@@ -1,0 +1,132 @@
+"""Run the pipeline of a commit again, and compare what it makes with what is committed."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from reprocnn import paths, revisions
+from reprocnn.data.folder import link_images
+from reprocnn.errors import UserError
+from reprocnn.files import read_json
+from reprocnn.params import read_params
+from reprocnn.tracking import record
+from reprocnn.tracking.facts import git
+
+_ABSENT = "-"
+
+
+def verify(revision: str) -> None:
+    """Run the pipeline of a commit or experiment in a clone, say of each out whether it came out equal, and why not.
+
+    Ends with status 1 where an out differs.
+
+    Raises:
+        UserError: there is no such revision, it has no whole dvc.lock, or its pipeline fails.
+    """
+    result = revisions.of(revision)
+    committed = revisions.lock_of(result.commit)
+    if git("status", "--porcelain", "--untracked-files=no"):
+        print(f"the changes that are not committed are left out: this is {result.name} ({result.where})", flush=True)
+    with tempfile.TemporaryDirectory(prefix="reprocnn-verify-") as folder:
+        clone = Path(folder) / "clone"
+        checked_out(result.commit, clone)
+        _run(clone)
+        made = revisions.lock_of("", clone)
+        differ = list(_compare(committed, made))
+        print(f"\n{_accuracies(result.commit, clone)}")
+        if not differ:
+            print(f"{result.name} ({result.where}) is repeated: every out is equal, byte for byte")
+            return
+        print(f"differing: {', '.join(differ)}\nlikely, because:")
+        for reason in _reasons(committed, made, result.commit, clone):
+            print(f"  - {reason}")
+    sys.exit(1)
+
+
+def checked_out(commit: str, folder: Path) -> None:
+    """Clone this repository at a commit, with the user's own images, which are not in it, linked.
+
+    Raises:
+        UserError: the folder is not empty, or git fails.
+    """
+    if folder.exists() and any(folder.iterdir()):
+        raise UserError(f"{folder} is not empty", "name a folder that is not there")
+    source = paths.repository()
+    # Its objects are this repository's own, those of experiments, which a plain clone leaves out, too.
+    for command in (
+        ["git", "clone", "--quiet", "--shared", "--no-checkout", str(source), str(folder)],
+        ["git", "-C", str(folder), "checkout", "--quiet", "--detach", commit],
+    ):
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode:
+            raise UserError(f"{' '.join(command[:2])} failed: {done.stderr.strip()}", "see what git says")
+    params = read_params(folder / paths.PARAMS)
+    images = Path(params.get("folder", ""))
+    if params.get("dataset") == "folder" and not images.is_absolute() and (source / images).is_dir():
+        link_images(source / images, folder / images)
+
+
+def _run(clone: Path) -> None:
+    """Run every stage, with a cache, checkpoints and an MLflow store of the clone's own."""
+    own = {name: value for name, value in os.environ.items() if not name.startswith(("DVC_", "MLFLOW_"))}
+    own["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{own['PATH']}"
+    command = [sys.executable, "-m", "dvc", "repro", "--force", "--no-run-cache"]
+    if status := subprocess.run(command, cwd=clone, env=own).returncode:
+        raise UserError(f"the pipeline failed in the clone, with status {status}", "see its lines above")
+
+
+def _outs(stage: dict[str, Any]) -> dict[str, str]:
+    return {out["path"]: out["md5"] for out in stage.get("outs", [])}
+
+
+def _compare(committed: dict[str, Any], made: dict[str, Any]) -> Iterator[str]:
+    """Print a line for each out; give the names of those that differ."""
+    print(f"\n{'stage':11} {'out':29} {'committed':13} here")
+    for stage, definition in made.items():
+        expected = _outs(committed.get(stage, {}))
+        for out, found in _outs(definition).items():
+            wanted = expected.get(out, _ABSENT)
+            print(f"{stage:11} {out:29} {wanted[:12]:13} {'equal' if wanted == found else found[:12] + ' differs'}")
+            if wanted != found:
+                yield out
+
+
+def _accuracies(commit: str, clone: Path) -> str:
+    before = git("show", f"{commit}:{paths.METRICS.as_posix()}")
+    committed = f"{json.loads(before)['accuracy']:.2%}" if before else "not committed"
+    return f"test accuracy: {committed} committed, {read_json(clone / paths.METRICS)['accuracy']:.2%} here"
+
+
+def _reasons(committed: dict[str, Any], made: dict[str, Any], commit: str, clone: Path) -> Iterator[str]:
+    """What may have made the difference, the likeliest first."""
+    for stage, definition in made.items():
+        known = {dep["path"]: dep["md5"] for dep in committed.get(stage, {}).get("deps", [])}
+        for dep in definition.get("deps", []):
+            own = dep["path"].startswith(("src/", "stages/"))
+            if own and known.get(dep["path"]) != dep["md5"]:
+                yield f"dvc.lock is older than the code: {dep['path']} changed after {stage} ran"
+            if dep["path"] not in _all_outs(made) and not own and known.get(dep["path"]) != dep["md5"]:
+                yield f"{dep['path']} is not what it was"
+    model = _outs(committed["train"]).get(paths.MODEL.as_posix(), "")
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / paths.ENVIRONMENT
+        file.parent.mkdir()
+        file.write_text(git("show", f"{commit}:{paths.ENVIRONMENT.as_posix()}"))
+        then = record.environment_of(Path(folder), model)
+    now = {name: value for name, value in read_json(clone / paths.ENVIRONMENT).items() if name != record.MODEL_TAG}
+    if not then:
+        yield f"no record of the machine that made it ({paths.ENVIRONMENT} is missing or of another model)"
+    for name in now:
+        if then and then.get(name) != now[name]:
+            yield f"{name}: {then.get(name, _ABSENT)} there, {now[name]} here"
+    if then == now:
+        yield "nothing that is known: machine and versions are the same; please report it"
+
+
+def _all_outs(stages: dict[str, Any]) -> set[str]:
+    return {out for stage in stages.values() for out in _outs(stage)}

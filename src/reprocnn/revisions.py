@@ -1,0 +1,143 @@
+"""Results of the pipeline where DVC keeps them: in the workspace, in its experiments, in commits."""
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from reprocnn import paths
+from reprocnn.errors import UserError
+from reprocnn.tracking import facts
+from reprocnn.tracking.facts import BASELINE_TAG, EXPERIMENT_TAG, NO_EXPERIMENT, content_md5, git
+
+LOCK = Path("dvc.lock")
+_EXPERIMENT = re.compile(r"refs/exps/([0-9a-f]{2})/([0-9a-f]{38})/(.+)")
+
+
+@dataclass(frozen=True)
+class Result:
+    """A result of the pipeline.
+
+    Args:
+        name: of the experiment, the revision, or the run that the workspace's state would have.
+        commit: its commit; empty for the workspace.
+        origin: where it comes from, as tags of its run.
+    """
+
+    name: str
+    commit: str
+    origin: dict[str, str] = field(hash=False)
+
+    @property
+    def where(self) -> str:
+        """The commit, short, or `workspace`."""
+        return self.commit[:7] if self.commit else "workspace"
+
+    @cached_property
+    def hashes(self) -> dict[str, str]:
+        """The md5 of each out in dvc.lock, by path.
+
+        Raises:
+            UserError: there is no dvc.lock, or none that is whole.
+        """
+        stages = lock_of(self.commit)
+        return {out["path"]: out["md5"] for stage in stages.values() for out in stage.get("outs", [])}
+
+    @property
+    def model_md5(self) -> str:
+        """The md5 of its model."""
+        return self.hashes[paths.MODEL.as_posix()]
+
+    @property
+    def changes(self) -> str:
+        """What an experiment changed against its baseline; empty for others."""
+        baseline = self.origin[BASELINE_TAG]
+        if baseline == NO_EXPERIMENT or not self.commit:
+            return ""
+        return facts.masked(git("diff", baseline, self.commit, "--", ".", *facts.GENERATED))
+
+    @contextmanager
+    def files(self) -> Iterator[Path]:
+        """A folder with those of its params, model and reports that are at hand and are its own."""
+        with TemporaryDirectory() as copy:
+            if self.commit:
+                _copy(self.commit, Path(copy))
+            yield Path(copy) if self.commit else Path()
+
+    def has(self, folder: Path, out: Path) -> bool:
+        """Whether a folder has this result's version of an out."""
+        expected = self.hashes.get(out.as_posix())
+        return (folder / out).exists() and content_md5(folder / out) == expected
+
+
+def lock_of(commit: str, folder: Path = Path()) -> dict[str, Any]:
+    """The stages of dvc.lock at a commit; where that is empty, in a folder.
+
+    Raises:
+        UserError: there is none, or it lacks a stage.
+    """
+    file = folder / LOCK
+    text = git("show", f"{commit}:{LOCK}") if commit else file.read_text() if file.exists() else ""
+    stages = (YAML(typ="safe", pure=True).load(text) or {}).get("stages", {})
+    if missing := {"train", "evaluate", "plot"} - set(stages):
+        where = f"at {commit[:7]}" if commit else "in the workspace"
+        raise UserError(f"dvc.lock {where} has no {', '.join(sorted(missing))}", "dvc repro, which writes it")
+    return dict(stages)
+
+
+def workspace() -> Result:
+    """The result that the workspace holds."""
+    return Result(facts.run_name(), "", facts.origin())
+
+
+def experiments() -> list[Result]:
+    """Every experiment of DVC's in this repository."""
+    listed = git("for-each-ref", "--format=%(objectname) %(refname)", "refs/exps").splitlines()
+    found = [(line.split()[0], _EXPERIMENT.fullmatch(line.split()[1])) for line in listed]
+    return [_experiment(commit, match[1] + match[2], match[3]) for commit, match in found if match]
+
+
+def _experiment(commit: str, baseline: str, name: str) -> Result:
+    return Result(name, commit, {"git.commit": baseline, EXPERIMENT_TAG: name, BASELINE_TAG: baseline})
+
+
+def of(revision: str) -> Result:
+    """The result of an experiment's name, or of a commit, branch or tag.
+
+    Raises:
+        UserError: there is no such experiment or revision.
+    """
+    if named := [e for e in experiments() if revision == e.name or e.commit.startswith(revision.ljust(7))]:
+        return named[-1]
+    if commit := git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}"):
+        none = {EXPERIMENT_TAG: NO_EXPERIMENT, BASELINE_TAG: NO_EXPERIMENT}
+        return Result(revision, commit, {"git.commit": commit} | none)
+    raise UserError(
+        f"no experiment or revision is called {revision!r}",
+        "`dvc exp list --all` names the experiments; `dvc exp pull origin NAME` brings one here",
+    )
+
+
+def _copy(commit: str, folder: Path) -> None:
+    """Copy what a record is made from, out of Git, DVC's cache, or its remote."""
+    from dvc.api import DVCFileSystem
+
+    files = DVCFileSystem(os.fspath(paths.repository()), rev=commit)
+    reports = [f"reports/{Path(name).name}" for name in files.ls("/reports", detail=False)]
+    for name in (paths.PARAMS, Path("dvc.yaml"), paths.MODEL, paths.MODEL_CARD, *map(Path, reports)):
+        target = folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            if name == paths.FIGURES:
+                files.get(name.as_posix(), os.fspath(target), recursive=True)
+            elif files.isfile(name.as_posix()):
+                files.get_file(name.as_posix(), os.fspath(target))
+        except FileNotFoundError:
+            target.unlink(missing_ok=True)  # neither in the cache nor in a remote

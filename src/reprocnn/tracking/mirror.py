@@ -1,0 +1,236 @@
+"""Bring an MLflow run up to its record: what is missing is added, what is there stays. Every step can be repeated."""
+
+import time
+from collections.abc import Callable, Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from reprocnn import paths
+from reprocnn.files import md5, read_json
+from reprocnn.tracking.facts import EXPERIMENT_TAG, NO_EXPERIMENT
+from reprocnn.tracking.record import MODEL_TAG, RESTORED_TAG, TRAINING_TAG, Record, Row, agree
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+HASHES = "hashes.json"
+"""The artifact with the md5 of what train read and of the other artifacts."""
+CHANGES = "uncommitted.diff"
+"""The artifact with what was not committed."""
+
+Step = tuple[str, Callable[[], None]]
+
+
+def find(client: "MlflowClient", experiment_id: str, record: Record) -> "Run | None":
+    """The run of a record.
+
+    That is the one its journal names, or else the newest with the model, the DVC experiment and the params. Outside of
+    an experiment any run with the model and the params will do, such as that of an experiment which was applied.
+    """
+    if record.run_id:
+        run = _existing(client, record.run_id)
+        if run and agree(run.data.params, record.params):
+            return run
+    queries = [f"tags.`{TRAINING_TAG}` = '{record.training}'"] if record.training else []
+    if record.model_md5:
+        model = f"tags.`{MODEL_TAG}` = '{record.model_md5}'"
+        experiment = record.origin[EXPERIMENT_TAG]
+        queries.append(f"{model} and tags.`{EXPERIMENT_TAG}` = '{experiment}'")
+        queries += [model] if experiment == NO_EXPERIMENT else []
+    for query in queries:
+        for run in client.search_runs([experiment_id], query, order_by=["attributes.start_time DESC"]):
+            if agree(run.data.params, record.params):
+                return run
+    return None
+
+
+def _existing(client: "MlflowClient", run_id: str) -> "Run | None":
+    from mlflow.exceptions import MlflowException
+
+    try:
+        run = client.get_run(run_id)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return None
+    return run if run.info.lifecycle_stage == "active" else None
+
+
+def _restored(record: Record) -> str:
+    absent = {
+        "versions and hardware": not record.environment,
+        "epoch times": not all("seconds" in row for row in record.rows),
+        "system metrics": True,
+    }
+    return f"from DVC's files; absent: {', '.join(name for name, is_absent in absent.items() if is_absent)}"
+
+
+class Mirror:
+    """The MLflow run of a record, and what it holds so far.
+
+    Args:
+        client: of the store.
+        experiment_id: where to make the run.
+        run: what `find` found; None: it is made when the first step is taken.
+    """
+
+    def __init__(self, client: "MlflowClient", experiment_id: str, run: "Run | None") -> None:
+        self._client, self._experiment_id = client, experiment_id
+        self.run_id: str | None = None
+        if run:
+            self._load(run)
+
+    def _load(self, run: "Run") -> None:
+        self.run_id, self._name, self._status = run.info.run_id, run.info.run_name, run.info.status
+        self._params, self._tags, self._metrics = dict(run.data.params), dict(run.data.tags), dict(run.data.metrics)
+        self._has_dataset = bool(run.inputs and run.inputs.dataset_inputs)
+        self._epochs = {m.step for m in self._client.get_metric_history(self.run_id, "train_loss")}
+        self._artifacts = self._logged_hashes()
+        self._has_model = any(map(self._is_ready, (run.outputs and run.outputs.model_outputs) or []))
+
+    def _logged_hashes(self) -> dict[str, str]:
+        """The md5 of each artifact that the run has; empty for a text of its own."""
+        names = {file.path for file in self._client.list_artifacts(self.run_id)}
+        if HASHES not in names:
+            return dict.fromkeys(names, "")
+        logged = read_json(Path(self._client.download_artifacts(self.run_id, HASHES)))
+        return dict.fromkeys(names, "") | logged.get("artifacts", {})
+
+    def _is_ready(self, output: Any) -> bool:
+        return bool(self._client.get_logged_model(output.model_id).status == "READY")
+
+    def complete(self, record: Record) -> list[str]:
+        """Add what is missing, and say what that was."""
+        added = []
+        if self.run_id is None:
+            self._create(record)
+            added.append("run")
+        for name, add in self.missing(record):
+            add()
+            added.append(name)
+        return added
+
+    def _create(self, record: Record) -> None:
+        """Make the run; one that was not seen live says what it is made from."""
+        restored = {} if record.status == "RUNNING" else {RESTORED_TAG: _restored(record)}
+        run = self._client.create_run(
+            self._experiment_id,
+            start_time=int(record.started * 1000),
+            tags=record.tags | restored,
+            run_name=record.name,
+        )
+        self._load(run)
+
+    def missing(self, record: Record) -> Iterator[Step]:
+        """What the run lacks, with what adds it."""
+        if params := {k: v for k, v in record.params.items() if k not in self._params}:
+            yield "params", lambda: self._add_params(params)
+        live = record.status == "RUNNING"  # gone on, perhaps under another name; later it is the user's to rename
+        name = record.name if live else self._name
+        tags = {k: v for k, v in record.tags.items() if k not in self._tags or (live and self._tags[k] != v)}
+        if tags or name != self._name:
+            yield "tags", lambda: self._add_tags(tags, name)
+        if record.dataset and not self._has_dataset:
+            yield "data set", lambda: self._add_dataset(record)
+        if rows := [row for row in record.rows if row["epoch"] not in self._epochs]:
+            yield f"{len(rows)} epochs", lambda: self._add_epochs(rows, record.started)
+        if final := {k: v for k, v in record.final.items() if self._metrics.get(k) != v}:
+            yield "metrics", lambda: self._add_metrics(final)
+        if record.changes and CHANGES not in self._artifacts:
+            yield "changes", lambda: self._add_changes(record.changes)
+        if files := {name: path for name, path in record.files.items() if self._artifacts.get(name) != md5(path)}:
+            yield f"{len(files)} files", lambda: self._add_files(files, record.hashes)
+        if record.model and not self._has_model:
+            yield "model", lambda: self._add_model(Path(record.model or ""))
+        if record.status != self._status:
+            yield "status", lambda: self._set_status(record)
+
+    def _add_params(self, params: dict[str, str]) -> None:
+        from mlflow.entities import Param
+
+        self._client.log_batch(self.run_id, params=[Param(key, value) for key, value in params.items()])
+        self._params |= params
+
+    def _add_tags(self, tags: dict[str, str], name: str) -> None:
+        from mlflow.entities import RunTag
+
+        self._client.log_batch(self.run_id, tags=[RunTag(key, value) for key, value in tags.items()])
+        self._client.update_run(self.run_id, name=name)
+        self._tags |= tags
+        self._name = name
+
+    def _add_dataset(self, record: Record) -> None:
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        digest = record.hashes.get(str(paths.TRAIN), "unknown")
+        data = Dataset(record.dataset, digest, "dvc", str(paths.TRAIN))
+        inputs = [DatasetInput(data, [InputTag("mlflow.data.context", "training")])]
+        self._client.log_inputs(self.run_id, inputs)
+        self._has_dataset = True
+
+    def _add_epochs(self, rows: list[Row], started: float) -> None:
+        """One call an epoch, with the epoch's own time: sent twice, it is there once."""
+        for row in rows:
+            values = {("epoch_seconds" if name == "seconds" else name): value for name, value in row.items()}
+            epoch, ended = int(values.pop("epoch")), values.pop("ended", started)
+            self._log(values, epoch, ended)
+            self._epochs.add(epoch)
+
+    def _add_metrics(self, values: dict[str, float]) -> None:
+        self._log(values, 0, time.time())
+        self._metrics |= values
+
+    def _log(self, values: dict[str, float], step: int, at: float) -> None:
+        from mlflow.entities import Metric
+
+        metrics = [Metric(name, value, int(at * 1000), step) for name, value in values.items()]
+        self._client.log_batch(self.run_id, metrics=metrics)
+
+    def _add_changes(self, changes: str) -> None:
+        self._client.log_text(self.run_id, changes, CHANGES)
+        self._artifacts[CHANGES] = ""
+
+    def _add_files(self, files: dict[str, Path], deps: dict[str, str]) -> None:
+        for name, path in files.items():
+            folder = str(Path(name).parent) if "/" in name else None
+            self._client.log_artifact(self.run_id, str(path), folder)
+            self._artifacts[name] = md5(path)
+        self._client.log_dict(self.run_id, {"deps": deps, "artifacts": self._artifacts}, HASHES)
+
+    def _add_model(self, path: Path) -> None:
+        """Log the model, as `mlflow.tensorflow.log_model` does, which takes no run but the active one."""
+        import mlflow.tensorflow
+        import numpy as np
+        from mlflow.models import Model, infer_signature
+
+        from reprocnn.backend import keras, quiet
+
+        keras.config.disable_interactive_logging()  # MLflow tries the example: no bar for that
+        model = keras.models.load_model(path, compile=False)
+        lines: list[str] = []
+        model.summary(print_fn=lines.append)
+        self._client.log_text(self.run_id, "\n".join(lines), "model_summary.txt")
+        example = np.zeros((1, *model.input_shape[1:]), np.float32)
+        with quiet():
+            Model.log(
+                None,
+                name="model",
+                flavor=mlflow.tensorflow,
+                model=model,
+                run_id=self.run_id,
+                signature=infer_signature(example, model.predict_on_batch(example)),
+                input_example=example,
+                # Without these MLflow finds them out by loading the model in a new process, which takes 20 to 30 s.
+                pip_requirements=[f"{name}=={version(name)}" for name in ("tensorflow", "keras")],
+            )
+        self._has_model = True
+
+    def _set_status(self, record: Record) -> None:
+        if record.status == "RUNNING":
+            self._client.update_run(self.run_id, status="RUNNING")
+        else:
+            ended = int((record.ended or time.time()) * 1000)
+            self._client.set_terminated(self.run_id, record.status, ended)
+        self._status = record.status

@@ -1,0 +1,164 @@
+"""The record of a training: all that its MLflow run shows, as far as it is known.
+
+While a training runs, its record is kept outside of DVC's outs, as the journal: it has what those must not hold. For
+a result that DVC restored, or that was pulled, the record is made from DVC's files, and the journal if there is one.
+"""
+
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from reprocnn import paths
+from reprocnn.files import read_csv, read_json, write_bytes
+from reprocnn.params import read_params
+from reprocnn.paths import kept
+from reprocnn.tracking.facts import BASELINE_TAG, EXPERIMENT_TAG, NO_EXPERIMENT
+
+MODEL_TAG, TRAINING_TAG, RESTORED_TAG, PROCESS_TAG = "model.md5", "training.id", "restored", "process"
+Row = dict[str, float]
+
+_TRAINED = (paths.PARAMS, Path("dvc.yaml"), paths.HISTORY, paths.MODEL_CARD, paths.TRAINING)
+_EVALUATED = (paths.METRICS, paths.PER_CLASS, paths.CONFUSION_MATRIX, paths.PREDICTIONS)
+
+
+class Record(BaseModel):
+    """What a run has. Times are Unix times in seconds."""
+
+    name: str
+    """Of the run."""
+    origin: dict[str, str]
+    """Commit and DVC experiment."""
+    started: float
+    ended: float | None = None
+    status: str = "RUNNING"
+    """In MLflow's words: RUNNING, FINISHED, FAILED, KILLED."""
+    training: str = ""
+    """The id of one training, however often it was cut off; empty where no journal tells of it."""
+    run_id: str | None = None
+    """The MLflow run, where the journal has it."""
+    process: str = ""
+    """Host, number and start of the process that trains."""
+    environment: dict[str, str] = {}
+    """Machine and versions; empty where they are not known."""
+    params: dict[str, str] = {}
+    dataset: str = ""
+    hashes: dict[str, str] = {}
+    """The md5 of what the train stage reads, by path, in the way of dvc.lock."""
+    changes: str = ""
+    """What was not committed."""
+    rows: list[Row] = []
+    """The history, with `seconds` and `ended` of each epoch where they are known."""
+    final: dict[str, float] = {}
+    """Metrics of the whole: of train, and with `test_` of evaluate."""
+    files: dict[str, Path] = {}
+    """Artifacts by their names."""
+    model: Path | None = None
+    model_md5: str = ""
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """The tags of the run."""
+        own = {MODEL_TAG: self.model_md5, TRAINING_TAG: self.training, PROCESS_TAG: self.process}
+        seed = {"seed": self.params["seed"]} if "seed" in self.params else {}
+        return {**self.origin, **self.environment, **seed, **{key: value for key, value in own.items() if value}}
+
+    def add_trained(self, folder: Path) -> None:
+        """Take what train left in a folder."""
+        self.dataset = read_json(folder / paths.MODEL_CARD)["dataset"]
+        chosen = read_json(folder / paths.TRAINING).items()
+        self.final |= {name: value for name, value in chosen if name not in self.rows[-1]}
+        self._add_files(folder, _TRAINED)
+        if (folder / paths.MODEL).exists():
+            self.model = folder / paths.MODEL
+
+    def add_evaluated(self, folder: Path) -> None:
+        """Take what evaluate left in a folder."""
+        self.final |= {f"test_{name}": value for name, value in read_json(folder / paths.METRICS).items()}
+        self._add_files(folder, _EVALUATED)
+
+    def add_plotted(self, folder: Path) -> None:
+        """Take what plot left in a folder."""
+        for figure in sorted((folder / paths.FIGURES).glob("*.png")):
+            self.files[f"figures/{figure.name}"] = figure
+        self._add_files(folder, (paths.REPORT,))
+
+    def _add_files(self, folder: Path, names: tuple[Path, ...]) -> None:
+        self.files |= {name.name: folder / name for name in names if (folder / name).exists()}
+
+
+def of_folder(folder: Path, name: str, origin: dict[str, str], model_md5: str, stages: tuple[str, ...]) -> Record:
+    """The record of a trained model from DVC's files and the journal.
+
+    Args:
+        folder: a checkout, or a copy of its params.yaml, models/ and reports/.
+        name: of the run.
+        origin: tags that say where it comes from.
+        model_md5: of its model.
+        stages: of evaluate and plot, those whose outs are there and belong to the model.
+    """
+    written = (folder / paths.HISTORY).stat().st_mtime
+    journals = [j for j in read_journals() if j.model_md5 == model_md5]
+    params = params_of(folder)
+    own = [j for j in journals if _origin(j.origin) == _origin(origin) and agree(j.params, params)]
+    if own:
+        record = own[-1].model_copy(update={"status": "FINISHED"})
+    else:
+        # The journal of another experiment that made the same bytes tells of times and versions; its run is not ours.
+        made = journals[-1] if journals else Record(name=name, origin={}, started=written, ended=written)
+        known = {key: getattr(made, key) for key in ("started", "ended", "environment", "hashes", "rows")}
+        record = Record(name=name, origin=origin, status="FINISHED", model_md5=model_md5, **known)
+    record.environment = record.environment or environment_of(folder, model_md5)
+    record.params = params
+    times = {row["epoch"]: row for row in record.rows}
+    history = read_csv(folder / paths.HISTORY).to_dict("records")
+    record.rows = [times.get(row["epoch"], {}) | row for row in history]
+    record.add_trained(folder)
+    if "evaluate" in stages:
+        record.add_evaluated(folder)
+    if "plot" in stages:
+        record.add_plotted(folder)
+    return record
+
+
+def _origin(tags: dict[str, str]) -> tuple[str, ...]:
+    return tuple(tags.get(name, NO_EXPERIMENT) for name in (EXPERIMENT_TAG, BASELINE_TAG))
+
+
+def agree(some: dict[str, str], other: dict[str, str]) -> bool:
+    """Whether the params that both have are equal: this project may have got others since."""
+    return all(other.get(key, value) == value for key, value in some.items())
+
+
+def params_of(folder: Path) -> dict[str, str]:
+    """The params of a folder as MLflow holds them."""
+    return {key: str(value) for key, value in read_params(folder / paths.PARAMS).items()}
+
+
+def environment_of(folder: Path, model_md5: str) -> dict[str, str]:
+    """The machine and the versions that made the model of a folder; empty where they are not known."""
+    file = folder / paths.ENVIRONMENT
+    found: dict[str, Any] = read_json(file) if file.exists() else {}
+    # The file is no out of DVC's, so that it may stand beside another training's outs.
+    return found if found.pop(MODEL_TAG, None) == model_md5 else {}
+
+
+def write_journal(record: Record) -> None:
+    """Keep the record of a training; a disk that is full does not end the training."""
+    text = record.model_dump_json(indent=1, exclude={"files", "model"})
+    with suppress(OSError):
+        write_bytes(kept("journal") / f"{record.training}.json", text.encode())
+
+
+def read_journals(key: str = "") -> list[Record]:
+    """The journals, the oldest first.
+
+    Args:
+        key: of one training, with which the ids of its journals begin; or else all.
+    """
+    found = []
+    for path in kept("journal").glob(f"{key}*.json"):
+        with suppress(OSError, ValidationError):  # removed meanwhile, or of another version of this project
+            found.append(Record.model_validate_json(path.read_bytes()))
+    return sorted(found, key=lambda record: record.started)

@@ -1,0 +1,331 @@
+"""Faults, injected into real processes: whatever happens, the next run ends with the same bytes and one MLflow run.
+
+`make test` injects one or a few of the quick ones; `make chaos` many of all, and prints the README's table.
+"""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from conftest import Checkout, Faults
+from reprocnn.files import md5
+
+KILLER = Path(__file__).with_name("killer.py")
+TRAINED = ("models/model.keras", "models/model.json", "reports/history.csv", "reports/training.json")
+EPOCHS, BATCHES = 4, 41 + 1  # of training and of validation
+
+
+@pytest.fixture(scope="module")
+def checkout(make_checkout: Callable[[], Checkout]) -> Checkout:
+    """A checkout in which a short pipeline ran and was committed."""
+    made = make_checkout()
+    made.edit("params.yaml", "model: deep_cnn", "model: simple_cnn")
+    made.edit("params.yaml", "padding: auto", "padding: same")
+    made.edit("params.yaml", "dropout: auto", "dropout: 0.2")
+    made.edit("params.yaml", "epochs: 10", f"epochs: {EPOCHS}")
+    made.run("dvc", "repro")
+    made.commit("short run")
+    return made
+
+
+def _hashes(checkout: Checkout, names: tuple[str, ...]) -> dict[str, str]:
+    return {name: md5(checkout.folder / name) for name in names}
+
+
+def _runs(checkout: Checkout) -> list[tuple[str, str, list[int]]]:
+    """Name, status and epochs of each MLflow run, the newest first."""
+    code = (
+        "import json; from reprocnn.tracking import store; c, e = store.connect()\n"
+        "print('@' + json.dumps([(r.info.run_name, r.info.status, [m.step for m in"
+        " c.get_metric_history(r.info.run_id, 'train_loss')]) for r in c.search_runs([e])]))"
+    )
+    printed = checkout.run("python", "-c", code, PYTHONPATH=str(checkout.folder / "src"))
+    return [tuple(run) for run in json.loads(printed.split("@", 1)[1])]
+
+
+def _killed(checkout: Checkout, stage: str, event: str, last: int) -> bool:
+    """Run a stage that is killed at an event; False where it ended before."""
+    command = [sys.executable, str(KILLER), stage, event, str(last)]
+    done = subprocess.run(command, cwd=checkout.folder, capture_output=True, text=True, env=_environment())
+    assert done.returncode in {0, -signal.SIGKILL}, done.stdout + done.stderr
+    return done.returncode != 0
+
+
+def _environment() -> dict[str, str]:
+    own = {k: v for k, v in os.environ.items() if not k.startswith(("DVC_", "MLFLOW_"))}
+    return own | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{own['PATH']}"}
+
+
+def test_a_killed_training_goes_on_to_the_same_bytes(checkout: Checkout, faults: Faults) -> None:
+    expected = _hashes(checkout, TRAINED)
+    before = len(_runs(checkout))
+    moments = [
+        *(("batch", faults.random.randrange(1, EPOCHS * BATCHES)) for _ in range(faults.times(1, 12))),
+        *(("save", n) for n in faults.some(range(1, EPOCHS + 1), 1, 4)),
+        *(("rename", n) for n in faults.some(range(1, 3 * EPOCHS + 4), 1, 4)),
+        *(("renamed", n) for n in faults.some(range(1, 3 * EPOCHS + 4), 0, 4)),
+    ]
+    resumed = 0
+    for event, last in moments:
+        assert _killed(checkout, "train", event, last), (event, last)
+        printed = checkout.run("python", "stages/train.py")
+        resumed += "going on after epoch" in printed
+        assert _hashes(checkout, TRAINED) == expected, (event, last)
+        assert not list((checkout.folder / ".dvc/tmp/reprocnn/checkpoints").glob("*/"))
+    runs = _runs(checkout)[: len(_runs(checkout)) - before]
+    assert len(runs) == len(moments)  # each went on in its own run
+    for _, status, epochs in runs:
+        assert status == "FINISHED"
+        assert epochs == list(range(1, EPOCHS + 1))
+    faults.tell(
+        "SIGKILL of train: in a batch, in a checkpoint, before and after each rename",
+        len(moments),
+        f"same bytes each time, {resumed} went on from a checkpoint; one MLflow run each, every epoch once",
+    )
+
+
+def test_evaluate_and_plot_killed_between_their_files_make_the_same_the_next_time(
+    checkout: Checkout, faults: Faults
+) -> None:
+    outs = {
+        "evaluate": ("metrics.json", "per_class.csv", "confusion_matrix.csv", "predictions.csv"),
+        "plot": ("report.html", "figures/curves.png", "figures/mistakes.png"),
+    }
+    times = 0
+    for stage, names in outs.items():
+        paths = tuple(f"reports/{name}" for name in names)
+        expected = _hashes(checkout, paths)
+        for event in ("rename", "renamed"):
+            for last in faults.some(range(1, 6), 1 if event == "rename" else 0, 3):
+                assert _killed(checkout, stage, event, last)
+                checkout.run("python", f"stages/{stage}.py")
+                assert _hashes(checkout, paths) == expected
+                times += 1
+    left = [p for folder in ("reports", "models", "data") for p in (checkout.folder / folder).rglob("*.partial*")]
+    assert not left
+    faults.tell(
+        "SIGKILL of evaluate and plot, before and after each rename", times, "same bytes, no part of a file left"
+    )
+
+
+def _group(number: int, signal_: int) -> None:
+    os.killpg(number, signal_)
+
+
+def _dvc_alone(number: int, signal_: int) -> None:
+    os.kill(number, signal_)
+
+
+KILLS = {
+    "SIGKILL of dvc alone": (_dvc_alone, signal.SIGKILL),
+    "SIGKILL of dvc and its stage": (_group, signal.SIGKILL),
+    "SIGTERM of dvc alone": (_dvc_alone, signal.SIGTERM),
+    "Ctrl-C": (_group, signal.SIGINT),
+}
+
+
+def test_a_pipeline_that_was_killed_goes_on(checkout: Checkout, faults: Faults) -> None:
+    """Of dvc and of the stage, at random moments, the next dvc at once; then it ends as if nothing had been."""
+    names = ("dvc.lock", *TRAINED, "reports/metrics.json", "reports/report.html")
+    expected = _hashes(checkout, names)
+    times = faults.times(1, 3 * len(KILLS))
+    for number in range(times):
+        kill, signal_ = list(KILLS.values())[number % len(KILLS)]
+        process = subprocess.Popen(
+            ["dvc", "repro", "--force", "--downstream", "train"],
+            cwd=checkout.folder,
+            env=_environment(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        time.sleep(faults.random.uniform(3, 25))
+        if process.poll() is None:
+            kill(process.pid, signal_)
+        process.wait()
+        if number % len(KILLS) == len(KILLS) - 1 or number == times - 1:
+            checkout.run("dvc", "repro", "--force", "--downstream", "train")
+            assert _hashes(checkout, names) == expected
+    assert "up to date" in checkout.run("dvc", "status")
+    assert checkout.run("git", "status", "--porcelain", "--untracked-files=no") == ""
+    checkout.reprocnn("sync")
+    assert not [run for run in _runs(checkout) if run[1] == "RUNNING"]
+    faults.tell(
+        f"{', '.join(KILLS)}, 3 to 25 s after the start of `dvc repro`, the next `dvc repro` at once",
+        times,
+        "dvc.lock, model and reports the same bytes at the end; no MLflow run left running",
+    )
+
+
+def test_a_disk_that_is_full_for_a_checkpoint_does_not_end_the_training(checkout: Checkout, faults: Faults) -> None:
+    expected = _hashes(checkout, TRAINED)
+    assert _killed(checkout, "train", "save", 2)
+    (folder,) = (checkout.folder / ".dvc/tmp/reprocnn/checkpoints").glob("*/")
+    (folder / "state.npz.partial").unlink()
+    (folder / "state.npz.partial").symlink_to("/dev/full")
+    printed = checkout.run("python", "stages/train.py")
+    assert "going on after epoch 1 of 4" in printed
+    assert printed.count("warning: no checkpoint after epoch 2 (No space left on device)") == 1
+    assert _hashes(checkout, TRAINED) == expected
+    faults.tell("a disk that is full for a checkpoint (`/dev/full`)", 1, "one warning; same bytes")
+
+
+class _Slow(BaseHTTPRequestHandler):
+    """A tracking server that takes its time, and then fails."""
+
+    def do_GET(self) -> None:
+        time.sleep(10)
+        self.send_error(500)
+
+    def do_POST(self) -> None:
+        self.do_GET()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@contextmanager
+def _slow() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Slow) as server:
+        server.daemon_threads = True
+        server.block_on_close = False
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@contextmanager
+def _silent() -> Iterator[str]:
+    with socket.create_server(("127.0.0.1", 0)) as server:  # takes connections, and never answers
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+
+
+@pytest.mark.chaos
+def test_a_tracker_that_is_slow_or_silent_delays_the_pipeline_by_at_most_ten_seconds(
+    checkout: Checkout, faults: Faults
+) -> None:
+    def seconds(uri: str) -> float:
+        start = time.monotonic()
+        for stage in ("train", "evaluate", "plot"):
+            checkout.run("python", f"stages/{stage}.py", MLFLOW_TRACKING_URI=uri)
+        return time.monotonic() - start
+
+    expected = _hashes(checkout, TRAINED)
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    down = seconds(f"http://127.0.0.1:{port}")  # nobody there: what the stages take by themselves
+    for name, server in {"takes 10 s for an answer": _slow, "never answers": _silent}.items():
+        (checkout.folder / ".dvc/tmp/reprocnn/tracker-silent").unlink(missing_ok=True)
+        with server() as uri:
+            delay = seconds(uri) - down
+        assert delay < 12, name  # 10, and what two cores vary by
+        assert _hashes(checkout, TRAINED) == expected
+        faults.tell(f"a tracking server that {name}", 1, f"train, evaluate and plot took {delay:.1f} s longer in all")
+    checkout.reprocnn("sync")
+    assert _runs(checkout)[0][1:] == ("FINISHED", list(range(1, EPOCHS + 1)))
+
+
+@pytest.mark.chaos
+def test_a_server_that_dies_in_the_middle_loses_nothing(checkout: Checkout, faults: Faults) -> None:
+    """A real server; what it missed is there after it came back and `sync`."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    folder = checkout.folder / "server"
+    folder.mkdir()
+    serve = [sys.executable, "-m", "mlflow", "server", "--port", str(port), "--workers", "1"]
+    options = ["--backend-store-uri", f"sqlite:///{folder}/m.db", "--artifacts-destination", str(folder / "artifacts")]
+    environment = _environment() | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+
+    def start() -> "subprocess.Popen[bytes]":
+        process = subprocess.Popen(
+            [*serve, *options], env=environment, start_new_session=True, cwd=folder, stderr=subprocess.DEVNULL
+        )
+        for _ in range(240):
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    return process
+            time.sleep(0.5)
+        raise TimeoutError
+
+    uri = {"MLFLOW_TRACKING_URI": f"http://127.0.0.1:{port}"}
+    server = start()
+    command = [sys.executable, "stages/train.py"]
+    with subprocess.Popen(
+        command, cwd=checkout.folder, env=_environment() | uri, stdout=subprocess.PIPE, text=True
+    ) as training:
+        assert training.stdout
+        for line in training.stdout:
+            if line.startswith("Epoch 3"):
+                break
+        os.killpg(server.pid, signal.SIGKILL)
+        server.wait()
+        printed = training.stdout.read()
+    assert training.returncode == 0
+    assert "`python -m reprocnn sync` completes it" in printed
+    server = start()
+    try:
+        own = {"PYTHONPATH": str(checkout.folder / "src")}
+        checkout.run("python", "-m", "reprocnn", "sync", **uri, **own)
+        lines = checkout.run("python", "-m", "reprocnn", "runs", **uri, **own)
+        assert re.search(r"workspace +run \w+  whole", lines), lines
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait()
+    faults.tell("SIGKILL of a real tracking server in epoch 3", 1, "training ends; `sync` completes its run")
+
+
+@pytest.mark.chaos
+def test_eight_experiments_at_once_on_a_fresh_store(checkout: Checkout, faults: Faults) -> None:
+    n = 8
+    for way, start in {"--temp": _at_once, "--queue": _queued}.items():
+        for path in checkout.folder.glob("mlflow.db*"):
+            path.unlink()
+        start(checkout, n)
+        runs = [run for run in _runs(checkout) if run[0].startswith(way[2:])]
+        assert len(runs) == n
+        assert {run[1:2] for run in runs} == {("FINISHED",)}
+        lines = checkout.reprocnn("runs")
+        assert len(re.findall(rf"{way[2:]}\d +\w{{7}} +run \w+  whole", lines)) == n, lines
+        faults.tell(f"{n} experiments with `{way}` at once, on a store that does not exist", 1, f"{n} whole runs")
+
+
+def _at_once(checkout: Checkout, n: int) -> None:
+    command = ["dvc", "--wait-for-lock", "exp", "run", "--temp", "--force"]
+    processes = [
+        subprocess.Popen(
+            [*command, "-n", f"temp{i}", "-S", f"seed={i + 1}"],
+            cwd=checkout.folder,
+            env=_environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for i in range(n)
+    ]
+    for process in processes:
+        printed, _ = process.communicate()
+        assert process.returncode == 0, printed
+
+
+def _queued(checkout: Checkout, n: int) -> None:
+    for i in range(n):
+        checkout.run("dvc", "exp", "run", "--queue", "-n", f"queue{i}", "-S", f"seed={i + 11}")
+    checkout.run("dvc", "queue", "start", "-j", "4")
+    for _ in range(600):
+        time.sleep(1)
+        status = checkout.run("dvc", "queue", "status")
+        if "Queued" not in status and "Running" not in status:
+            break
+    assert status.count("Success") == n, status

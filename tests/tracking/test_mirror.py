@@ -1,0 +1,153 @@
+import time
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pytest
+
+from reprocnn import paths
+from reprocnn.files import md5, write_json
+from reprocnn.tracking import facts, record, store
+from reprocnn.tracking.mirror import Mirror, find
+from reprocnn.tracking.record import Record
+
+
+def _record(name: str = "", **changes: Any) -> Record:
+    """Of the folder, as made in an experiment, or outside of one."""
+    origin = {facts.EXPERIMENT_TAG: name or "none", facts.BASELINE_TAG: "abc" if name else "none"}
+    made = record.of_folder(Path(), name or "main@abc", origin, md5(paths.MODEL), ("evaluate", "plot"))
+    made.model = None  # these bytes are none
+    return made.model_copy(update=changes)
+
+
+def _mirror(made: Record) -> Mirror:
+    client, experiment_id = store.connect()
+    return Mirror(client, experiment_id, find(client, experiment_id, made))
+
+
+def test_a_run_gets_everything_once(trained: Path) -> None:
+    made = _record("exp-a")
+    added = _mirror(made).complete(made)
+    assert added[0] == "run"
+    mirror = _mirror(made)
+    assert mirror.complete(made) == []
+    client = mlflow.MlflowClient()
+    run = client.get_run(str(mirror.run_id))
+    assert run.info.run_name == "exp-a"
+    assert run.info.status == "FINISHED"
+    assert run.data.params["epochs"] == "10"
+    assert run.data.tags["restored"].startswith("from DVC's files; absent: versions and hardware, epoch times")
+    assert [(m.step, m.value) for m in client.get_metric_history(run.info.run_id, "train_loss")] == [
+        (1, 0.5),
+        (2, 0.25),
+    ]
+    assert run.data.metrics["test_accuracy"] == 0.5
+    assert run.data.metrics["best_epoch"] == 2
+    names = {f.path for f in client.list_artifacts(run.info.run_id)}
+    assert names == {
+        *("figures", "report.html", "model.json", "training.json", "history.csv", "params.yaml", "dvc.yaml"),
+        *("metrics.json", "per_class.csv", "confusion_matrix.csv", "predictions.csv", "hashes.json"),
+    }
+
+
+@pytest.mark.parametrize("lost", ["train_loss", "test_accuracy"])
+def test_what_a_run_lost_is_added_and_nothing_else(trained: Path, lost: str) -> None:
+    whole = _record("exp-a")
+    part = whole.model_copy(deep=True)
+    if lost == "train_loss":
+        part.rows = part.rows[:1]
+    else:
+        del part.final["test_accuracy"]
+    _mirror(part).complete(part)
+    assert _mirror(whole).complete(whole) == (["1 epochs"] if lost == "train_loss" else ["metrics"])
+    mirror = _mirror(whole)
+    history = mlflow.MlflowClient().get_metric_history(str(mirror.run_id), "train_loss")
+    assert [m.step for m in history] == [1, 2]
+
+
+def test_an_epoch_that_arrived_though_the_answer_did_not_is_there_once(trained: Path) -> None:
+    made = _record("exp-a")
+    late = _mirror(made)
+    late.complete(made)
+    late._epochs = set()  # as the client believes after a time-out
+    late.complete(made)
+    history = mlflow.MlflowClient().get_metric_history(str(late.run_id), "train_loss")
+    assert [m.step for m in history] == [1, 2]
+
+
+def test_a_file_that_changed_is_logged_again(trained: Path) -> None:
+    _mirror(_record("exp-a")).complete(_record("exp-a"))
+    write_json(paths.PER_CLASS, ["other"])
+    assert _mirror(_record("exp-a")).complete(_record("exp-a")) == ["1 files"]
+
+
+def test_a_run_that_the_user_renamed_stays_so(trained: Path) -> None:
+    made = _record("exp-a")
+    mirror = _mirror(made)
+    mirror.complete(made)
+    mlflow.MlflowClient().update_run(str(mirror.run_id), name="my best")
+    assert _mirror(made).complete(made) == []
+
+
+def test_a_run_is_found_by_model_experiment_and_params_newest_first(trained: Path) -> None:
+    client, experiment_id = store.connect()
+
+    def made(model: str, name: str, top_k: str = "5") -> str:
+        tags = {record.MODEL_TAG: model, facts.EXPERIMENT_TAG: name}
+        run = client.create_run(experiment_id, tags=tags)
+        client.log_param(run.info.run_id, "top_k", top_k)
+        client.set_terminated(run.info.run_id)
+        time.sleep(0.01)  # start times are in milliseconds
+        return str(run.info.run_id)
+
+    model = md5(paths.MODEL)
+    plain = made(model, "none")
+    made("another", "exp-a")
+    older, newest = made(model, "exp-a"), made(model, "exp-a")
+    made(model, "exp-a", top_k="3")  # shares the model, has other test metrics
+    assert _mirror(_record("exp-a")).run_id == newest != older
+    assert _mirror(_record("exp-b")).run_id is None
+    assert _mirror(_record()).run_id == plain
+    client.delete_run(plain)
+    assert _mirror(_record()).run_id == newest  # an experiment that was applied to the workspace
+    assert _mirror(_record(params={"top_k": "4"})).run_id is None
+
+
+def test_a_journal_gives_what_dvc_does_not_hold_but_its_run_to_its_own_experiment_alone(trained: Path) -> None:
+    origin = {facts.EXPERIMENT_TAG: "exp-a", facts.BASELINE_TAG: "abc"}
+    rows = [{"epoch": 1, "train_loss": 0.5, "seconds": 3.0, "ended": 103.0}]
+    journal = Record(
+        name="exp-a",
+        origin=origin,
+        started=100.0,
+        ended=110.0,
+        status="FINISHED",
+        training="key-1",
+        environment={"cpu": "6502"},
+        params=record.params_of(Path()),
+        rows=rows,
+        model_md5=md5(paths.MODEL),
+        changes="+a line",
+    )
+    record.write_journal(journal)
+    own, other = _record("exp-a"), _record("exp-b")
+    assert (own.training, other.training) == ("key-1", "")
+    assert (own.changes, other.changes) == ("+a line", "")
+    for made in (own, other):
+        assert made.environment == {"cpu": "6502"}
+        assert made.started == 100.0
+        assert made.rows[0] == rows[0]
+        assert made.rows[1] == {"epoch": 2, "train_loss": 0.25}
+    mirror = _mirror(own)
+    mirror.complete(own)
+    client = mlflow.MlflowClient()
+    (first,) = client.get_metric_history(str(mirror.run_id), "epoch_seconds")
+    assert (first.value, first.timestamp) == (3.0, 103_000)
+    assert client.get_run(str(mirror.run_id)).data.tags["cpu"] == "6502"
+
+
+def test_the_environment_beside_the_reports_counts_for_its_own_model_alone(trained: Path) -> None:
+    write_json(paths.ENVIRONMENT, {record.MODEL_TAG: md5(paths.MODEL), "cpu": "6502"})
+    assert _record().environment == {"cpu": "6502"}
+    write_json(paths.ENVIRONMENT, {record.MODEL_TAG: "another", "cpu": "6502"})
+    assert _record().environment == {}
