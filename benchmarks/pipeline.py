@@ -94,6 +94,7 @@ def train(clone: Path) -> tuple[float, float]:
     run(clone, sys.executable, "stages/preprocess.py")
     text = (clone / "params.yaml").read_text().replace("epochs: 10", "epochs: 4")
     (clone / "params.yaml").write_text(text)
+    os.environ["REPROCNN_FRESH"] = "1"  # evaluate, which removes the checkpoint, is not run here
     stage = run(clone, sys.executable, "stages/train.py")
     bare = run(clone, sys.executable, str(ROOT / "benchmarks" / "bare_fit.py"), "data/processed", "4")
     run(clone, "git", "checkout", "params.yaml")

@@ -9,6 +9,7 @@
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -38,25 +39,41 @@ if not (3, 11) <= sys.version_info[:2] <= (3, 13) or not all(map(find_spec, _PAC
 
 from reprocnn import locks  # noqa: E402
 from reprocnn.errors import UserError  # noqa: E402
+from reprocnn.paths import TRACKER  # noqa: E402
+
+locks.end_with_dvc()  # before the imports of a stage, which take seconds
 
 
 def run(main: Callable[[], None]) -> None:
     """Run a stage's `main`; its errors become exit status 1, its interruption 130, SIGTERM 143."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    status: str | int = 0
     try:
-        locks.end_with_dvc()
         with locks.exclusive(Path(".dvc/tmp/stage.lock"), "runs a stage in this workspace"):
             main()
     except UserError as error:
-        sys.exit(str(error))
+        status = str(error)
     except OSError as error:  # disk full, no permission, ...
         if os.environ.get("REPROCNN_TRACEBACK"):
             raise
         where = f" ({error.filename})" if error.filename else ""
-        sys.exit(
+        status = (
             f"error: {error.strerror or error}{where}\n"
             "  fix: see to the disk or the permissions, then run dvc again; "
             "REPROCNN_TRACEBACK=1 shows where it happened"
         )
     except KeyboardInterrupt:
-        sys.exit(130)
+        status = 130
+    if any(thread.name == TRACKER for thread in threading.enumerate()):
+        _leave(status)
+    if status:
+        sys.exit(status)
+
+
+def _leave(status: str | int) -> None:
+    """End without waiting for a tracker that does not answer: Python would wait for the threads of its uploads."""
+    if isinstance(status, str):
+        print(status, file=sys.stderr)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(1 if isinstance(status, str) else status)

@@ -30,8 +30,9 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder as the working directory, with the project's params.yaml."""
+    """A folder as the working directory, with the project's params.yaml, and .dvc, by which a checkout is known."""
     shutil.copy(ROOT / "params.yaml", tmp_path)
+    (tmp_path / ".dvc").mkdir()
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -83,6 +83,7 @@ def test_a_killed_training_goes_on_to_the_same_bytes(checkout: Checkout, faults:
         printed = checkout.run("python", "stages/train.py")
         resumed += "going on after epoch" in printed
         assert _hashes(checkout, TRAINED) == expected, (event, last)
+        checkout.run("python", "stages/evaluate.py")  # which DVC starts when it has recorded the training
         assert not list((checkout.folder / ".dvc/tmp/reprocnn/checkpoints").glob("*/"))
     runs = _runs(checkout)[: len(_runs(checkout)) - before]
     assert len(runs) == len(moments)  # each went on in its own run
@@ -94,6 +95,18 @@ def test_a_killed_training_goes_on_to_the_same_bytes(checkout: Checkout, faults:
         len(moments),
         f"same bytes each time, {resumed} went on from a checkpoint; one MLflow run each, every epoch once",
     )
+
+
+def test_a_kill_before_dvc_recorded_the_training_costs_no_training(checkout: Checkout) -> None:
+    expected = _hashes(checkout, TRAINED)
+    before = len(_runs(checkout))
+    checkout.run("python", "stages/train.py")
+    assert "going on after epoch 4 of 4" in checkout.run("python", "stages/train.py")
+    assert _hashes(checkout, TRAINED) == expected
+    assert len(_runs(checkout)) == before + 1
+    checkout.run("python", "stages/evaluate.py")
+    assert "going on" not in checkout.run("python", "stages/train.py")
+    checkout.run("python", "stages/evaluate.py")
 
 
 def test_evaluate_and_plot_killed_between_their_files_make_the_same_the_next_time(

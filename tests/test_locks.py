@@ -66,3 +66,17 @@ def test_a_stage_ends_when_its_dvc_is_killed(tmp_path: Path) -> None:
         assert not psutil.pid_exists(number)
         assert "dvc is gone" in process.stdout.read()
     assert not (tmp_path / ".dvc/tmp/stage.pid").exists()  # it cleaned up
+
+
+def test_a_stage_whose_dvc_is_killed_during_its_imports_ends(tmp_path: Path) -> None:
+    (tmp_path / "stage.py").write_text("import _stage, time; print('imports', flush=True); time.sleep(60)")
+    dvc = f"import subprocess; subprocess.run('{sys.executable} stage.py; true', shell=True)"
+    command = [sys.executable, "-c", dvc]
+    with subprocess.Popen(command, cwd=tmp_path, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "imports\n"
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        start = time.monotonic()
+        process.stdout.read()  # to its end: the stage held the pipe
+        assert time.monotonic() - start < 20

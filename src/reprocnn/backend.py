@@ -38,16 +38,22 @@ def quiet() -> Iterator[None]:
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ["KERAS_BACKEND"] = "tensorflow"
 # By default TensorFlow uses oneDNN or not by the kind of CPU (`DefaultOneDnnPolicy` in its port.cc), with other bits.
-# Here it always does, and nothing in the shell changes bits beside the params.
+# Here it always does, and what the shell says of kernels, their precision and their threads is set aside.
+for _name in list(os.environ):
+    if _name.startswith(("ONEDNN_", "DNNL_", "TF_SET_ONEDNN_")) and not _name.endswith("VERBOSE"):
+        del os.environ[_name]
+os.environ.pop("TF_NUM_INTRAOP_THREADS", None)
 os.environ["TF_ENABLE_ONEDNN_OPTS"] = "1"
-for _name in ("ONEDNN_MAX_CPU_ISA", "TF_NUM_INTRAOP_THREADS"):
-    os.environ.pop(_name, None)
 
 with quiet():
     import keras
     import tensorflow as tf
 
     _GPUS = tf.config.list_physical_devices("GPU")
+
+# What ~/.keras/keras.json may set otherwise
+keras.config.set_floatx("float32")
+keras.config.set_image_data_format("channels_last")
 
 __all__ = ["derived_seed", "gpus", "keras", "prepare", "quiet"]
 

@@ -4,6 +4,7 @@ import argparse
 import os
 import signal
 import sys
+from pathlib import Path
 
 from reprocnn import paths
 from reprocnn.commands import doctor, reproduce, summary, sync, ui, verify
@@ -16,11 +17,20 @@ def main(arguments: list[str] | None = None) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that each cleans up behind it
     os.chdir(paths.repository())
     try:
+        if not Path(".dvc").is_dir() and parsed.run is not _doctor:
+            raise UserError(f"{Path.cwd()} is no checkout of this project", "cd to it, or `python -m reprocnn doctor`")
         parsed.run(parsed)
     except UserError as error:
         sys.exit(str(error))
+    except OSError as error:
+        where = f" ({error.filename})" if error.filename else ""
+        sys.exit(f"error: {error.strerror or error}{where}\n  fix: see to the disk or the permissions")
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _doctor(_: argparse.Namespace) -> None:
+    doctor.doctor()
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -48,9 +58,9 @@ def _parser() -> argparse.ArgumentParser:
 
     command = commands.add_parser("reproduce", help="check out what made an MLflow run")
     command.add_argument("run_id", help="the id of the run, or its first characters")
-    command.add_argument("--folder", help="where to (default: a new folder for temporary files)")
+    command.add_argument("--folder", type=os.path.abspath, help="where to (default: a new folder for temporary files)")
     command.set_defaults(run=lambda a: reproduce.reproduce(a.run_id, a.folder))
 
     command = commands.add_parser("doctor", help="check the checkout, its stores, the machine; each line has its fix")
-    command.set_defaults(run=lambda _: doctor.doctor())
+    command.set_defaults(run=_doctor)
     return parser

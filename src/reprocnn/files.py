@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import math
+import os
 import re
 import shutil
 import zipfile
@@ -37,6 +38,23 @@ def atomic_file(path: Path) -> Iterator[Path]:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def durable_file(path: Path) -> Iterator[Path]:
+    """As `atomic_file`, and where the power fails right after, the whole file is there."""
+    with atomic_file(path) as partial:
+        yield partial
+        _to_disk(partial)
+    _to_disk(path.parent)
+
+
+def _to_disk(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager

@@ -3,11 +3,12 @@
 `kill -9` of dvc leaves its stage running: a second dvc would start the same stage beside it.
 """
 
+import fcntl
 import os
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -27,19 +28,31 @@ def exclusive(path: Path, what: str) -> Iterator[None]:
         what: two processes must not do at once, for the message.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    lock, holder = FileLock(path), path.with_suffix(".pid")
+    lock, number = FileLock(path), path.with_suffix(".pid")
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        found = holder.read_text() if holder.exists() else "unknown"
+        found = holder(path) or "unknown"
         print(f"another process (number {found}) {what}; waiting for it to end (`kill {found}` ends it)", flush=True)
         lock.acquire()
     try:
-        holder.write_text(str(os.getpid()))
+        number.write_text(str(os.getpid()))
         yield
     finally:
-        holder.unlink(missing_ok=True)
+        number.unlink(missing_ok=True)
         lock.release()
+
+
+def holder(path: Path) -> str:
+    """The number of the process that has a lock, `unknown` where it did not write it; empty where the lock is free."""
+    with suppress(FileNotFoundError), path.open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # given back as the file closes
+        except BlockingIOError:
+            with suppress(FileNotFoundError):
+                return path.with_suffix(".pid").read_text() or "unknown"
+            return "unknown"
+    return ""
 
 
 def end_with_dvc() -> None:
@@ -47,21 +60,31 @@ def end_with_dvc() -> None:
 
     Does nothing where no dvc started it.
     """
-    if "DVC_STAGE" in os.environ and (started_by := _dvc()):
-        threading.Thread(target=_watch, args=(started_by,), daemon=True).start()
+    if "DVC_STAGE" in os.environ:
+        threading.Thread(target=_watch, args=(_dvc(),), daemon=True).start()
 
 
 def _dvc() -> list[psutil.Process]:
-    """The process of dvc, and the shell between, where it stays."""
-    parent = psutil.Process().parent()
-    if parent is None or parent.name() not in _SHELLS:
-        return [parent] if parent else []
-    return [process for process in (parent, parent.parent()) if process]
+    """The process of dvc, and the shell between, where it stays; empty where it is gone already."""
+    with suppress(psutil.NoSuchProcess):
+        parent = psutil.Process().parent()
+        found = [parent, parent.parent()] if parent and parent.name() in _SHELLS else [parent]
+        # What takes up orphans; in a container dvc itself may be number 1.
+        if found[-1] and (found[-1].pid != 1 or "dvc" in " ".join(found[-1].cmdline())):
+            return [process for process in found if process]
+    return []
 
 
 def _watch(processes: list[psutil.Process]) -> None:
     pause = threading.Event()
-    while all(process.is_running() and process.status() != psutil.STATUS_ZOMBIE for process in processes):
+    while processes and all(map(_is_there, processes)):
         pause.wait(_SECONDS)
-    print("dvc is gone; ending, so that the next dvc finds this stage free", flush=True)
     os.kill(os.getpid(), signal.SIGTERM)
+    with suppress(OSError):  # the terminal may be gone, too
+        print("dvc is gone; ending, so that the next dvc finds this stage free", flush=True)
+
+
+def _is_there(process: psutil.Process) -> bool:
+    with suppress(psutil.NoSuchProcess):
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    return False

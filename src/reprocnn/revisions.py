@@ -4,13 +4,14 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from reprocnn import paths
 from reprocnn.errors import UserError
@@ -33,7 +34,7 @@ class Result:
 
     name: str
     commit: str
-    origin: dict[str, str] = field(hash=False)
+    origin: dict[str, str]
 
     @property
     def where(self) -> str:
@@ -48,7 +49,15 @@ class Result:
             UserError: there is no dvc.lock, or none that is whole.
         """
         stages = lock_of(self.commit)
-        return {out["path"]: out["md5"] for stage in stages.values() for out in stage.get("outs", [])}
+        found = {out["path"]: out["md5"] for stage in stages.values() for out in stage.get("outs", [])}
+        if paths.MODEL.as_posix() not in found:
+            raise UserError(f"{LOCK} has no {paths.MODEL}", "dvc repro, which writes it")
+        return found
+
+    @cached_property
+    def read(self) -> dict[str, str]:
+        """The md5 of each thing that train read, by path."""
+        return {dep["path"]: dep["md5"] for dep in lock_of(self.commit)["train"].get("deps", [])}
 
     @property
     def model_md5(self) -> str:
@@ -61,13 +70,13 @@ class Result:
         baseline = self.origin[BASELINE_TAG]
         if baseline == NO_EXPERIMENT or not self.commit:
             return ""
-        return facts.masked(git("diff", baseline, self.commit, "--", ".", *facts.GENERATED))
+        return facts.masked(git(*facts.DIFF, baseline, self.commit, "--", ".", *facts.GENERATED))
 
     @contextmanager
     def files(self) -> Iterator[Path]:
         """A folder with those of its params, model and reports that are at hand and are its own."""
         with TemporaryDirectory() as copy:
-            if self.commit:
+            if self.commit and self.hashes:
                 _copy(self.commit, Path(copy))
             yield Path(copy) if self.commit else Path()
 
@@ -81,13 +90,15 @@ def lock_of(commit: str, folder: Path = Path()) -> dict[str, Any]:
     """The stages of dvc.lock at a commit; where that is empty, in a folder.
 
     Raises:
-        UserError: there is none, or it lacks a stage.
+        UserError: there is none, it is no YAML, or it lacks a stage.
     """
-    file = folder / LOCK
+    file, where = folder / LOCK, f"at {commit[:7]}" if commit else "in the workspace"
     text = git("show", f"{commit}:{LOCK}") if commit else file.read_text() if file.exists() else ""
-    stages = (YAML(typ="safe", pure=True).load(text) or {}).get("stages", {})
+    try:
+        stages = (YAML(typ="safe", pure=True).load(text) or {}).get("stages") or {}
+    except (YAMLError, AttributeError):  # as with the marks of a merge
+        raise UserError(f"{LOCK} {where} is not what DVC writes", f"git checkout HEAD -- {LOCK}") from None
     if missing := {"train", "evaluate", "plot"} - set(stages):
-        where = f"at {commit[:7]}" if commit else "in the workspace"
         raise UserError(f"dvc.lock {where} has no {', '.join(sorted(missing))}", "dvc repro, which writes it")
     return dict(stages)
 
@@ -112,10 +123,15 @@ def of(revision: str) -> Result:
     """The result of an experiment's name, or of a commit, branch or tag.
 
     Raises:
-        UserError: there is no such experiment or revision.
+        UserError: there is no such experiment or revision, or several experiments have the name.
     """
     if named := [e for e in experiments() if revision == e.name or e.commit.startswith(revision.ljust(7))]:
-        return named[-1]
+        head = git("rev-parse", "HEAD")
+        here = [experiment for experiment in named if experiment.origin[BASELINE_TAG] == head]
+        if len(named) > 1 and len(here) != 1:
+            commits = ", ".join(experiment.where for experiment in named)
+            raise UserError(f"{len(named)} experiments are called {revision!r}", f"name one by its commit: {commits}")
+        return (here or named)[0]
     if commit := git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}"):
         none = {EXPERIMENT_TAG: NO_EXPERIMENT, BASELINE_TAG: NO_EXPERIMENT}
         return Result(revision, commit, {"git.commit": commit} | none)

@@ -149,4 +149,4 @@ def test_a_wrong_value_stops_any_stage_before_it_writes(here: Path) -> None:
     for stage in STAGES[:4]:
         with pytest.raises(UserError, match="epochs: found 'abc'"):
             importlib.import_module(stage).main()
-    assert [p.name for p in here.iterdir()] == ["params.yaml"]
+    assert sorted(p.name for p in here.iterdir()) == [".dvc", "params.yaml"]

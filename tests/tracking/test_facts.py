@@ -86,7 +86,7 @@ def test_a_process_is_gone_when_it_has_ended_or_its_number_is_anothers() -> None
     this = facts.this_process()
     host, number, start = this.split()
     assert not facts.is_gone(this)
-    assert facts.is_gone(f"{host} {number} {int(start) - 5}")
+    assert facts.is_gone(f"{host} {number} {int(start) - 3600}")
     assert not facts.is_gone(f"elsewhere {number} 1")  # of other hosts nothing is known
     with subprocess.Popen([sys.executable, "-c", ""]) as ended:
         ended.wait()

@@ -9,6 +9,7 @@ import pytest
 
 from conftest import ROOT
 from reprocnn import paths
+from reprocnn.paths import kept
 from reprocnn.tracking import facts, live, record, store
 
 ROW = {"epoch": 1, "train_loss": 0.5, "seconds": 2.0, "ended": 1.7e9}
@@ -101,6 +102,38 @@ def test_a_training_that_goes_on_continues_its_run_under_the_new_name(
     assert only.info.run_name == only.data.tags[facts.EXPERIMENT_TAG] == "exp-b"
     history = mlflow.MlflowClient().get_metric_history(only.info.run_id, "epoch_seconds")
     assert [m.step for m in history] == [1, 2]
+
+
+def test_a_training_that_was_killed_after_its_last_epoch_is_still_one_run(trained: Path) -> None:
+    """Before DVC recorded it: the checkpoint is there, the journal may say anything."""
+    _trained()
+    with live.training_run("k" * 32, {}, {}, resumes=True) as run:
+        run.log_epoch(ROW)
+        run.log_trained()
+    with pytest.raises(RuntimeError), live.training_run("k" * 32, {}, {}, resumes=True):
+        raise RuntimeError
+    (only,) = _runs()
+    assert only.info.status == "FAILED"
+    _trained()  # by --force, without a checkpoint
+    assert len(_runs()) == 2
+
+
+def test_a_run_of_long_ago_is_not_taken_up_again(trained: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), live.training_run("k" * 32, {}, {}):
+        raise KeyboardInterrupt
+    with live.training_run("k" * 32, {}, {}, anew=True) as run:
+        run.log_epoch(ROW)
+        run.log_trained()
+    _trained()
+    assert sorted(run.info.status for run in _runs()) == ["FINISHED", "FINISHED", "KILLED"]
+
+
+def test_evaluate_removes_the_checkpoint_of_the_training_that_dvc_recorded(trained: Path) -> None:
+    _trained()
+    for key in ("k", "other"):
+        (kept("checkpoints") / (key * 32)[:32]).mkdir(parents=True)
+    live.show("evaluate")
+    assert [folder.name[0] for folder in kept("checkpoints").glob("*/")] == ["o"]
 
 
 def test_another_key_and_a_wish_to_start_anew_are_runs_of_their_own(trained: Path) -> None:

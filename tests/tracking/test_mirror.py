@@ -93,7 +93,11 @@ def test_a_run_is_found_by_model_experiment_and_params_newest_first(trained: Pat
     client, experiment_id = store.connect()
 
     def made(model: str, name: str, top_k: str = "5") -> str:
-        tags = {record.MODEL_TAG: model, facts.EXPERIMENT_TAG: name}
+        tags = {
+            record.MODEL_TAG: model,
+            facts.EXPERIMENT_TAG: name,
+            facts.BASELINE_TAG: "abc" if name[0] == "e" else "none",
+        }
         run = client.create_run(experiment_id, tags=tags)
         client.log_param(run.info.run_id, "top_k", top_k)
         client.set_terminated(run.info.run_id)
@@ -107,6 +111,8 @@ def test_a_run_is_found_by_model_experiment_and_params_newest_first(trained: Pat
     made(model, "exp-a", top_k="3")  # shares the model, has other test metrics
     assert _mirror(_record("exp-a")).run_id == newest != older
     assert _mirror(_record("exp-b")).run_id is None
+    other_baseline = {facts.EXPERIMENT_TAG: "exp-a", facts.BASELINE_TAG: "def"}
+    assert _mirror(_record("exp-a", origin=other_baseline)).run_id is None
     assert _mirror(_record()).run_id == plain
     client.delete_run(plain)
     assert _mirror(_record()).run_id == newest  # an experiment that was applied to the workspace

@@ -12,7 +12,6 @@ from reprocnn.tracking import store
 def test_the_store_is_in_the_checkout_also_from_an_experiments_copy(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (here / ".dvc").mkdir()
     (here / "deep").mkdir()
     monkeypatch.chdir(here / "deep")
     assert store.tracking_uri() == f"sqlite:///{here}/mlflow.db"

@@ -9,7 +9,7 @@ from reprocnn import paths, revisions
 from reprocnn.commands.verify import checked_out
 from reprocnn.errors import UserError
 from reprocnn.tracking import record, store
-from reprocnn.tracking.facts import BASELINE_TAG, EXPERIMENT_TAG, git
+from reprocnn.tracking.facts import BASELINE_TAG, EXPERIMENT_TAG, git, masked
 from reprocnn.tracking.mirror import CHANGES
 from reprocnn.tracking.record import MODEL_TAG
 
@@ -22,7 +22,7 @@ def reproduce(run_id: str, folder: str | None) -> None:
         folder: where to; None: a new one for temporary files.
 
     Raises:
-        UserError: there is no such run, or its commit is not in this repository.
+        UserError: there is no such run, its commit is not in this repository, or its changes do not apply.
     """
     run = _run(run_id)
     commit, found = _commit(run)
@@ -49,11 +49,15 @@ _WORDS = {
 
 
 def _run(run_id: str) -> Any:
-    client, experiment_id = store.connect()
-    found = [run for run in client.search_runs([experiment_id]) if run.info.run_id.startswith(run_id)]
+    client, experiment_id = store.connected()
+    found: list[Any] = []
+    page = client.search_runs([experiment_id])
+    while page:
+        found += [run for run in page if run.info.run_id.startswith(run_id)]
+        page = client.search_runs([experiment_id], page_token=page.token) if page.token else []
     if len(found) != 1:
         raise UserError(
-            f"{len(found)} runs of {store.tracking_uri()} have an id that begins with {run_id!r}",
+            f"{len(found)} runs of {masked(store.tracking_uri())} have an id that begins with {run_id!r}",
             "`python -m reprocnn runs` or `make ui` shows the ids",
         )
     return found[0]
@@ -63,7 +67,8 @@ def _commit(run: Any) -> tuple[str, str]:
     """The commit that made a run, and how it is known to be that."""
     tags = run.data.tags
     for experiment in revisions.experiments():
-        if all(experiment.origin[tag] == tags.get(tag) for tag in (EXPERIMENT_TAG, BASELINE_TAG)):
+        same = all(experiment.origin[tag] == tags.get(tag) for tag in (EXPERIMENT_TAG, BASELINE_TAG))
+        if same and _has_params(experiment.commit, run.data.params):  # `exp run --force` may have replaced it
             return experiment.commit, "experiment"
     if model := tags.get(MODEL_TAG):
         for commit in git("log", "--all", f"-S{model}", "--format=%H", "--", "dvc.lock").splitlines():
@@ -86,7 +91,7 @@ def _has_params(commit: str, params: dict[str, str]) -> bool:
 
 def _apply_changes(run: Any, folder: Path) -> list[str]:
     """Apply what was not committed; say what can't be."""
-    client, _ = store.connect()
+    client, _ = store.connected()
     if not any(file.path == CHANGES for file in client.list_artifacts(run.info.run_id)):
         return [f"the run has no {CHANGES}; its params are: {run.data.params}"]
     text = Path(client.download_artifacts(run.info.run_id, CHANGES)).read_text()
@@ -97,6 +102,10 @@ def _apply_changes(run: Any, folder: Path) -> list[str]:
         warnings.append("what looked like a secret was masked in the changes")
     command = ["git", "-C", str(folder), "apply", "--whitespace=nowarn", "-"]
     if changes.strip():
-        done = subprocess.run(command, input=changes.rstrip() + "\n", text=True, capture_output=True)
-        warnings += [f"the changes do not apply: {done.stderr.strip()}"] if done.returncode else []
+        done = subprocess.run(command, input=changes.rstrip("\n") + "\n", text=True, capture_output=True)
+        if done.returncode:
+            raise UserError(
+                f"what was not committed does not apply in {folder}: {done.stderr.strip()}",
+                f"apply {CHANGES} of run {run.info.run_id} by hand",
+            )
     return warnings

@@ -17,7 +17,7 @@ def ui(port: int) -> None:
     if uri.startswith("http"):
         print(f"the runs are on the server that MLFLOW_TRACKING_URI names: {masked(uri)}")
         return
-    store.connect()  # an empty store, with the experiment in it, rather than an error
+    store.connected()  # an empty store, with the experiment in it, rather than an error
     port = port if port and _is_free(port) else _free_port()
     print(f"MLflow UI: http://127.0.0.1:{port}  (store: {uri}; Ctrl-C ends it)", flush=True)
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri, "--port", str(port)]

@@ -104,29 +104,39 @@ def _accuracies(commit: str, clone: Path) -> str:
 
 def _reasons(committed: dict[str, Any], made: dict[str, Any], commit: str, clone: Path) -> Iterator[str]:
     """What may have made the difference, the likeliest first."""
+    found = [*_inputs(committed, made), *_machines(committed, commit, clone)]
+    yield from found or ["nothing that is known: inputs, machine and versions are the same; please report it"]
+
+
+def _inputs(committed: dict[str, Any], made: dict[str, Any]) -> Iterator[str]:
+    """What the stages read and dvc.lock has otherwise."""
+    outs = {out for stage in made.values() for out in _outs(stage)}
     for stage, definition in made.items():
-        known = {dep["path"]: dep["md5"] for dep in committed.get(stage, {}).get("deps", [])}
+        then = committed.get(stage, {})
+        known = {dep["path"]: dep["md5"] for dep in then.get("deps", [])}
         for dep in definition.get("deps", []):
-            own = dep["path"].startswith(("src/", "stages/"))
-            if own and known.get(dep["path"]) != dep["md5"]:
-                yield f"dvc.lock is older than the code: {dep['path']} changed after {stage} ran"
-            if dep["path"] not in _all_outs(made) and not own and known.get(dep["path"]) != dep["md5"]:
-                yield f"{dep['path']} is not what it was"
+            if dep["path"] not in outs and known.get(dep["path"]) != dep["md5"]:
+                code = dep["path"].startswith(("src/", "stages/"))
+                older = f"dvc.lock is older than the code: {dep['path']} changed after {stage} ran"
+                yield older if code else f"{dep['path']} is not what it was"
+        for key, value in definition.get("params", {}).get("params.yaml", {}).items():
+            before = then.get("params", {}).get("params.yaml", {}).get(key, _ABSENT)
+            if before != value:
+                yield f"dvc.lock is older than params.yaml: {stage} ran with {key}: {before}, now {value}"
+
+
+def _machines(committed: dict[str, Any], commit: str, clone: Path) -> Iterator[str]:
+    """In what this machine and its versions differ from those that made the commit."""
     model = _outs(committed["train"]).get(paths.MODEL.as_posix(), "")
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / paths.ENVIRONMENT
         file.parent.mkdir()
-        file.write_text(git("show", f"{commit}:{paths.ENVIRONMENT.as_posix()}"))
+        file.write_text(git("show", f"{commit}:{paths.ENVIRONMENT.as_posix()}") or "{}")
         then = record.environment_of(Path(folder), model)
     now = {name: value for name, value in read_json(clone / paths.ENVIRONMENT).items() if name != record.MODEL_TAG}
     if not then:
         yield f"no record of the machine that made it ({paths.ENVIRONMENT} is missing or of another model)"
+        return
     for name in now:
-        if then and then.get(name) != now[name]:
+        if then.get(name) != now[name]:
             yield f"{name}: {then.get(name, _ABSENT)} there, {now[name]} here"
-    if then == now:
-        yield "nothing that is known: machine and versions are the same; please report it"
-
-
-def _all_outs(stages: dict[str, Any]) -> set[str]:
-    return {out for stage in stages.values() for out in _outs(stage)}

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 from contextlib import suppress
+from fnmatch import fnmatch
 from importlib.metadata import version
 from pathlib import Path
 
@@ -28,7 +29,11 @@ _PACKAGES = (
     *("tensorflow", "keras", "numpy", "scipy", "scikit-learn", "pillow", "pandas", "matplotlib"),
     *("dvc", "mlflow"),
 )
+_IGNORED = ("__pycache__", "*.pyc", ".DS_Store", "Thumbs.db", ".ipynb_checkpoints", "*.swp", "*~")
+_CLOCK = 60.0
 _INSTRUCTIONS = ("avx", "avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "asimd", "sve")
+DIFF = ("diff", "--no-ext-diff", "--no-color", "--src-prefix=a/", "--dst-prefix=b/")
+"""A diff that applies, whatever the user's configuration."""
 GENERATED = (":!reports", ":!dvc.lock")
 """What git is told to leave out of changes: no person made them."""
 
@@ -69,9 +74,11 @@ def is_gone(process: str) -> bool:
     host, number, start = process.split()
     if host != socket.gethostname():
         return False
-    with suppress(psutil.Error):
-        return f"{psutil.Process(int(number)).create_time():.0f}" != start
-    return True
+    try:
+        # Not to the second: the start is told from the clock, which may be set in between.
+        return abs(psutil.Process(int(number)).create_time() - float(start)) > _CLOCK
+    except psutil.NoSuchProcess:
+        return True
 
 
 def environment(gpus: list[str], threads: int) -> dict[str, str]:
@@ -119,10 +126,14 @@ def content_md5(path: Path) -> str:
     """The md5 of a file, or of a folder as DVC makes it: of the list of its files."""
     if path.is_file():
         return md5(path)
-    files = [f for f in path.rglob("*") if f.is_file() and "__pycache__" not in f.parts]
-    names = sorted((f.relative_to(path).as_posix(), f) for f in files)
+    names = sorted((f.relative_to(path).as_posix(), f) for f in path.rglob("*") if f.is_file() and not _is_ignored(f))
     listed = json.dumps([{"md5": md5(f), "relpath": name} for name, f in names])
     return hashlib.md5(listed.encode()).hexdigest() + ".dir"
+
+
+def _is_ignored(file: Path) -> bool:
+    """Whether .dvcignore names it."""
+    return any(fnmatch(part, pattern) for part in file.parts for pattern in _IGNORED)
 
 
 def git(*arguments: str, **environment: str) -> str:
@@ -130,7 +141,7 @@ def git(*arguments: str, **environment: str) -> str:
     with suppress(OSError):
         own = os.environ | environment
         done = subprocess.run(["git", *arguments], capture_output=True, text=True, errors="replace", env=own)
-        return done.stdout.strip() if done.returncode == 0 else ""
+        return done.stdout.rstrip("\n") if done.returncode == 0 else ""
     return ""
 
 
@@ -144,7 +155,7 @@ def uncommitted() -> str:
     with tempfile.TemporaryDirectory() as folder:
         index = {"GIT_INDEX_FILE": str(Path(folder) / "index")}
         git("read-tree", "HEAD", **index)
-        changed = git("diff", "HEAD", "--", ".", *GENERATED, **index)
+        changed = git(*DIFF, "HEAD", "--", ".", *GENERATED, **index)
         new = git("ls-files", "--others", "--exclude-standard", "--", ".", *GENERATED, **index)
     return changed + "".join(f"\nnew file: {name}" for name in new.splitlines())
 

@@ -112,7 +112,7 @@ class _Beside:
         self._work = work
         self._error: Exception | None = None
         self._awake, self._ending, self._ended = threading.Event(), threading.Event(), threading.Event()
-        threading.Thread(target=self._loop, daemon=True).start()
+        threading.Thread(target=self._loop, name=paths.TRACKER, daemon=True).start()
 
     def wake(self) -> None:
         self._awake.set()
@@ -149,12 +149,10 @@ class _Beside:
 
 def _patience(silent: Path) -> float:
     """Seconds to wait for the tracker, by a file whose time is that of its last silence."""
-    if tracking_uri().startswith("sqlite"):
-        return SECONDS_OF_FILE
     with suppress(OSError):
         if time.time() - silent.stat().st_mtime < _SHORTLY:
             return SECONDS_AGAIN
-    return SECONDS
+    return SECONDS_OF_FILE if tracking_uri().startswith("sqlite") else SECONDS
 
 
 def _reason(error: Exception) -> str:
@@ -180,8 +178,7 @@ def training_run(
         anew: do not go on with a run that was cut off.
     """
     begun = _begun(key, environment, hashes)
-    cut_off = {"RUNNING", "KILLED"} | ({"FINISHED"} if resumes else set())
-    run = LiveRun(begun if anew else _gone_on(begun, key, cut_off))
+    run = LiveRun(begun if anew else _gone_on(begun, key, resumes))
     try:
         yield run
     except BaseException as error:
@@ -205,13 +202,12 @@ def _begun(key: str, environment: dict[str, str], hashes: dict[str, str]) -> Rec
     )
 
 
-def _gone_on(begun: Record, key: str, cut_off: set[str]) -> Record:
-    """The record of the last training that was cut off, under the name of the one that starts; or else that one's."""
-    for journal in record.read_journals(key[:16]):
-        if journal.status in cut_off and journal.params == begun.params:
-            same = {name: getattr(journal, name) for name in ("training", "run_id", "started", "rows")}
-            begun = begun.model_copy(update=same)
-    return begun
+def _gone_on(begun: Record, key: str, resumes: bool) -> Record:
+    """The record of the last training of the key, where it was cut off, as that of the one that starts."""
+    last = [journal for journal in record.read_journals(key[:16]) if journal.params == begun.params][-1:]
+    if not last or not (resumes or last[0].status in {"RUNNING", "KILLED"}):
+        return begun
+    return begun.model_copy(update={name: getattr(last[0], name) for name in ("training", "run_id", "started", "rows")})
 
 
 def show(stage: str) -> None:
@@ -220,6 +216,7 @@ def show(stage: str) -> None:
     Args:
         stage: evaluate or plot.
     """
+    record.forget_checkpoint(md5(paths.MODEL))
     _Beside(lambda: _show(stage)).finish()
 
 

@@ -1,5 +1,7 @@
 """Bring an MLflow run up to its record: what is missing is added, what is there stays. Every step can be repeated."""
 
+import hashlib
+import json
 import time
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
@@ -7,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reprocnn import paths
-from reprocnn.files import md5, read_json
-from reprocnn.tracking.facts import EXPERIMENT_TAG, NO_EXPERIMENT
+from reprocnn.files import md5
+from reprocnn.tracking.facts import BASELINE_TAG, EXPERIMENT_TAG, NO_EXPERIMENT
 from reprocnn.tracking.record import MODEL_TAG, RESTORED_TAG, TRAINING_TAG, Record, Row, agree
 
 if TYPE_CHECKING:
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 
 HASHES = "hashes.json"
 """The artifact with the md5 of what train read and of the other artifacts."""
+ARTIFACTS_TAG = "artifacts.md5"
+"""The tag with the latter: to download the file could take for ever, from a store that hangs."""
 CHANGES = "uncommitted.diff"
 """The artifact with what was not committed."""
 
@@ -36,9 +40,9 @@ def find(client: "MlflowClient", experiment_id: str, record: Record) -> "Run | N
     queries = [f"tags.`{TRAINING_TAG}` = '{record.training}'"] if record.training else []
     if record.model_md5:
         model = f"tags.`{MODEL_TAG}` = '{record.model_md5}'"
-        experiment = record.origin[EXPERIMENT_TAG]
-        queries.append(f"{model} and tags.`{EXPERIMENT_TAG}` = '{experiment}'")
-        queries += [model] if experiment == NO_EXPERIMENT else []
+        own = [f"tags.`{tag}` = '{record.origin[tag]}'" for tag in (EXPERIMENT_TAG, BASELINE_TAG)]
+        queries.append(" and ".join([model, *own]))
+        queries += [model] if record.origin[EXPERIMENT_TAG] == NO_EXPERIMENT else []
     for query in queries:
         for run in client.search_runs([experiment_id], query, order_by=["attributes.start_time DESC"]):
             if agree(run.data.params, record.params):
@@ -87,19 +91,18 @@ class Mirror:
         self._params, self._tags, self._metrics = dict(run.data.params), dict(run.data.tags), dict(run.data.metrics)
         self._has_dataset = bool(run.inputs and run.inputs.dataset_inputs)
         self._epochs = {m.step for m in self._client.get_metric_history(self.run_id, "train_loss")}
-        self._artifacts = self._logged_hashes()
+        self._artifacts: dict[str, str] = json.loads(self._tags.get(ARTIFACTS_TAG, "{}"))
         self._has_model = any(map(self._is_ready, (run.outputs and run.outputs.model_outputs) or []))
 
-    def _logged_hashes(self) -> dict[str, str]:
-        """The md5 of each artifact that the run has; empty for a text of its own."""
-        names = {file.path for file in self._client.list_artifacts(self.run_id)}
-        if HASHES not in names:
-            return dict.fromkeys(names, "")
-        logged = read_json(Path(self._client.download_artifacts(self.run_id, HASHES)))
-        return dict.fromkeys(names, "") | logged.get("artifacts", {})
-
     def _is_ready(self, output: Any) -> bool:
-        return bool(self._client.get_logged_model(output.model_id).status == "READY")
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return bool(self._client.get_logged_model(output.model_id).status == "READY")
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":  # somebody deleted it
+                raise
+            return False
 
     def complete(self, record: Record) -> list[str]:
         """Add what is missing, and say what that was."""
@@ -190,7 +193,8 @@ class Mirror:
 
     def _add_changes(self, changes: str) -> None:
         self._client.log_text(self.run_id, changes, CHANGES)
-        self._artifacts[CHANGES] = ""
+        self._artifacts[CHANGES] = hashlib.md5(changes.encode()).hexdigest()
+        self._client.set_tag(self.run_id, ARTIFACTS_TAG, json.dumps(self._artifacts))
 
     def _add_files(self, files: dict[str, Path], deps: dict[str, str]) -> None:
         for name, path in files.items():
@@ -198,6 +202,7 @@ class Mirror:
             self._client.log_artifact(self.run_id, str(path), folder)
             self._artifacts[name] = md5(path)
         self._client.log_dict(self.run_id, {"deps": deps, "artifacts": self._artifacts}, HASHES)
+        self._client.set_tag(self.run_id, ARTIFACTS_TAG, json.dumps(self._artifacts))
 
     def _add_model(self, path: Path) -> None:
         """Log the model, as `mlflow.tensorflow.log_model` does, which takes no run but the active one."""

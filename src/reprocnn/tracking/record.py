@@ -4,14 +4,15 @@ While a training runs, its record is kept outside of DVC's outs, as the journal:
 a result that DVC restored, or that was pulled, the record is made from DVC's files, and the journal if there is one.
 """
 
+import shutil
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from reprocnn import paths
-from reprocnn.files import read_csv, read_json, write_bytes
+from reprocnn import locks, paths
+from reprocnn.files import durable_file, read_csv, read_json
 from reprocnn.params import read_params
 from reprocnn.paths import kept
 from reprocnn.tracking.facts import BASELINE_TAG, EXPERIMENT_TAG, NO_EXPERIMENT
@@ -147,8 +148,8 @@ def environment_of(folder: Path, model_md5: str) -> dict[str, str]:
 def write_journal(record: Record) -> None:
     """Keep the record of a training; a disk that is full does not end the training."""
     text = record.model_dump_json(indent=1, exclude={"files", "model"})
-    with suppress(OSError):
-        write_bytes(kept("journal") / f"{record.training}.json", text.encode())
+    with suppress(OSError), durable_file(kept("journal") / f"{record.training}.json") as partial:
+        partial.write_text(text)
 
 
 def read_journals(key: str = "") -> list[Record]:
@@ -162,3 +163,17 @@ def read_journals(key: str = "") -> list[Record]:
         with suppress(OSError, ValidationError):  # removed meanwhile, or of another version of this project
             found.append(Record.model_validate_json(path.read_bytes()))
     return sorted(found, key=lambda record: record.started)
+
+
+def is_going_on(journal: Record) -> bool:
+    """Whether a process holds the lock of a training; the system frees it however the process ends."""
+    locks_ = kept("checkpoints").glob(f"{journal.training.rpartition('-')[0]}*.lock")
+    return any(map(locks.holder, locks_))
+
+
+def forget_checkpoint(model_md5: str) -> None:
+    """Remove the checkpoint of a training whose model DVC has recorded."""
+    for journal in read_journals():
+        if journal.model_md5 == model_md5 and not is_going_on(journal):
+            for folder in kept("checkpoints").glob(f"{journal.training.rpartition('-')[0]}*/"):
+                shutil.rmtree(folder, ignore_errors=True)

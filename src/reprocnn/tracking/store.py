@@ -7,13 +7,17 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from reprocnn.errors import UserError
 from reprocnn.files import atomic_file
 from reprocnn.paths import kept, repository
+from reprocnn.tracking.facts import masked
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 EXPERIMENT = "reprocnn"
+FILE, ARTIFACTS = "mlflow.db", "mlartifacts"
+"""In the checkout, where no server is named."""
 
 # Defaults for the tracker; a user's own settings win. No stage waits for an answer: see live.py.
 _SETTINGS = {
@@ -28,10 +32,26 @@ _SETTINGS = {
 
 def tracking_uri() -> str:
     """MLFLOW_TRACKING_URI, or the SQLite store in the checkout. Never relative: an experiment's folder goes away."""
-    uri = os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db"
+    uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{FILE}"
     if uri.startswith("sqlite:///"):
         return f"sqlite:///{repository() / uri.removeprefix('sqlite:///')}"
     return uri
+
+
+def experiment_name() -> str:
+    """Of the MLflow experiment that the runs go to."""
+    return os.environ.get("MLFLOW_EXPERIMENT_NAME", EXPERIMENT)
+
+
+def apply_settings(**own: str) -> None:
+    """Set what MLflow reads from the environment, before its import.
+
+    Args:
+        own: settings that win over the user's.
+    """
+    os.environ.update(own)
+    for name, value in _SETTINGS.items():
+        os.environ.setdefault(name, value)
 
 
 def connect() -> tuple["MlflowClient", str]:
@@ -39,31 +59,49 @@ def connect() -> tuple["MlflowClient", str]:
 
     Of several processes that start on a store that does not exist, one makes it and the others wait.
     """
-    for name, value in _SETTINGS.items():
-        os.environ.setdefault(name, value)
+    apply_settings()
     import mlflow
 
-    uri = tracking_uri()
+    uri, name = tracking_uri(), experiment_name()
     mlflow.set_tracking_uri(uri)
-    name = os.environ.get("MLFLOW_EXPERIMENT_NAME", EXPERIMENT)
     if not uri.startswith("sqlite:///"):
         return mlflow.MlflowClient(), mlflow.set_experiment(name).experiment_id
     from filelock import FileLock
 
     database = Path(uri.removeprefix("sqlite:///"))
-    kept("").mkdir(parents=True, exist_ok=True)
     with FileLock(kept("mlflow.lock")):
         _prepare_sqlite(database)
         client = mlflow.MlflowClient()
         experiment = client.get_experiment_by_name(name)
         if experiment is None:
-            artifacts = (repository() / "mlartifacts").as_uri()
+            artifacts = (repository() / ARTIFACTS).as_uri()
             # The tag makes the UI open with the runs, not with its pages for language models.
             kind = {"mlflow.experimentKind": "custom_model_development"}
             client.create_experiment(name, artifact_location=artifacts, tags=kind)
         elif experiment.lifecycle_stage == "deleted":  # in the UI, where the next run would have no place
             client.restore_experiment(experiment.experiment_id)
     return client, mlflow.set_experiment(name).experiment_id
+
+
+def connected() -> tuple["MlflowClient", str]:
+    """As `connect`, for a command that can't go on without.
+
+    Raises:
+        UserError: MLflow does not answer.
+    """
+    try:
+        return connect()
+    except Exception as error:
+        raise unanswered(error) from None
+
+
+def unanswered(error: Exception) -> UserError:
+    """What to say where MLflow fails."""
+    reason = " ".join(str(error).split())[:200]
+    return UserError(
+        masked(f"MLflow at {tracking_uri()} does not answer: {reason}"),
+        "python -m reprocnn doctor; or start the server, or unset MLFLOW_TRACKING_URI for the store in the checkout",
+    )
 
 
 def _prepare_sqlite(database: Path) -> None:

@@ -11,7 +11,7 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ import numpy as np
 from reprocnn import locks
 from reprocnn.backend import keras
 from reprocnn.errors import UserError
-from reprocnn.files import atomic_file
+from reprocnn.files import durable_file
 from reprocnn.paths import kept
 
 FRESH_VARIABLE = "REPROCNN_FRESH"
@@ -57,11 +57,8 @@ class Checkpoint:
             rows: of the history so far, one an epoch.
         """
         try:
-            with atomic_file(self._file) as partial, partial.open("wb") as file:
+            with durable_file(self._file) as partial, partial.open("wb") as file:
                 np.savez(file, rows=np.array(json.dumps(rows)), **_arrays(model))  # type: ignore[arg-type]
-                file.flush()
-                os.fsync(file.fileno())
-            _sync_folder(self._file.parent)
         except OSError as error:
             if not self._warned:
                 self._warned = True
@@ -92,20 +89,12 @@ def _arrays(model: keras.Model) -> dict[str, Any]:
     return {name: keras.ops.convert_to_numpy(variable) for name, variable in _variables(model).items()}
 
 
-def _sync_folder(folder: Path) -> None:
-    """Make a rename last, also where the power fails."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 @contextmanager
 def checkpoint(training: str) -> Iterator[Checkpoint]:
-    """The checkpoint of a training, for one process at a time; it goes away when the block ends well.
+    """The checkpoint of a training, for one process at a time.
 
-    It also goes away where a mistake of the user's ends the training: the same would end it again.
+    It stays when the block ends well: DVC has not yet recorded what was trained. Evaluate, which runs after that,
+    removes it. It goes away where a mistake of the user's ends the training: the same would end it again.
 
     Args:
         training: its `key`.
@@ -121,12 +110,12 @@ def checkpoint(training: str) -> Iterator[Checkpoint]:
         except UserError:
             shutil.rmtree(folder, ignore_errors=True)
             raise
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _clean(root: Path) -> None:
     """Remove what nobody came back for."""
     oldest = time.time() - DAYS * 86_400
     for folder in root.glob("*/"):
-        if folder.stat().st_mtime < oldest:
-            shutil.rmtree(folder, ignore_errors=True)
+        with suppress(FileNotFoundError):  # another process removed it
+            if folder.stat().st_mtime < oldest:
+                shutil.rmtree(folder)

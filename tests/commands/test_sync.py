@@ -1,0 +1,93 @@
+"""Ends of runs; what a whole checkout goes through is in test_pipeline.py."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import mlflow
+import pytest
+
+from reprocnn import cli, locks, paths
+from reprocnn.tracking import facts, record, store
+from reprocnn.tracking.record import PROCESS_TAG, Record
+
+
+@pytest.fixture
+def gone() -> str:
+    """A process of this host that has ended."""
+    host, _, start = facts.this_process().split()
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        process.wait()
+    return f"{host} {process.pid} {start}"
+
+
+def _journal(process: str, training: str = "key-1", **changes: object) -> Record:
+    origin = {facts.EXPERIMENT_TAG: "none", facts.BASELINE_TAG: "none"}
+    rows = [{"epoch": epoch, "train_loss": 1 / epoch, "seconds": 1.0, "ended": 100.0 + epoch} for epoch in (1, 2)]
+    journal = Record(name="main@abc", origin=origin, started=100.0, training=training, process=process, rows=rows)
+    journal = journal.model_copy(update=changes)
+    record.write_journal(journal)
+    return journal
+
+
+def _runs() -> dict[str, mlflow.entities.Run]:
+    client, experiment_id = store.connect()
+    return {run.data.tags["training.id"]: run for run in client.search_runs([experiment_id])}
+
+
+def test_a_training_that_was_killed_before_the_tracker_heard_of_it_gets_its_run(
+    here: Path, gone: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _journal(gone)
+    cli.main(["sync"])
+    assert "killed" in capsys.readouterr().out
+    (run,) = _runs().values()
+    assert run.info.status == "KILLED"
+    assert run.info.end_time == 102_000  # its last epoch
+    history = mlflow.MlflowClient().get_metric_history(run.info.run_id, "train_loss")
+    assert [m.step for m in history] == [1, 2]
+    (journal,) = record.read_journals()
+    assert journal.status == "KILLED"
+    cli.main(["sync"])
+    assert "added" not in capsys.readouterr().out
+
+
+def test_a_training_that_is_going_on_is_left_alone(here: Path) -> None:
+    _journal(facts.this_process())
+    with locks.exclusive(paths.kept("checkpoints") / "key12.lock", "trains"):
+        cli.main(["sync"])
+    assert _runs() == {}
+    assert record.read_journals()[0].status == "RUNNING"
+
+
+def test_a_run_that_somebody_deleted_stays_so(here: Path, gone: str) -> None:
+    _journal(gone, run_id="0" * 32)
+    cli.main(["sync"])
+    assert _runs() == {}
+
+
+def test_runs_of_ended_processes_that_no_journal_tells_of_are_marked(here: Path, gone: str) -> None:
+    client, experiment_id = store.connect()
+    processes = {"dead": gone, "alive": facts.this_process(), "elsewhere": "other-host 1 1"}
+    for name, process in processes.items():
+        client.create_run(experiment_id, tags={PROCESS_TAG: process, "training.id": name})
+    cli.main(["sync"])
+    assert {name: run.info.status for name, run in _runs().items()} == {
+        "dead": "KILLED",
+        "alive": "RUNNING",
+        "elsewhere": "RUNNING",
+    }
+
+
+def test_a_tracker_that_is_down_is_said_in_two_lines(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    for command in ("sync", "runs"):
+        with pytest.raises(SystemExit, match=r"error: MLflow at http://127.0.0.1:9 does not answer.*\n  fix: "):
+            cli.main([command])
+
+
+def test_a_folder_where_nothing_ran_is_skipped(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cli.main(["runs"])
+    assert "skipped: dvc.lock in the workspace has no evaluate, plot, train" in capsys.readouterr().out
+    with pytest.raises(SystemExit, match="no experiment or revision is called 'nothing'"):
+        cli.main(["runs", "nothing"])
