@@ -39,7 +39,6 @@ if not (3, 11) <= sys.version_info[:2] <= (3, 13) or not all(map(find_spec, _PAC
 
 from reprocnn import locks  # noqa: E402
 from reprocnn.errors import UserError  # noqa: E402
-from reprocnn.paths import TRACKER  # noqa: E402
 
 locks.end_with_dvc()  # before the imports of a stage, which take seconds
 
@@ -64,7 +63,7 @@ def run(main: Callable[[], None]) -> None:
         )
     except KeyboardInterrupt:
         status = 130
-    if any(thread.name == TRACKER for thread in threading.enumerate()):
+    if any(thread.name == locks.TRACKER for thread in threading.enumerate()):
         _leave(status)
     if status:
         sys.exit(status)

@@ -14,6 +14,8 @@ from pathlib import Path
 import psutil
 from filelock import FileLock, Timeout
 
+TRACKER = "tracker"
+"""The name of the thread that talks to MLflow: no stage waits for it when it ends."""
 _SHELLS = ("sh", "bash", "dash", "zsh", "fish", "ksh")
 _SECONDS = 1.0
 """Between two looks at whether dvc is there."""

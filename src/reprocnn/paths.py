@@ -35,9 +35,6 @@ REPORT = Path("reports/report.html")
 # Beside the outs of train, written with them, in Git: what a result may depend on and no out may hold
 ENVIRONMENT = Path("reports/environment.json")
 
-TRACKER = "tracker"
-"""The name of the thread that talks to MLflow; no stage waits for it when it ends."""
-
 
 def repository() -> Path:
     """The user's checkout, also from a `--temp` or `--queue` experiment, which works in a copy of it."""

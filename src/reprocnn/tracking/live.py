@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from reprocnn import paths
+from reprocnn import locks, paths
 from reprocnn.files import md5, write_json
 from reprocnn.paths import kept
 from reprocnn.tracking import facts, record
@@ -112,7 +112,7 @@ class _Beside:
         self._work = work
         self._error: Exception | None = None
         self._awake, self._ending, self._ended = threading.Event(), threading.Event(), threading.Event()
-        threading.Thread(target=self._loop, name=paths.TRACKER, daemon=True).start()
+        threading.Thread(target=self._loop, name=locks.TRACKER, daemon=True).start()
 
     def wake(self) -> None:
         self._awake.set()
