@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from reprocnn import paths, revisions
-from reprocnn.data.folder import link_images
 from reprocnn.errors import UserError
 from reprocnn.files import read_json
 from reprocnn.params import read_params
@@ -68,6 +67,8 @@ def checked_out(commit: str, folder: Path) -> None:
     params = read_params(folder / paths.PARAMS)
     images = Path(params.get("folder", ""))
     if params.get("dataset") == "folder" and not images.is_absolute() and (source / images).is_dir():
+        from reprocnn.data.folder import link_images  # it imports scikit-learn, which takes a second
+
         link_images(source / images, folder / images)
 
 

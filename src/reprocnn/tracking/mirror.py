@@ -206,11 +206,12 @@ class Mirror:
 
     def _add_model(self, path: Path) -> None:
         """Log the model, as `mlflow.tensorflow.log_model` does, which takes no run but the active one."""
+        # First: what imports TensorFlow before it has its noise.
+        from reprocnn.backend import keras, quiet  # isort: split
+
         import mlflow.tensorflow
         import numpy as np
         from mlflow.models import Model, infer_signature
-
-        from reprocnn.backend import keras, quiet
 
         keras.config.disable_interactive_logging()  # MLflow tries the example: no bar for that
         model = keras.models.load_model(path, compile=False)
