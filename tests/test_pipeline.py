@@ -251,6 +251,7 @@ def test_a_store_that_was_lost_is_made_again_from_dvcs_files(checkout: Checkout)
         assert re.search(r"two +\w{7} +no run", checkout.reprocnn("runs"))
         printed = checkout.reprocnn("sync")
         assert re.search(r"two +\w{7} +run \w+  added run, params, ", printed)
+        assert len(_runs(checkout)) == len({str(r["tags"]["model.md5"]) for r in _runs(checkout)})  # type: ignore[index]
         again = checkout.reprocnn("sync")
         assert "added" not in again
         assert re.search(r"two +\w{7} +run \w+  whole", checkout.reprocnn("runs", "two"))

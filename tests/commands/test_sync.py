@@ -66,6 +66,17 @@ def test_a_run_that_somebody_deleted_stays_so(here: Path, gone: str) -> None:
     assert _runs() == {}
 
 
+def test_a_journal_does_not_touch_the_run_of_another_experiment_with_its_model(here: Path, gone: str) -> None:
+    client, experiment_id = store.connect()
+    tags = {record.MODEL_TAG: "m", facts.EXPERIMENT_TAG: "exp-a", "training.id": "other"}
+    run = client.create_run(experiment_id, tags=tags)
+    client.set_terminated(run.info.run_id)
+    _journal(gone, run_id="0" * 32, status="FINISHED", model_md5="m")
+    cli.main(["sync"])
+    assert {name: run.data.tags["training.id"] for name, run in _runs().items()} == {"other": "other"}
+    assert PROCESS_TAG not in _runs()["other"].data.tags
+
+
 def test_runs_of_ended_processes_that_no_journal_tells_of_are_marked(here: Path, gone: str) -> None:
     client, experiment_id = store.connect()
     processes = {"dead": gone, "alive": facts.this_process(), "elsewhere": "other-host 1 1"}

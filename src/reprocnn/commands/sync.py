@@ -70,7 +70,8 @@ def _state(mirror: Mirror, made: Record) -> str:
 def _results(names: list[str]) -> list[Result]:
     if names:
         return [revisions.of(name) for name in names]
-    return [revisions.workspace(), *revisions.experiments()]
+    # The workspace last: where it holds an experiment that was applied, that one's run is its run.
+    return [*revisions.experiments(), revisions.workspace()]
 
 
 def _each(
@@ -115,7 +116,8 @@ def _end_journals(client: "MlflowClient", experiment_id: str) -> Iterator[str]:
             last = max((row["ended"] for row in journal.rows), default=journal.started)
             journal = journal.model_copy(update={"status": "KILLED", "ended": last})
             record.write_journal(journal)
-        run = find(client, experiment_id, journal)
+        # By its own id alone: another experiment's run may have the same model.
+        run = find(client, experiment_id, journal.model_copy(update={"model_md5": ""}))
         if journal.run_id and not run:
             continue  # somebody deleted it
         mirror = Mirror(client, experiment_id, run)
