@@ -35,7 +35,7 @@ run: setup ## run the pipeline, and say what it made; DATASET=mnist: as an exper
 	@$(RUN) python -m reprocnn summary
 
 test: setup ## run the tests
-	@$(RUN) python -m pytest
+	@$(RUN) python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 chaos: setup ## inject many faults, and print what happened (some 30 minutes)
 	@$(RUN) python -m pytest --chaos -m "not network" tests/test_faults.py
@@ -48,8 +48,10 @@ lint: setup ## check style, format and types
 ui: setup ## show the runs in the MLflow UI
 	@$(RUN) python -m reprocnn ui
 
-benchmark: setup ## measure what the README says of speed (some 10 minutes)
+benchmark: setup ## measure what the README says of speed (30 minutes); TORCH=python with torch, IMAGES=folder of CIFAR-10: more
 	@$(RUN) python benchmarks/pipeline.py
+	@$(RUN) python benchmarks/training.py $(if $(TORCH),--torch $(TORCH))
+	@$(if $(IMAGES),$(RUN) python benchmarks/time_to_accuracy.py $(IMAGES))
 
 clean: ## remove what was made: data, models, MLflow store, caches; keeps .venv, DVC's cache, experiments, your images
 	rm -rf data/raw data/processed data/mistakes models mlflow.db* mlartifacts .pytest_cache .mypy_cache .ruff_cache

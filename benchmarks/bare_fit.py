@@ -1,10 +1,13 @@
 """The text's CIFAR-10 net and `fit` in a plain script: what the train stage is measured against.
 
 Usage: python benchmarks/bare_fit.py FOLDER EPOCHS   (FOLDER has train/ and validation/ with images.npy and labels.npy)
+Its last line is JSON: the `ends` of the epochs, in seconds, and `validation_accuracy` of each.
 """
 
+import json
 import os
 import sys
+import time
 from pathlib import Path
 
 os.environ["KERAS_BACKEND"] = "tensorflow"
@@ -34,4 +37,9 @@ model = keras.Sequential(
     ]
 )
 model.compile(optimizer="adam", loss="categorical_crossentropy", metrics=["accuracy"])
-model.fit(*train, validation_data=validation, epochs=epochs, batch_size=32, verbose=2)
+ends: list[float] = []
+told = keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: ends.append(time.monotonic()))
+history = model.fit(
+    *train, validation_data=validation, epochs=epochs, batch_size=32, verbose=2, callbacks=[told]
+).history
+print(json.dumps({"ends": ends, "validation_accuracy": history["val_accuracy"]}))

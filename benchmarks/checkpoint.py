@@ -13,6 +13,7 @@ import numpy as np
 
 from reprocnn import backend
 from reprocnn.models.registry import build
+from reprocnn.params import FitParams
 from reprocnn.training.checkpoints import Checkpoint
 from reprocnn.training.fit import fit
 
@@ -30,14 +31,11 @@ with tempfile.TemporaryDirectory(dir=sys.argv[1]) as folder:
         model,
         (images, labels),
         (images[:2], labels[:2]),
-        epochs=3,  # the first has TensorFlow's tracing in it
-        batch_size=32,
-        learning_rate=0.001,
-        seed=0,
+        FitParams(epochs=3),  # the first has TensorFlow's tracing in it
         checkpoint=checkpoint,
         on_epoch=lambda row: seconds.append(row["seconds"]),
     )
     start = time.monotonic()
-    checkpoint.save(model, [])
+    checkpoint.save(model, [], [])
     save = time.monotonic() - start
 print(json.dumps({"epoch": min(seconds) * EPOCH / N, "save": save}))

@@ -31,9 +31,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3, help="measurements of each (default: 3)")
     rounds = parser.parse_args().rounds
-    versions = ", ".join(f"{name} {version(name)}" for name in ("tensorflow", "keras", "dvc", "mlflow"))
-    print(f"{cpu_name()}, {os.cpu_count()} cores; Python {platform.python_version()}, {versions}; n = {rounds}\n")
-    print("| what | median | min to max |\n|---|---|---|", flush=True)
+    header(rounds)
     with tempfile.TemporaryDirectory() as folder:
         cold, noop = zip(*(whole_pipeline(Path(folder) / f"clone{i}") for i in range(rounds)), strict=True)
         row("`dvc repro`, default params, cold cache", cold, "s")
@@ -50,6 +48,13 @@ def main() -> None:
             [checkpoint(folder) for _ in range(rounds)],
             "%",
         )
+
+
+def header(rounds: int) -> None:
+    """Print the machine, the versions, and the head of a table."""
+    versions = ", ".join(f"{name} {version(name)}" for name in ("tensorflow", "keras", "dvc", "mlflow"))
+    print(f"{cpu_name()}, {os.cpu_count()} cores; Python {platform.python_version()}, {versions}; n = {rounds}\n")
+    print("| what | median | min to max |\n|---|---|---|", flush=True)
 
 
 def row(what: str, values: "tuple[float, ...] | list[float]", unit: str) -> None:

@@ -20,6 +20,9 @@ def main() -> None:
     probabilities = predictions.predict(model, images, card)
     table = predictions.table(probabilities, labels, names)
     overall = metrics.overall(probabilities, labels, params.top_k)
+    if params.tta != "none":
+        augmented = predictions.predict_augmented(model, images, card, params.tta)
+        overall["tta_accuracy"] = metrics.accuracy(augmented, labels)
     write_json(paths.METRICS, overall)
     write_csv(paths.PER_CLASS, metrics.per_class(probabilities, labels, names))
     write_csv(paths.CONFUSION_MATRIX, metrics.confusion(probabilities, labels, names))

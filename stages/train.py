@@ -28,17 +28,14 @@ def main() -> None:
             model,
             train,
             validation,
-            epochs=params.epochs,
-            batch_size=params.batch_size,
-            learning_rate=params.learning_rate,
-            seed=params.seed,
+            params,
             checkpoint=checkpoint,
             on_epoch=run.log_epoch,
         )
         write_model(paths.MODEL, model)
         write_json(paths.MODEL_CARD, statistics | {"model": params.model})
         write_csv(paths.HISTORY, history)
-        write_json(paths.TRAINING, summary(history, model))
+        write_json(paths.TRAINING, summary(history, model, params.patience))
         run.log_trained()
 
 

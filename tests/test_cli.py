@@ -25,6 +25,10 @@ def test_summary_says_what_was_made(here: Path, capsys: pytest.CaptureFixture[st
     printed = capsys.readouterr().out
     assert "mlp on digits: test accuracy 95.00% (95 % interval 90.00% to 97.00%, 360 images)" in printed
     assert "make ui" in printed
+    assert "averaged" not in printed
+    write_json(paths.METRICS, {"accuracy": 0.95, "tta_accuracy": 0.96, "n": 360, **interval})
+    cli.main(["summary"])
+    assert "96.00% with predictions averaged over changed images (tta)" in capsys.readouterr().out
 
 
 def test_ui_names_the_server(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from reprocnn import paths
-from reprocnn.commands import doctor, reproduce, summary, sync, ui, verify
+from reprocnn.commands import doctor, models, preset, reproduce, summary, sync, ui, verify
 from reprocnn.errors import UserError
 
 
@@ -22,6 +22,9 @@ def main(arguments: list[str] | None = None) -> None:
         parsed.run(parsed)
     except UserError as error:
         sys.exit(str(error))
+    except BrokenPipeError:  # whoever read the output has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + signal.SIGPIPE)
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""
         sys.exit(f"error: {error.strerror or error}{where}\n  fix: see to the disk or the permissions")
@@ -33,6 +36,17 @@ def _doctor(_: argparse.Namespace) -> None:
     doctor.doctor()
 
 
+def _shape(text: str) -> tuple[int, int, int]:
+    """`32x32x3` as numbers."""
+    height, width, channels = map(int, text.split("x"))
+    if not (4 <= min(height, width) <= max(height, width) <= 1024 and channels in (1, 3)):
+        raise ValueError
+    return height, width, channels
+
+
+_shape.__name__ = "size"  # what argparse calls a wrong one
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m reprocnn", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -40,6 +54,19 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("ui", help="show the runs in the MLflow UI")
     command.add_argument("--port", type=int, default=5000, help="where to listen (default: 5000, or a free one)")
     command.set_defaults(run=lambda a: ui.ui(a.port))
+
+    command = commands.add_parser(
+        "models", help="list the models: what they take, their size and cost, what they reach"
+    )
+    command.add_argument(
+        "--image", type=_shape, default=(32, 32, 3), help="height x width x channels (default: 32x32x3)"
+    )
+    command.add_argument("--classes", type=int, default=10, help="length of the output (default: 10)")
+    command.set_defaults(run=lambda a: models.models(a.image, a.classes))
+
+    command = commands.add_parser("preset", help="set params.yaml to a named recipe; without a name: list them")
+    command.add_argument("name", nargs="?", help="of the preset")
+    command.set_defaults(run=lambda a: preset.preset(a.name) if a.name else preset.presets())
 
     command = commands.add_parser("summary", help="say what the last run made and where to look")
     command.set_defaults(run=lambda _: summary.summary())

@@ -7,7 +7,7 @@ import difflib
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, WithJsonSchema
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -17,6 +17,23 @@ from reprocnn.paths import PARAMS
 Auto = Literal["auto"]
 Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Fraction = Annotated[float, Field(ge=0.01, le=0.9)]
+AUGMENTATIONS = ("flip", "shift", "rotate", "zoom", "contrast", "cutout")
+"""The kinds of augmentation, in the order in which they are done."""
+
+
+def _augmentation(value: str) -> str:
+    """The value, where it is `none` or kinds of augmentation, in their order, joined by `_`."""
+    ordered = "_".join(kind for kind in AUGMENTATIONS if kind in value.split("_"))
+    if not value or value not in ("none", ordered):
+        raise ValueError(value)
+    return value
+
+
+Augmentation = Annotated[
+    str,
+    AfterValidator(_augmentation),
+    WithJsonSchema({"type": "string", "description": f"none | any of {', '.join(AUGMENTATIONS)} joined by `_`"}),
+]
 
 
 class Section(BaseModel):
@@ -61,16 +78,24 @@ class PreprocessParams(Section):
 class ModelParams(Section):
     """What builds the model; `auto` is the model's own value."""
 
-    model: Literal["mlp", "simple_cnn", "deep_cnn"] = "deep_cnn"
+    model: Literal["mlp", "simple_cnn", "deep_cnn", "lenet", "alexnet", "vgg", "resnet", "inception", "speednet"] = (
+        "deep_cnn"
+    )
     """The architecture."""
     padding: Auto | Literal["same", "valid"] = "auto"
     """Padding of the convolutions."""
     strides: Auto | Annotated[int, Field(ge=1, le=4)] = "auto"
-    """Stride in pixels of the first convolution of each block."""
+    """Stride in pixels of the first convolution of each block; of the first of all in alexnet."""
     pooling: Auto | Literal["max", "average"] = "auto"
     """Kind of the pooling layers."""
     dropout: Auto | Annotated[float, Field(ge=0, le=0.95)] = "auto"
     """Part of the dense units dropped in training."""
+    batch_norm: Auto | bool = "auto"
+    """Whether convolutions are batch-normalised."""
+    depth: Auto | Annotated[int, Field(ge=8, le=1000)] = "auto"
+    """Layers of vgg and resnet."""
+    width: Auto | Annotated[int, Field(ge=4, le=1024)] = "auto"
+    """Channels of the first block of speednet; the next have four times as many."""
 
     def options(self) -> dict[str, Any]:
         """The options that were set, that is, are not `auto`."""
@@ -87,17 +112,43 @@ class MachineParams(Section):
     """AVX2 at most, for the same model on more kinds of x86 CPU; needs `threads` above 0."""
 
 
-class TrainParams(ModelParams, MachineParams):
-    """What the train stage reads."""
+class FitParams(Section):
+    """How the model is fitted: the recipe."""
 
     epochs: Annotated[int, Field(ge=1, le=10_000)] = 10
     """Passes over the training split."""
     batch_size: Annotated[int, Field(ge=1, le=65_536)] = 32
     """Images a step."""
+    optimizer: Literal["adam", "adamw", "sgd", "muon"] = "adam"
+    """sgd has Nesterov's momentum; muon is for dense layers, with adamw for the rest."""
     learning_rate: Annotated[float, Field(gt=0, le=10)] = 0.001
-    """Learning rate of adam."""
+    """The highest, where `schedule` or `warmup` change it."""
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    """Of sgd and muon."""
+    weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Part of each kernel, times the learning rate, that a step takes away."""
+    schedule: Literal["constant", "cosine", "one_cycle"] = "constant"
+    """How the learning rate falls after the warm-up."""
+    warmup: Annotated[float, Field(ge=0, le=0.9)] = 0.0
+    """Part of the steps in which the learning rate rises."""
+    label_smoothing: Annotated[float, Field(ge=0, le=0.9)] = 0.0
+    """Part of each label spread over all classes, in training."""
+    augment: Augmentation = "none"
+    """Kinds of augmentation, joined by `_`."""
+    ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Momentum of the moving average of the weights, which then is the model; 0: none."""
+    patience: Annotated[int, Field(ge=0, le=10_000)] = 0
+    """Epochs without a better validation accuracy after which the training stops, with the best weights; 0: never."""
+    class_weight: Literal["none", "balanced"] = "none"
+    """`balanced`: images of rare classes weigh more in the loss."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Of the operations in training; weights and the saved model are float32."""
     seed: Seed = 0
-    """Initial weights, dropout and the order of the images, each with a seed derived from it."""
+    """Initial weights, dropout, augmentation and the order of the images, each with a seed derived from it."""
+
+
+class TrainParams(ModelParams, FitParams, MachineParams):
+    """What the train stage reads."""
 
 
 class EvaluateParams(MachineParams):
@@ -105,6 +156,8 @@ class EvaluateParams(MachineParams):
 
     top_k: Annotated[int, Field(ge=2, le=100)] = 5
     """A prediction counts for top-k accuracy if the class is among the k likeliest."""
+    tta: Literal["none", "flip", "flip_shift"] = "none"
+    """Test-time augmentation: predictions averaged over changed images, reported beside the plain figure."""
 
 
 class Params(DownloadParams, PreprocessParams, TrainParams, EvaluateParams):
@@ -154,12 +207,28 @@ def load_params(section: type[S], path: Path = PARAMS) -> S:
         # A union reports once for each of its members, all under one key: the first key tells enough.
         key = str(error.errors()[0]["loc"][0])
         raise _wrong_key(path, key, values[key]) from None
-    if values["portable"] and not values["threads"]:
+    _check_together(path, Params.model_validate(values))
+    return section.model_validate(values)
+
+
+def _check_together(path: Path, params: Params) -> None:
+    """Refuse values that would change nothing beside others."""
+    if params.portable and not params.threads:
         raise UserError(
             f"{path}: portable: true needs a number of threads, found threads: 0, which is that of the machine's cores",
             "for example `-S threads=2`, the same on each machine",
         )
-    return section.model_validate(values)
+    default = FitParams.model_fields["momentum"].default
+    if params.momentum != default and params.optimizer not in ("sgd", "muon"):
+        raise UserError(
+            f"{path}: optimizer: {params.optimizer} has no momentum, found momentum: {params.momentum}",
+            f"`-S momentum={default}`, or `-S optimizer=sgd`",
+        )
+    if params.weight_decay and params.optimizer == "adam":
+        raise UserError(
+            f"{path}: optimizer: adam has no weight decay, found weight_decay: {params.weight_decay}",
+            "`-S weight_decay=0`, or `-S optimizer=adamw`",
+        )
 
 
 def _wrong_key(path: Path, key: str, value: Any) -> UserError:
@@ -193,5 +262,7 @@ def _allowed(key: str) -> tuple[list[str], str]:
         if "exclusiveMinimum" in member:
             low = f" above {member['exclusiveMinimum']}"
         high = f" to {member['maximum']}" if "maximum" in member else ""
-        words.append(kinds[member["type"]] + low + high)
+        if "exclusiveMaximum" in member:
+            high = f", below {member['exclusiveMaximum']}"
+        words.append(member.get("description") or kinds[member["type"]] + low + high)
     return choices, " | ".join(words)

@@ -19,6 +19,11 @@ def test_overall_by_hand() -> None:
     assert made["macro_f1"] == pytest.approx((0.5 + 2 / 3 + 0) / 3, abs=1e-6)
 
 
+def test_accuracy_is_the_part_that_is_right() -> None:
+    assert metrics.accuracy(PROBABILITIES, LABELS) == 0.5
+    assert metrics.accuracy(np.eye(3), np.array([0, 1, 0])) == 0.666667
+
+
 def test_the_interval_is_wilsons() -> None:
     # Newcombe 1998, table I: 81 of 263 gives 0.2553 to 0.3662
     probabilities = np.eye(2)[np.repeat([0, 1], [81, 182])]

@@ -28,3 +28,22 @@ def test_table_and_the_most_confident_mistakes(tmp_path: Path) -> None:
     assert rows["index"].tolist() == [2, 1]
     assert rows["actual"].tolist() == ["NA", "dog"]
     assert np.load(tmp_path / "mistakes" / "images.npy").ravel().tolist() == [2, 1]
+
+
+def test_predictions_of_changed_images_are_averaged() -> None:
+    model = build("mlp", (6, 6, 1), 3, {}, 0)
+    images = np.random.default_rng(0).integers(0, 256, (7, 6, 6, 1)).astype(np.uint8)
+
+    def both_ways(moved: np.ndarray) -> np.ndarray:
+        return (predictions.predict(model, moved, CARD) + predictions.predict(model, moved[:, :, ::-1], CARD)) / 2
+
+    flipped = predictions.predict_augmented(model, images, CARD, "flip")
+    np.testing.assert_allclose(flipped, both_ways(images))
+    np.testing.assert_allclose(flipped, predictions.predict_augmented(model, images[:, :, ::-1], CARD, "flip"))
+    # A pixel to the lower right: the first row and column come from the second, as in a mirror
+    lower_right = images[:, [1, 0, 1, 2, 3, 4]][:, :, [1, 0, 1, 2, 3, 4]]
+    upper_left = images[:, [1, 2, 3, 4, 5, 4]][:, :, [1, 2, 3, 4, 5, 4]]
+    shifted = predictions.predict_augmented(model, images, CARD, "flip_shift")
+    expected = flipped / 2 + (both_ways(lower_right) + both_ways(upper_left)) / 4
+    np.testing.assert_allclose(shifted, expected)
+    np.testing.assert_allclose(shifted.sum(axis=1), 1, rtol=1e-5)

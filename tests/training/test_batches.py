@@ -42,3 +42,23 @@ def test_without_a_seed_the_order_stays() -> None:
 def test_the_last_batch_may_be_smaller() -> None:
     batches = Batches(IMAGES, LABELS, 4, None)
     assert [len(batches[i][0]) for i in range(batches.num_batches)] == [4, 4, 2]
+
+
+def _flipped(epoch: int, seed: int = 0) -> list[bool]:
+    images = np.zeros((64, 2, 2, 1), np.float32)
+    images[:, 0, 0] = 1
+    batches = Batches(images, np.eye(64, dtype=np.float32), 10, seed, epoch=epoch, alternating_flip=True)
+    seen = {}
+    for i in range(batches.num_batches):
+        for image, label in zip(*batches[i], strict=True):
+            assert image.sum() == 1
+            seen[int(label.argmax())] = bool(image[0, 1, 0] == 1)
+    assert images[:, 0, 0].all()  # the arrays stay as they are
+    return [seen[i] for i in range(64)]
+
+
+def test_each_image_is_seen_both_ways_in_two_epochs() -> None:
+    first = _flipped(0)
+    assert 16 < sum(first) < 48
+    assert _flipped(1) == [not flip for flip in first]
+    assert _flipped(2) == first != _flipped(2, seed=1)

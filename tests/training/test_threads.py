@@ -19,13 +19,13 @@ os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
 from reprocnn import backend, files
 from reprocnn.models.registry import build
 from reprocnn.training.checkpoints import Checkpoint
+from reprocnn.params import FitParams
 from reprocnn.training.fit import fit
 backend.prepare(0, threads, portable)
 random = np.random.default_rng(0)
 data = random.random((64, 16, 16, 3), dtype=np.float32), np.eye(10, dtype=np.float32)[random.integers(0, 10, 64)]
 model = build("deep_cnn", (16, 16, 3), 10, {}, 0)
-options = {"epochs": 1, "batch_size": 32, "learning_rate": 0.001, "seed": 0, "on_epoch": lambda _: None}
-fit(model, data, data, checkpoint=Checkpoint(folder), **options)
+fit(model, data, data, FitParams(epochs=1), checkpoint=Checkpoint(folder), on_epoch=lambda _: None)
 files.write_model(folder / "model.keras", model)
 print("@" + files.md5(folder / "model.keras"))
 """

@@ -47,6 +47,16 @@ def overall(probabilities: NDArray[np.float64], labels: NDArray[np.int64], top_k
     return {name: round(float(value), 6) for name, value in metrics.items()} | {"n": len(labels)}
 
 
+def accuracy(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
+    """The part of the images, 0-1, whose likeliest class is theirs.
+
+    Args:
+        probabilities: float64 (N, classes).
+        labels: int64 (N,).
+    """
+    return round(float((probabilities.argmax(axis=1) == labels).mean()), 6)
+
+
 def per_class(probabilities: NDArray[np.float64], labels: NDArray[np.int64], class_names: list[str]) -> pd.DataFrame:
     """A row per class: class, precision, recall, f1 (each 0-1), n (its images)."""
     precision, recall, f1, n = precision_recall_fscore_support(

@@ -30,6 +30,32 @@ def predict(model: keras.Model, images: NDArray[np.uint8], card: dict[str, Any])
     return np.concatenate(parts).astype(np.float64)
 
 
+def predict_augmented(
+    model: keras.Model, images: NDArray[np.uint8], card: dict[str, Any], tta: str
+) -> NDArray[np.float64]:
+    """The probability of each class as the mean over changed images: test-time augmentation.
+
+    Args:
+        model: takes normalised images.
+        images: uint8 (N, height, width, channels), 0-255; may be memory-mapped.
+        card: what stands beside the model, with its `normalization`.
+        tta: `flip`: the image and its mirror image; `flip_shift`: half of the weight on these, half on both of them
+            moved by a pixel to the upper left and to the lower right (K. Jordan, "94% on CIFAR-10 in 3.29 Seconds",
+            2024).
+
+    Returns:
+        float64 (N, classes), rows that sum to 1.
+    """
+
+    def both_ways(moved: NDArray[np.uint8]) -> NDArray[np.float64]:
+        return (predict(model, moved, card) + predict(model, moved[:, :, ::-1], card)) / 2
+
+    if tta == "flip":
+        return both_ways(images)
+    padded = np.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="reflect")
+    return both_ways(images) / 2 + (both_ways(padded[:, 2:, 2:]) + both_ways(padded[:, :-2, :-2])) / 4
+
+
 def table(probabilities: NDArray[np.float64], labels: NDArray[np.int64], class_names: list[str]) -> pd.DataFrame:
     """A row per image: its index in the split, actual and predicted class, confidence 0-1 of the prediction."""
     names = np.array(class_names, dtype=object)

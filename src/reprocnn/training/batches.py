@@ -20,6 +20,8 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         batch_size: images a batch.
         seed: draws the order of each epoch; None keeps the order of the arrays.
         epoch: the first one to give, from 0.
+        alternating_flip: mirror a random half of the images in the first epoch, the other half in the next, and so on:
+            each image is seen both ways in any two epochs (K. Jordan, "94% on CIFAR-10 in 3.29 Seconds", 2024).
     """
 
     def __init__(
@@ -29,12 +31,16 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         batch_size: int,
         seed: int | None,
         epoch: int = 0,
+        alternating_flip: bool = False,
     ) -> None:
         super().__init__()
         self._images, self._labels, self._batch_size = images, labels, batch_size
         self._seed = None if seed is None else derived_seed(seed, "order")
         self._epoch = epoch
         self._order = self._draw_order()
+        self._flips = None
+        if alternating_flip and seed is not None:
+            self._flips = np.random.default_rng(derived_seed(seed, "flip")).integers(0, 2, len(images), dtype=np.int8)
 
     def _draw_order(self) -> NDArray[np.int64]:
         if self._seed is None:
@@ -49,7 +55,11 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
     def __getitem__(self, index: int) -> Batch:
         # Ascending within the batch: a memory map is read forwards.
         rows = np.sort(self._order[index * self._batch_size : (index + 1) * self._batch_size])
-        return self._images[rows], self._labels[rows]
+        images = self._images[rows]
+        if self._flips is not None:
+            flipped = (self._flips[rows] + self._epoch) % 2 == 1
+            images[flipped] = images[flipped, :, ::-1]
+        return images, self._labels[rows]
 
     def on_epoch_end(self) -> None:
         """Draw the order of the next epoch."""

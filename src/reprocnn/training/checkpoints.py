@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from reprocnn import locks
 from reprocnn.backend import keras
@@ -29,6 +30,7 @@ DAYS = 30
 """A checkpoint that nothing has gone on from for so long is removed."""
 
 Row = dict[str, float]
+Weights = list[NDArray[Any]]
 
 
 def key(**parts: Any) -> str:
@@ -49,16 +51,18 @@ class Checkpoint:
         self.exists = self._file.exists()
         self._warned = False
 
-    def save(self, model: keras.Model, rows: list[Row]) -> None:
+    def save(self, model: keras.Model, rows: list[Row], best: Weights) -> None:
         """Keep the state after an epoch; a disk that is full does not end the training.
 
         Args:
             model: built and compiled.
             rows: of the history so far, one an epoch.
+            best: the weights of the best epoch so far; may be empty.
         """
+        arrays = _arrays(model) | {f"best{i}": weights for i, weights in enumerate(best)}
         try:
             with durable_file(self._file) as partial, partial.open("wb") as file:
-                np.savez(file, rows=np.array(json.dumps(rows)), **_arrays(model))  # type: ignore[arg-type]
+                np.savez(file, rows=np.array(json.dumps(rows)), **arrays)  # type: ignore[arg-type]
         except OSError as error:
             if not self._warned:
                 self._warned = True
@@ -69,14 +73,19 @@ class Checkpoint:
                     flush=True,
                 )
 
-    def restore(self, model: keras.Model) -> list[Row]:
-        """Bring a model, built and compiled, to the state that was kept; give the history so far, empty at first."""
-        if not self._file.exists():
-            return []
+    def restore(self, model: keras.Model) -> tuple[list[Row], Weights]:
+        """Bring a model, built and compiled, to the state that was kept.
+
+        Returns:
+            The history so far, empty at first, and the weights of the best epoch, where they were kept.
+        """
+        if not self.exists:
+            return [], []
         with np.load(self._file, allow_pickle=False) as kept_arrays:
             for name, variable in _variables(model).items():
                 variable.assign(kept_arrays[name])
-            return list(json.loads(str(kept_arrays["rows"])))
+            best = [kept_arrays[f"best{i}"] for i in range(sum(name.startswith("best") for name in kept_arrays))]
+            return list(json.loads(str(kept_arrays["rows"]))), best
 
 
 def _variables(model: keras.Model) -> Mapping[str, keras.Variable]:

@@ -1,0 +1,55 @@
+"""The text's CIFAR-10 net in a plain PyTorch script: what the train stage is measured against.
+
+Usage: PYTHON benchmarks/torch_fit.py FOLDER BATCH_SIZE PRECISION MODE EPOCHS
+PYTHON is that of an environment with torch and numpy; FOLDER as for bare_fit.py; PRECISION float32 or bfloat16; MODE
+eager or compiled. Prints images per second, as JSON.
+"""
+
+import json
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+folder, batch_size, precision, mode, epochs = Path(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:5], int(sys.argv[5])
+torch.manual_seed(0)
+images, labels = (torch.from_numpy(np.load(folder / "train" / f"{name}.npy")) for name in ("images", "labels"))
+images = images.permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
+targets = labels.argmax(1)
+
+
+def block(into: int, out: int) -> list[nn.Module]:
+    """Two convolutions and pooling."""
+    layers = [nn.Conv2d(into, out, 3, padding=1), nn.ReLU(), nn.Conv2d(out, out, 3, padding=1), nn.ReLU()]
+    return [*layers, nn.MaxPool2d(2)]
+
+
+model: nn.Module = nn.Sequential(
+    *block(3, 32), *block(32, 64), nn.Flatten(), nn.Linear(4096, 512), nn.ReLU(), nn.Dropout(), nn.Linear(512, 10)
+).to(memory_format=torch.channels_last)
+optimizer = torch.optim.Adam(model.parameters(), fused=True)
+loss_of = nn.CrossEntropyLoss()
+if mode == "compiled":
+    model = torch.compile(model)
+
+
+def step(rows: torch.Tensor) -> None:
+    """A step of adam on some rows."""
+    optimizer.zero_grad(set_to_none=True)
+    with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
+        loss = loss_of(model(images[rows].contiguous(memory_format=torch.channels_last)), targets[rows])
+    loss.backward()
+    optimizer.step()
+
+
+ends = []
+for _ in range(epochs):
+    for rows in torch.randperm(len(images)).split(batch_size):
+        if len(rows) == batch_size:  # another size would be compiled anew
+            step(rows)
+    ends.append(time.monotonic())
+steps = len(images) // batch_size
+print(json.dumps(steps * batch_size * (epochs - 1) / (ends[-1] - ends[0])))

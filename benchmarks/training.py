@@ -1,0 +1,205 @@
+"""Measures how fast training is: the train stage on deep_cnn against a plain script, PyTorch, and the chip.
+
+Usage: python benchmarks/training.py [--rounds N] [--torch PYTHON]   (some 12 minutes; nothing else should run)
+
+PYTHON is that of an environment with torch and numpy; without it these rows are left out. In each round all are
+measured in turn, on the same 6,000 random images of 32x32x3, and ratios are those of one round. It works in a temporary
+clone of the last commit and leaves the checkout as it was. Rates are those of the epochs after the first, which has the
+tracing.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from pipeline import ROOT, header, row, run, write_raw
+from ruamel.yaml import YAML
+
+IMAGES, EPOCHS = 6_000, 4
+MFLOPS = 3 * 53.154816
+"""Of deep_cnn on an image of 32x32x3, forwards and backwards: `python -m reprocnn models`."""
+
+PRODUCT = """
+import sys, time
+from reprocnn import backend
+from reprocnn.backend import tf
+backend.prepare(0)
+square = tf.cast(tf.random.normal([2048, 2048]), sys.argv[1])
+product = tf.function(lambda: tf.matmul(square, square))
+product()
+seconds = []
+for _ in range(20):
+    start = time.perf_counter()
+    product()
+    seconds.append(time.perf_counter() - start)
+print(2 * 2048**3 / min(seconds) / 1e9)
+"""
+
+BARE = """
+import json, sys, time
+from pathlib import Path
+from reprocnn.backend import keras
+from reprocnn.files import read_split
+from reprocnn.models.registry import build
+from reprocnn.params import FitParams
+from reprocnn.training.optimizers import optimizer
+from reprocnn.training.training_model import training_model
+images, labels = (array[:] for array in read_split(Path("data/processed/train")))
+model, _ = training_model(build("deep_cnn", (32, 32, 3), 10, {}, 0), "none", "float32", 0)
+adam = optimizer(FitParams(), 1, model.trainable_variables)
+model.compile(adam, "categorical_crossentropy", ["accuracy"], jit_compile=False)
+ends = []
+told = keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: ends.append(time.monotonic()))
+held_out = read_split(Path("data/processed/validation"))
+model.fit(images, labels, 32, int(sys.argv[1]), verbose=2, callbacks=[told], validation_data=held_out)
+print(json.dumps(ends))
+"""
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=3, help="measurements of each (default: 3)")
+    parser.add_argument("--torch", type=Path, help="a Python with torch and numpy, to measure against it")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        clone = Path(folder) / "clone"
+        prepare(clone)
+        measures = what(clone, arguments.torch)
+        rounds = []
+        for number in range(arguments.rounds):
+            rounds.append({name: measure() for name, measure in measures.items()})
+            print(f"round {number + 1}: {rounds[-1]}", file=sys.stderr, flush=True)
+        memory = [held(clone) for _ in range(arguments.rounds)]
+    table(rounds, memory)
+
+
+def prepare(clone: Path) -> None:
+    """A clone with the data of the benchmark."""
+    run(ROOT, "git", "clone", "-q", str(ROOT), str(clone))
+    set_params(clone, validation_fraction=0.01, epochs=EPOCHS)
+    write_raw(clone, IMAGES * 100 // 99)
+    run(clone, sys.executable, "stages/preprocess.py")
+
+
+def what(clone: Path, torch: Path | None) -> dict[str, Callable[[], float]]:
+    """What is measured, by name: images per second, or GFLOP/s."""
+    measures: dict[str, Callable[[], float]] = {
+        "product float32": lambda: float(own(clone, PRODUCT, "float32")[-1]),
+        "product bfloat16": lambda: float(own(clone, PRODUCT, "bfloat16")[-1]),
+        "plain": lambda: rate(json.loads(plain(clone)[-1])["ends"]),
+        "bare": lambda: rate(json.loads(own(clone, BARE, str(EPOCHS))[-1])),
+        "float32": lambda: stage(clone),
+        "flip_shift": lambda: stage(clone, augment="flip_shift"),
+        "bfloat16": lambda: stage(clone, precision="bfloat16"),
+        "bfloat16 512": lambda: stage(clone, precision="bfloat16", batch_size=512),
+    }
+    for mode in ("eager", "compiled") if torch else ():
+        for precision, batch in (("float32", 32), ("bfloat16", 32), ("bfloat16", 512)):
+            command = [str(torch), str(ROOT / "benchmarks/torch_fit.py"), "data/processed"]
+            command += [str(batch), precision, mode, str(EPOCHS)]
+            name = f"torch {precision} {batch} {mode}"
+            measures[name] = lambda command=command: float(printed(clone, *command)[-1])  # type: ignore[misc]
+    return measures
+
+
+def table(rounds: list[dict[str, float]], memory: list[float]) -> None:
+    """Print a row for each rate and each ratio."""
+    header(len(rounds))
+
+    def rates(what: str, name: str, unit: str = "images/s") -> None:
+        row(what, [r[name] for r in rounds], unit)
+
+    def ratio(what: str, over: Callable[[dict[str, float]], float], under: str) -> None:
+        row(what, [over(r) / r[under] for r in rounds], "x")
+
+    rates("the text's script: `fit` on arrays, batch 32", "plain")
+    rates("train stage, float32, batch 32", "float32")
+    ratio("against the text's script", lambda r: r["float32"], "plain")
+    rates("train stage, bfloat16, batch 32", "bfloat16")
+    ratio("against the text's script", lambda r: r["bfloat16"], "plain")
+    rates("train stage, bfloat16, batch 512", "bfloat16 512")
+    ratio("against the text's script", lambda r: r["bfloat16 512"], "plain")
+    for name in [name for name in rounds[0] if name.startswith("torch")]:
+        rates(f"PyTorch, {name.removeprefix('torch ')}", name)
+    for ours, batch in (("float32", "float32 32"), ("bfloat16", "bfloat16 32"), ("bfloat16 512", "bfloat16 512")):
+        if f"torch {batch} eager" in rounds[0]:
+            best = [max(r[f"torch {batch} eager"], r[f"torch {batch} compiled"]) for r in rounds]
+            values = [r[ours] / b for r, b in zip(rounds, best, strict=True)]
+            row(f"train stage against the better PyTorch, {batch}", values, "x")
+    costs = [100 * (r["bare"] / r["float32"] - 1) for r in rounds]
+    row("checkpoints, tracking, history, progress, determinism: cost against the bare `fit` of the net", costs, "%")
+    row("`flip_shift`: cost", [100 * (r["float32"] / r["flip_shift"] - 1) for r in rounds], "%")
+    row("memory of 50,000 images above that of 500", memory, "MiB")
+    for precision, name in (("float32", "float32"), ("bfloat16", "bfloat16 512")):
+        rates(f"product of 2048x2048 matrices, {precision}", f"product {precision}", "GFLOP/s")
+        reached = [r[name] * MFLOPS / 1e3 for r in rounds]
+        row(f"train stage, {name}", reached, "GFLOP/s")
+
+
+def set_params(clone: Path, **values: Any) -> None:
+    """Write values into the clone's params.yaml."""
+    yaml = YAML()
+    params = yaml.load(clone / "params.yaml")
+    params.update(values)
+    yaml.dump(params, clone / "params.yaml")
+
+
+def rate(ends: list[float]) -> float:
+    """Images per second, by the ends of the epochs."""
+    return IMAGES * (len(ends) - 1) / (ends[-1] - ends[0])
+
+
+def stage(clone: Path, **params: Any) -> float:
+    """Images per second of the train stage, with all it does, by its journal."""
+    run(clone, "git", "checkout", "params.yaml")
+    set_params(clone, validation_fraction=0.01, epochs=EPOCHS, **params)
+    run(clone, "rm", "-rf", ".dvc/tmp/reprocnn")
+    run(clone, sys.executable, "stages/train.py")
+    (journal,) = (clone / ".dvc/tmp/reprocnn/journal").glob("*.json")
+    return rate([epoch["ended"] for epoch in json.loads(journal.read_text())["rows"]])
+
+
+def plain(clone: Path) -> list[str]:
+    """What the text's script prints."""
+    return printed(clone, sys.executable, str(ROOT / "benchmarks/bare_fit.py"), "data/processed", str(EPOCHS))
+
+
+def own(clone: Path, code: str, *arguments: str) -> list[str]:
+    """What Python code prints that imports the clone's."""
+    return printed(clone, sys.executable, "-c", f"import sys; sys.path.insert(0, 'src')\n{code}", *arguments)
+
+
+def printed(clone: Path, *command: str) -> list[str]:
+    """The lines that a command prints."""
+    done = subprocess.run(command, cwd=clone, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")
+    return done.stdout.splitlines()
+
+
+def held(clone: Path) -> float:
+    """MiB at the peak of an epoch of 50,000 images beyond those of an epoch of 500."""
+    code = (
+        "import resource, runpy; sys.path.insert(0, 'stages')\n"
+        "runpy.run_path('stages/train.py', run_name='__main__')\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    )
+    peaks = []
+    for n in (500, 50_000):
+        run(clone, "git", "checkout", "params.yaml")
+        set_params(clone, validation_fraction=0.01, epochs=1, batch_size=128)
+        write_raw(clone, n * 100 // 99)
+        run(clone, sys.executable, "stages/preprocess.py")
+        run(clone, "rm", "-rf", ".dvc/tmp/reprocnn")
+        peaks.append(int(own(clone, code)[-1]) / (2**20 if sys.platform == "darwin" else 2**10))
+    return peaks[1] - peaks[0]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+"""Whole recipes for params.yaml."""
+
+import difflib
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from reprocnn.errors import UserError
+from reprocnn.files import atomic_file
+from reprocnn.params import FitParams, ModelParams, Params, load_params
+from reprocnn.paths import PARAMS
+
+FOLDER = Path("presets")
+_RECIPE = ({*ModelParams.model_fields, *FitParams.model_fields} - {"seed"}) | {"normalization", "tta"}
+"""The keys that a preset sets back to their defaults where it does not name them."""
+
+
+def presets() -> None:
+    """List them: name, and what each says of itself."""
+    for path in sorted(FOLDER.glob("*.yaml")):
+        first, *more = [line.removeprefix("# ") for line in path.read_text().splitlines() if line.startswith("#")]
+        print(f"{path.stem:<14} {first}")
+        for line in more:
+            print(f"{'':<14} {line}")
+
+
+def preset(name: str) -> None:
+    """Set params.yaml to a recipe and print what changed.
+
+    Data, splits, seed and machine stay, where it does not name them.
+
+    Raises:
+        UserError: there is no such preset, or params.yaml would not be valid.
+    """
+    path = FOLDER / f"{name}.yaml"
+    if not path.is_file():
+        known = sorted(p.stem for p in FOLDER.glob("*.yaml"))
+        close = difflib.get_close_matches(name, known, n=1)
+        fix = f"did you mean `{close[0]}`?" if close else f"use one of: {', '.join(known)}"
+        raise UserError(f"there is no preset `{name}`", fix)
+    load_params(Params)
+    yaml = YAML()
+    values: Any = yaml.load(PARAMS)
+    recipe = {key: Params.model_fields[key].default for key in Params.model_fields if key in _RECIPE}
+    changes = [(key, value) for key, value in (recipe | yaml.load(path)).items() if values[key] != value]
+    for key, value in changes:
+        print(f"{key}: {values[key]} -> {value}")
+        values[key] = value
+    with atomic_file(PARAMS) as partial:
+        yaml.dump(values, partial)
+        load_params(Params, partial)
+    if not changes:
+        print(f"{PARAMS} is that already")

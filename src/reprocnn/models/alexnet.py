@@ -1,0 +1,41 @@
+"""AlexNet.
+
+A. Krizhevsky, I. Sutskever, G. Hinton, "ImageNet Classification with Deep Convolutional Neural Networks", 2012.
+
+In the size of small images: its five convolutions and three dense layers with smaller kernels and fewer units, and
+overlapping pooling as in the paper. Local response normalisation, which Keras has not, is left out.
+"""
+
+from reprocnn.models import layers
+from reprocnn.models.layers import Tensor
+
+
+def alexnet(
+    x: Tensor,
+    n_classes: int,
+    *,
+    padding: str = "same",
+    strides: int = 2,
+    pooling: str = "max",
+    dropout: float = 0.5,
+    batch_norm: bool = False,
+) -> Tensor:
+    """Conv64/2-Pool-Conv192-Pool-Conv384-Conv256-Conv256-Pool-Dense1024-Dense1024-output; `strides` of the first."""
+    convolutions = ((64, 5, strides), (192, 5, 1), (384, 3, 1), (256, 3, 1), (256, 3, 1))
+    for number, (filters, kernel, step) in enumerate(convolutions, start=1):
+        x = layers.convolution(
+            x,
+            filters,
+            kernel,
+            f"conv{number}",
+            padding=padding,
+            strides=step,
+            batch_norm=batch_norm,
+            kernel_initializer="he_normal",
+        )
+        if number in (1, 2, 5):
+            x = layers.pool(x, pooling, f"pool{number}", size=3, strides=2, padding="same")
+    x = layers.flat(x)
+    for number in (1, 2):
+        x = layers.dense(layers.dropped(x, dropout, f"dropout{number}"), 1024, f"dense{number}")
+    return layers.output(x, n_classes)

@@ -1,0 +1,40 @@
+"""VGG: K. Simonyan, A. Zisserman, "Very Deep Convolutional Networks for Large-Scale Image Recognition", 2015.
+
+With batch normalisation and one smaller dense layer, as S. Liu, W. Deng, "Very Deep Convolutional Neural Network Based
+Image Classification Using Small Training Sample Size", 2015, bring it to CIFAR-10.
+"""
+
+from reprocnn.errors import UserError
+from reprocnn.models import layers
+from reprocnn.models.layers import Tensor
+
+_CONVOLUTIONS = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
+"""Of each block, by depth: configurations A, B, D and E of the paper."""
+
+
+def vgg(
+    x: Tensor,
+    n_classes: int,
+    *,
+    padding: str = "same",
+    pooling: str = "max",
+    dropout: float = 0.5,
+    batch_norm: bool = True,
+    depth: int = 16,
+) -> Tensor:
+    """Blocks of 3x3 convolutions of 64, 128, 256, 512 and 512 channels, each then pooled; Dense512; output.
+
+    Raises:
+        UserError: the paper has no such depth.
+    """
+    if depth not in _CONVOLUTIONS:
+        raise UserError(f"model=vgg has depth 11, 13, 16 or 19, found depth={depth}", "-S depth=16")
+    for block, (filters, count) in enumerate(zip((64, 128, 256, 512, 512), _CONVOLUTIONS[depth], strict=True), start=1):
+        for place in range(1, count + 1):
+            name = f"block{block}_conv{place}"
+            x = layers.convolution(
+                x, filters, 3, name, padding=padding, batch_norm=batch_norm, kernel_initializer="he_normal"
+            )
+        x = layers.pool(x, pooling, f"block{block}_pool", padding="same")  # so that small images do not vanish
+    x = layers.dropped(layers.dense(layers.flat(x), 512), dropout)
+    return layers.output(x, n_classes)

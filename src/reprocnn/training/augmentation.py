@@ -1,0 +1,44 @@
+"""Augmentation: layers at the beginning of the model, as in the text; they are there in training alone."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from reprocnn.backend import derived_seed, keras
+
+_UNBOUNDED = (-np.inf, np.inf)
+"""Normalised images have no bounds of their own."""
+
+_LAYERS: dict[str, Callable[..., keras.Layer]] = {
+    # By -2 to 2 of 32 pixels, rounded, each as likely: K. Jordan's airbench
+    "shift": lambda **more: keras.layers.RandomTranslation(
+        2.5 / 32, 2.5 / 32, fill_mode="reflect", interpolation="nearest", **more
+    ),
+    "rotate": lambda **more: keras.layers.RandomRotation(15 / 360, fill_mode="reflect", **more),
+    "zoom": lambda **more: keras.layers.RandomZoom(0.15, fill_mode="reflect", **more),
+    "contrast": lambda **more: keras.layers.RandomContrast(0.2, value_range=_UNBOUNDED, **more),
+    # A square of 3/8 of a side: T. DeVries, G. Taylor, "Improved Regularization of Convolutional Neural Networks with
+    # Cutout", 2017
+    "cutout": lambda **more: keras.layers.RandomErasing(
+        factor=(1.0, 1.0), scale=((3 / 8) ** 2, (3 / 8) ** 2), fill_value=0.0, value_range=_UNBOUNDED, **more
+    ),
+}
+
+
+def flips(augment: str) -> bool:
+    """Whether images are mirrored; that depends on image and epoch, so that Batches does it."""
+    return "flip" in augment.split("_")
+
+
+def layers(augment: str, seed: int) -> list[keras.Layer]:
+    """The layers for all kinds but `flip`, in their order.
+
+    Args:
+        augment: kinds joined by `_`, or `none`.
+        seed: each layer draws with a seed derived from it.
+    """
+    kinds = [kind for kind in _LAYERS if kind in augment.split("_")]
+    return [
+        _LAYERS[kind](seed=derived_seed(seed, f"augment {kind}"), name=f"augment_{kind}", dtype="float32")
+        for kind in kinds
+    ]

@@ -1,0 +1,53 @@
+"""The optimizers by name."""
+
+from typing import Any
+
+from reprocnn.backend import keras, tf
+from reprocnn.params import FitParams
+from reprocnn.training.schedules import Warmed
+
+
+class FusedAdam(keras.optimizers.Adam):  # type: ignore[misc]
+    """Adam by TensorFlow's one operation a variable, for Keras' dozen, each of which goes through memory."""
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        """Update a variable and its moments."""
+        place = self._get_variable_index(variable)
+        step = tf.cast(self.iterations + 1, tf.float32)
+        tf.raw_ops.ResourceApplyAdam(
+            var=variable.handle,
+            m=self._momentums[place].value.handle,
+            v=self._velocities[place].value.handle,
+            beta1_power=tf.pow(self.beta_1, step),
+            beta2_power=tf.pow(self.beta_2, step),
+            lr=tf.cast(learning_rate, tf.float32),
+            beta1=self.beta_1,
+            beta2=self.beta_2,
+            epsilon=self.epsilon,
+            grad=gradient,
+        )
+
+
+def optimizer(recipe: FitParams, steps: int, variables: list[keras.Variable]) -> keras.optimizers.Optimizer:
+    """The optimizer of a recipe, built.
+
+    Args:
+        recipe: names it, and has its learning rate, schedule, decay and averaging.
+        steps: of the whole training.
+        variables: to train; biases and what normalisation learns do not decay.
+    """
+    rate: Any = recipe.learning_rate
+    if recipe.schedule != "constant" or recipe.warmup:
+        rate = Warmed(recipe.schedule, recipe.learning_rate, steps, recipe.warmup)
+    more = {"learning_rate": rate, "weight_decay": recipe.weight_decay or None, "name": recipe.optimizer}
+    if recipe.ema:
+        more |= {"use_ema": True, "ema_momentum": recipe.ema}
+    if recipe.optimizer == "sgd":
+        made = keras.optimizers.SGD(momentum=recipe.momentum, nesterov=recipe.momentum > 0, **more)
+    elif recipe.optimizer == "muon":
+        made = keras.optimizers.Muon(momentum=recipe.momentum, adam_weight_decay=recipe.weight_decay, **more)
+    else:  # what Keras calls AdamW is its Adam with weight decay
+        made = FusedAdam(**more)
+    made.exclude_from_weight_decay(var_list=[v for v in variables if len(v.shape) < 2])
+    made.build(variables)
+    return made

@@ -1,0 +1,34 @@
+"""Learning rates by step."""
+
+import math
+from typing import Any
+
+from reprocnn.backend import keras
+
+
+class Warmed(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
+    """From a fifth of the peak up to it in the first part of the steps, then down as `kind` says.
+
+    `constant` stays; `cosine` goes to 0 along half a wave (I. Loshchilov, F. Hutter, "SGDR", 2017), `one_cycle` in a
+    line (L. Smith, "A Disciplined Approach to Neural Network Hyper-Parameters", 2018).
+
+    Args:
+        kind: constant, cosine or one_cycle.
+        peak: the highest learning rate.
+        steps: of the whole training.
+        warmup: part of the steps until the peak, 0 to 0.9.
+    """
+
+    def __init__(self, kind: str, peak: float, steps: int, warmup: float) -> None:
+        self._kind, self._peak, self._steps, self._warmup = kind, peak, steps, warmup
+
+    def __call__(self, step: Any) -> Any:
+        """The learning rate of a step, counted from 0."""
+        ops = keras.ops
+        done = ops.cast(step, "float32") / self._steps
+        rest = ops.clip((1 - done) / (1 - self._warmup), 0.0, 1.0)
+        down = {"constant": ops.ones_like(done), "one_cycle": rest, "cosine": 0.5 - 0.5 * ops.cos(math.pi * rest)}
+        if not self._warmup:
+            return self._peak * down[self._kind]
+        up = 0.2 + 0.8 * done / self._warmup
+        return self._peak * ops.where(done < self._warmup, up, down[self._kind])

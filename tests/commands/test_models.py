@@ -1,0 +1,31 @@
+from pathlib import Path
+
+import pytest
+
+from reprocnn import cli
+from reprocnn.models.registry import FAMILIES
+
+
+def test_every_model_has_its_size_cost_and_options(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cli.main(["models", "--image", "28x28x1"])
+    lines = capsys.readouterr().out.splitlines()
+    rows = {line.split()[0]: line.split() for line in lines[3:] if not line.startswith(" ")}
+    assert set(rows) == set(FAMILIES)
+    assert rows["simple_cnn"][1:3] == ["4", "121,930"]
+    assert rows["lenet"][1:4] == ["5", "61,706", "0.83"]
+    (options,) = (lines[i + 1] for i, line in enumerate(lines) if line.startswith("vgg"))
+    assert options.split("takes ")[1] == "padding, pooling, dropout, batch_norm, depth"
+
+
+def test_a_model_that_does_not_fit_says_so(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cli.main(["models", "--image", "8x8x1"])
+    printed = capsys.readouterr().out
+    assert "model=lenet is too deep for images of 8x8 pixels" in printed
+    assert "resnet          20" in printed
+
+
+@pytest.mark.parametrize("size", ["8x8", "ax8x1", "32x32x2", "2x32x3"])
+def test_a_wrong_size_is_refused(here: Path, size: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["models", "--image", size])
+    assert f"argument --image: invalid size value: '{size}'" in capsys.readouterr().err

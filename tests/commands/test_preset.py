@@ -1,0 +1,73 @@
+import shutil
+from pathlib import Path
+
+import pytest
+
+from conftest import ROOT
+from reprocnn import cli
+from reprocnn.params import Params, load_params, read_params
+
+NAMES = sorted(path.stem for path in (ROOT / "presets").glob("*.yaml"))
+
+
+@pytest.fixture
+def presets(here: Path) -> Path:
+    shutil.copytree(ROOT / "presets", here / "presets")
+    return here
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_preset_is_valid_and_says_what_it_is_and_what_it_changed(
+    presets: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = read_params()
+    comments = [line.split("#")[1] for line in Path("params.yaml").read_text().splitlines() if ": " in line]
+    cli.main(["preset", name])
+    after = load_params(Params).model_dump()
+    wanted = read_params(presets / "presets" / f"{name}.yaml")
+    assert {key: after[key] for key in wanted} == wanted
+    changed = {key for key in after if after[key] != before[key]}
+    assert changed <= set(wanted)
+    printed = capsys.readouterr().out
+    assert {line.split(":")[0] for line in printed.splitlines()} == changed
+    assert comments == [line.split("#")[1] for line in Path("params.yaml").read_text().splitlines() if ": " in line]
+    cli.main(["preset", name])
+    assert capsys.readouterr().out == "params.yaml is that already\n"
+
+
+def test_one_preset_after_another_is_the_second_alone(presets: Path) -> None:
+    cli.main(["preset", "text-cifar10"])
+    wanted = read_params()
+    cli.main(["preset", "record"])
+    cli.main(["preset", "text-cifar10"])
+    assert read_params() == wanted
+
+
+def test_data_seed_and_machine_stay(presets: Path) -> None:
+    own = {"seed": 7, "threads": 2, "folder": "/data/pets", "validation_fraction": 0.2, "dataset": "folder"}
+    text = Path("params.yaml").read_text()
+    for key, value in own.items():
+        (line,) = (line for line in text.splitlines() if line.startswith(f"{key}:"))
+        text = text.replace(line, f"{key}: {value} # comment")
+    Path("params.yaml").write_text(text)
+    cli.main(["preset", "fast"])
+    after = read_params()
+    assert {key: after[key] for key in own} == own
+    assert after["model"] == "speednet"
+
+
+def test_they_are_listed_with_what_each_reached(presets: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cli.main(["preset"])
+    printed = capsys.readouterr().out
+    assert {"fast", "record", "text-cifar10", "text-mnist"} <= {line.split()[0] for line in printed.splitlines()}
+
+
+def test_a_preset_that_is_not_there_is_refused(presets: Path) -> None:
+    before = Path("params.yaml").read_text()
+    with pytest.raises(SystemExit, match=r"there is no preset `fsat`\n  fix: did you mean `fast`\?"):
+        cli.main(["preset", "fsat"])
+    (presets / "presets" / "own.yaml").write_text("epochs: none\n")
+    with pytest.raises(SystemExit, match="epochs: found 'none'"):
+        cli.main(["preset", "own"])
+    assert Path("params.yaml").read_text() == before
+    assert not list(presets.glob(".*params*"))

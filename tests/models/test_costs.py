@@ -1,0 +1,20 @@
+import pytest
+
+from reprocnn.models import costs
+from reprocnn.models.registry import build
+
+
+def test_a_multiplication_and_an_addition_are_two_operations() -> None:
+    simple = build("simple_cnn", (28, 28, 1), 10, {}, 0)
+    first, second, dense, output = 26 * 26 * 9 * 32, 11 * 11 * 9 * 32 * 64, 5 * 5 * 64 * 64, 64 * 10
+    assert costs.mflops(simple) == pytest.approx(2 * (first + second + dense + output) / 1e6)
+
+
+def test_resnet_costs_what_others_count() -> None:
+    """40.55 million multiplications, as torchvision-style counters give for ResNet-20 with option A."""
+    assert costs.mflops(build("resnet", (32, 32, 3), 10, {}, 0)) / 2 == pytest.approx(40.55, abs=0.01)
+
+
+def test_depth_is_what_the_papers_count() -> None:
+    assert costs.depth(build("resnet", (32, 32, 3), 10, {"depth": 32}, 0)) == 32
+    assert costs.depth(build("alexnet", (32, 32, 3), 10, {}, 0)) == 8

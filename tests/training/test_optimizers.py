@@ -1,0 +1,71 @@
+import numpy as np
+import pytest
+
+from reprocnn.backend import keras
+from reprocnn.params import FitParams
+from reprocnn.training.optimizers import FusedAdam, optimizer
+from reprocnn.training.schedules import Warmed
+
+
+def _model() -> keras.Model:
+    model = keras.Sequential([keras.Input((5,)), keras.layers.Dense(4, name="a"), keras.layers.Dense(3, name="b")])
+    for i, variable in enumerate(model.trainable_variables):
+        variable.assign(np.random.default_rng(i).normal(size=variable.shape))
+    return model
+
+
+def _steps(model: keras.Model, made: keras.optimizers.Optimizer, n: int = 5) -> list[np.ndarray]:
+    for step in range(n):
+        random = np.random.default_rng(100 + step)
+        made.apply([keras.ops.array(random.normal(size=v.shape), "float32") for v in model.trainable_variables])
+    return [np.array(v) for v in model.trainable_variables]
+
+
+@pytest.mark.parametrize("decay", [None, 0.3])
+def test_fused_adam_is_keras_adam(decay: float | None) -> None:
+    ours, keras_own = (_model() for _ in range(2))
+    made = []
+    for model, kind in ((ours, FusedAdam), (keras_own, keras.optimizers.Adam)):
+        adam = kind(0.1, weight_decay=decay)
+        adam.build(model.trainable_variables)
+        made.append(_steps(model, adam))
+    for a, b in zip(*made, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["adamw", "sgd", "muon"])
+def test_kernels_decay_and_biases_do_not(name: str) -> None:
+    weights = []
+    for decay in (0.0, 0.5):
+        model = _model()
+        recipe = FitParams(optimizer=name, weight_decay=decay, learning_rate=0.1)
+        weights.append(_steps(model, optimizer(recipe, 10, model.trainable_variables), n=1))
+    for plain, decayed in zip(*weights, strict=True):
+        assert np.array_equal(plain, decayed) is (plain.ndim < 2)
+        assert np.abs(decayed).mean() <= np.abs(plain).mean()
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw", "sgd", "muon"])
+def test_an_optimizer_follows_the_schedule(name: str) -> None:
+    model = _model()
+    made = optimizer(FitParams(optimizer=name, schedule="one_cycle"), 5, model.trainable_variables)
+    _steps(model, made, n=5)
+    assert float(made.learning_rate) == 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "warmup", "expected"),
+    [
+        ("constant", 0.0, [1, 1, 1, 1, 1]),
+        ("constant", 0.5, [0.2, 0.6, 1, 1, 1]),
+        ("one_cycle", 0.0, [1, 0.75, 0.5, 0.25, 0]),
+        ("one_cycle", 0.5, [0.2, 0.6, 1, 0.5, 0]),
+        ("cosine", 0.0, [1, 0.853553, 0.5, 0.146447, 0]),
+        ("cosine", 0.5, [0.2, 0.6, 1, 0.5, 0]),
+    ],
+)
+def test_a_learning_rate_rises_and_falls(kind: str, warmup: float, expected: list[float]) -> None:
+    rate = Warmed(kind, 2.0, 100, warmup)
+    found = [float(rate(step)) / 2 for step in (0, 25, 50, 75, 100)]
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    assert float(rate(101)) >= 0
