@@ -367,7 +367,8 @@ def test_link_types(here: Path, monkeypatch: pytest.MonkeyPatch, works: str, con
 
 
 def test_what_copies_cost_and_how_to_be_rid_of_them(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    shutil.copy(ROOT / "dvc.lock", here)
+    stages = {"train": {"outs": [{"size": 3_000_000}, {"size": 400_000}]}, "evaluate": {"outs": [{}]}, "plot": {}}
+    write_json(here / "dvc.lock", {"schema": "2.0", "stages": stages})  # JSON is YAML, too
     found = _one(_storage(monkeypatch, "hardlink, symlink", "copy")(), "cache")
     assert found.text.endswith("which takes 3.4 MB for those of dvc.lock")
     assert found.fix == "dvc config --local cache.type 'hardlink,symlink,copy' && dvc checkout --relink"
