@@ -35,7 +35,7 @@ run: setup ## run the pipeline, and say what it made; DATASET=mnist: as an exper
 	@$(RUN) python -m reprocnn summary
 
 test: setup ## run the tests
-	@$(RUN) python -m pytest
+	@$(RUN) python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 chaos: setup ## inject many faults, and print what happened (some 30 minutes)
 	@$(RUN) python -m pytest --chaos -m "not network" tests/test_faults.py
