@@ -120,7 +120,7 @@ class FitParams(Section):
     batch_size: Annotated[int, Field(ge=1, le=65_536)] = 32
     """Images a step."""
     optimizer: Literal["adam", "adamw", "sgd", "muon"] = "adam"
-    """sgd has Nesterov's momentum; muon is for dense layers, with adamw for the rest."""
+    """sgd has Nesterov's momentum; muon is for kernels, with adamw for the output layer, biases and normalisation."""
     learning_rate: Annotated[float, Field(gt=0, le=10)] = 0.001
     """The highest, where `schedule` or `warmup` change it."""
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9

@@ -3,7 +3,7 @@ import pytest
 
 from reprocnn.backend import keras
 from reprocnn.params import FitParams
-from reprocnn.training.optimizers import FusedAdam, optimizer
+from reprocnn.training.optimizers import ConvolutionMuon, FusedAdam, optimizer
 from reprocnn.training.schedules import Warmed
 
 
@@ -31,6 +31,30 @@ def test_fused_adam_is_keras_adam(decay: float | None) -> None:
         made.append(_steps(model, adam))
     for a, b in zip(*made, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
+
+
+def test_muon_moves_the_kernel_of_a_convolution_as_keras_moves_the_matrix_of_it() -> None:
+    start = np.random.default_rng(0).normal(size=(3, 3, 4, 8)).astype(np.float32)
+    moved = []
+    for kind, shape in ((ConvolutionMuon, start.shape), (keras.optimizers.Muon, (36, 8))):
+        kernel = keras.Variable(start.reshape(shape), name="kernel")
+        muon = kind(0.1)
+        muon.build([kernel])
+        for step in range(3):
+            gradient = np.random.default_rng(1 + step).normal(size=shape)
+            muon.apply([keras.ops.array(gradient, "float32")])
+        moved.append(np.array(kernel).reshape(36, 8))
+    np.testing.assert_allclose(*moved, rtol=1e-4, atol=1e-5)
+    update = np.linalg.svd(start.reshape(36, 8) - moved[0], compute_uv=False)
+    assert update.max() / update.min() < 4  # adam's would be far from orthogonal
+
+
+def test_muon_leaves_the_output_layer_to_adamw() -> None:
+    x = keras.Input((5,))
+    model = keras.Model(x, keras.layers.Dense(3, name="output")(keras.layers.Dense(4, name="hidden")(x)))
+    made = optimizer(FitParams(optimizer="muon"), 1, model.trainable_variables)
+    adam = [v.path for v in model.trainable_variables if made.adam_velocities[made._get_variable_index(v)] is not None]
+    assert adam == ["hidden/bias", "output/kernel", "output/bias"]
 
 
 @pytest.mark.parametrize("name", ["adamw", "sgd", "muon"])
