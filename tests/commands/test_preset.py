@@ -44,7 +44,7 @@ def test_one_preset_after_another_is_the_second_alone(presets: Path) -> None:
 
 
 def test_data_seed_and_machine_stay(presets: Path) -> None:
-    own = {"seed": 7, "threads": 2, "folder": "/data/pets", "validation_fraction": 0.2, "dataset": "folder"}
+    own = {"seed": 7, "threads": 2, "folder": "/data/pets", "test_fraction": 0.3, "dataset": "folder"}
     text = Path("params.yaml").read_text()
     for key, value in own.items():
         (line,) = (line for line in text.splitlines() if line.startswith(f"{key}:"))

@@ -12,7 +12,8 @@ from reprocnn.params import FitParams, ModelParams, Params, load_params
 from reprocnn.paths import PARAMS
 
 FOLDER = Path("presets")
-_RECIPE = ({*ModelParams.model_fields, *FitParams.model_fields} - {"seed"}) | {"normalization", "tta"}
+_MORE = {"validation_fraction", "normalization", "tta"}
+_RECIPE = ({*ModelParams.model_fields, *FitParams.model_fields} - {"seed"}) | _MORE
 """The keys that a preset sets back to their defaults where it does not name them."""
 
 
@@ -28,7 +29,7 @@ def presets() -> None:
 def preset(name: str) -> None:
     """Set params.yaml to a recipe and print what changed.
 
-    Data, splits, seed and machine stay, where it does not name them.
+    Data, test split, seed and machine stay, where it does not name them.
 
     Raises:
         UserError: there is no such preset, or params.yaml would not be valid.
