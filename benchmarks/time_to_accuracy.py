@@ -28,7 +28,7 @@ def main() -> None:
     """Print what each reached, and when."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="images of CIFAR-10, a folder per class")
-    parser.add_argument("--epochs", type=int, default=3, help="of the preset fast (default: 3)")
+    parser.add_argument("--epochs", type=int, default=2, help="of the preset fast (default: 2)")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         clone = Path(name) / "clone"
