@@ -4,6 +4,7 @@ import argparse
 import os
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from reprocnn import paths
@@ -38,13 +39,19 @@ def _doctor(_: argparse.Namespace) -> None:
 
 def _shape(text: str) -> tuple[int, int, int]:
     """`32x32x3` as numbers."""
-    height, width, channels = map(int, text.split("x"))
-    if not (4 <= min(height, width) <= max(height, width) <= 1024 and channels in (1, 3)):
-        raise ValueError
-    return height, width, channels
+    with suppress(ValueError):
+        height, width, channels = map(int, text.split("x"))
+        if 4 <= min(height, width) <= max(height, width) <= 256 and channels in (1, 3):
+            return height, width, channels
+    raise argparse.ArgumentTypeError(f"expected 4x4x1 to 256x256x3, found '{text}'")
 
 
-_shape.__name__ = "size"  # what argparse calls a wrong one
+def _count(text: str) -> int:
+    """A whole number from 2."""
+    with suppress(ValueError):
+        if int(text) >= 2:
+            return int(text)
+    raise argparse.ArgumentTypeError(f"expected a whole number from 2, found '{text}'")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -61,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--image", type=_shape, default=(32, 32, 3), help="height x width x channels (default: 32x32x3)"
     )
-    command.add_argument("--classes", type=int, default=10, help="length of the output (default: 10)")
+    command.add_argument("--classes", type=_count, default=10, help="length of the output (default: 10)")
     command.set_defaults(run=lambda a: models.models(a.image, a.classes))
 
     command = commands.add_parser("preset", help="set params.yaml to a named recipe; without a name: list them")

@@ -194,7 +194,20 @@ def load_params(section: type[S], path: Path = PARAMS) -> S:
     Raises:
         UserError: a key is unknown or missing, or its value is of the wrong type or out of range.
     """
-    values = read_params(path)
+    return check(section, read_params(path), path)
+
+
+def check(section: type[S], values: dict[str, Any], path: Path) -> S:
+    """Check values as those of the whole of params.yaml, and return one section of them.
+
+    Args:
+        section: to return.
+        values: of all keys.
+        path: what messages say they are from.
+
+    Raises:
+        UserError: a key is unknown or missing, or its value is of the wrong type or out of range.
+    """
     if wrong := [key for key in values if not isinstance(key, str)]:
         raise UserError(f"{path}: expected text as key, found {wrong[0]!r}", f"remove `{wrong[0]}`")
     missing = [name for name in Params.model_fields if name not in values]

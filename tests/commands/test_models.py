@@ -24,8 +24,15 @@ def test_a_model_that_does_not_fit_says_so(here: Path, capsys: pytest.CaptureFix
     assert "resnet          20" in printed
 
 
-@pytest.mark.parametrize("size", ["8x8", "ax8x1", "32x32x2", "2x32x3"])
+@pytest.mark.parametrize("size", ["8x8", "ax8x1", "32x32x2", "2x32x3", "512x512x3"])
 def test_a_wrong_size_is_refused(here: Path, size: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         cli.main(["models", "--image", size])
-    assert f"argument --image: invalid size value: '{size}'" in capsys.readouterr().err
+    assert f"argument --image: expected 4x4x1 to 256x256x3, found '{size}'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("classes", ["0", "-1", "1", "ten"])
+def test_a_wrong_number_of_classes_is_refused(here: Path, classes: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["models", "--classes", classes])
+    assert "argument --classes: expected a whole number from 2, found" in capsys.readouterr().err

@@ -62,12 +62,26 @@ def test_they_are_listed_with_what_each_reached(presets: Path, capsys: pytest.Ca
     assert {"fast", "record", "text-cifar10", "text-mnist"} <= {line.split()[0] for line in printed.splitlines()}
 
 
+def test_a_preset_of_the_users_own_needs_no_comment(presets: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (presets / "presets" / "own.yaml").write_text("epochs: 3\n")
+    cli.main(["preset"])
+    assert "own" in capsys.readouterr().out.splitlines()
+    cli.main(["preset", "own"])
+    assert load_params(Params).epochs == 3
+
+
 def test_a_preset_that_is_not_there_is_refused(presets: Path) -> None:
     before = Path("params.yaml").read_text()
     with pytest.raises(SystemExit, match=r"there is no preset `fsat`\n  fix: did you mean `fast`\?"):
         cli.main(["preset", "fsat"])
     (presets / "presets" / "own.yaml").write_text("epochs: none\n")
-    with pytest.raises(SystemExit, match="epochs: found 'none'"):
+    with pytest.raises(SystemExit, match="presets/own.yaml: epochs: found 'none'"):
+        cli.main(["preset", "own"])
+    (presets / "presets" / "own.yaml").write_text("# mine\nepoch: 3\n")
+    with pytest.raises(SystemExit, match=r"presets/own.yaml: unknown key `epoch`\n  fix: did you mean `epochs`\?"):
+        cli.main(["preset", "own"])
+    (presets / "presets" / "own.yaml").write_text("# mine\n")
+    with pytest.raises(SystemExit, match="presets/own.yaml: expected `key: value` lines"):
         cli.main(["preset", "own"])
     assert Path("params.yaml").read_text() == before
     assert not list(presets.glob(".*params*"))

@@ -177,3 +177,17 @@ def test_params_yaml_names_the_models_that_there_are() -> None:
     assert {option for family in FAMILIES.values() for option in family.options} | {"model"} == set(
         ModelParams.model_fields
     )
+
+
+def test_both_ways_through_a_block_of_resnet_that_halves_see_the_same_pixel() -> None:
+    model = build("resnet", (8, 8, 1), 2, {"depth": 8}, 0)
+    x = np.zeros((1, 8, 8, 16), np.float32)
+    x[0, 4, 4] = 1
+    convolution, padding = (model.get_layer(f"stage2_block1_conv1{name}") for name in ("", "_padding"))
+    middle = np.zeros((3, 3, 16, 32), np.float32)
+    middle[1, 1] = 1
+    convolution.set_weights([middle])
+    convolved = convolution(padding(x)).numpy()
+    kept = model.get_layer("stage2_block1_shortcut")(x).numpy()
+    np.testing.assert_array_equal(convolved[..., 0] > 0, kept[..., 0] > 0)
+    assert kept.any()

@@ -30,7 +30,13 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         copy(ROOT / name, folder / name)
     text = (folder / "params.yaml").read_text()
-    text = text.replace("epochs: 10", "epochs: 2").replace("normalization: unit", "normalization: standardize")
+    for old, new in (
+        ("epochs: 10", "epochs: 2"),
+        ("normalization: unit", "normalization: standardize"),
+        ("tta: none", "tta: flip"),
+    ):
+        assert old in text
+        text = text.replace(old, new)
     (folder / "params.yaml").write_text(text)
     printed = {}
     with pytest.MonkeyPatch.context() as patch:
@@ -77,6 +83,7 @@ def test_train_writes_model_card_and_history(made: dict[str, str]) -> None:
 def test_evaluate_measures_the_test_split(made: dict[str, str]) -> None:
     metrics, table = read_json(paths.METRICS), read_csv(paths.PREDICTIONS, ("actual", "predicted"))
     assert metrics["n"] == len(table) == 360
+    assert 0.5 < metrics["tta_accuracy"] <= 1
     assert metrics["accuracy"] == pytest.approx((table["actual"] == table["predicted"]).mean(), abs=1e-6)
     assert metrics["accuracy_low"] < metrics["accuracy"] < metrics["accuracy_high"]
     assert metrics["accuracy"] > 0.5

@@ -210,6 +210,26 @@ def test_label_smoothing_and_class_weights_leave_the_validation_loss_plain(tmp_p
     assert history["train_loss"].min() > 0.5  # entropy of the smooth labels: 0.56
 
 
+def test_each_part_of_a_recipe_changes_the_training(tmp_path: Path) -> None:
+    recipes: list[dict[str, Any]] = [
+        {},
+        {"augment": "flip"},
+        {"augment": "shift"},
+        {"class_weight": "balanced"},
+        {"precision": "bfloat16"},
+        {"label_smoothing": 0.1},
+        {"optimizer": "adamw", "weight_decay": 1.0},
+        {"schedule": "cosine"},
+        {"warmup": 0.5},
+        {"ema": 0.9},
+    ]
+    kernels = set()
+    for number, recipe in enumerate(recipes):
+        model, _ = _train(tmp_path / f"{number}", model="mlp", options={}, epochs=2, **recipe)
+        kernels.add(model.get_weights()[0].tobytes())
+    assert len(kernels) == len(recipes)
+
+
 def test_balanced_classes_have_the_same_part_in_the_loss() -> None:
     labels = np.eye(3, dtype=np.float32)[[0] * 6 + [1] * 3]
     weights = _balanced(labels)

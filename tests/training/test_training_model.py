@@ -3,7 +3,7 @@ import pytest
 
 from reprocnn.backend import keras
 from reprocnn.models.registry import build
-from reprocnn.training.training_model import FusedBatchNormalization, training_model
+from reprocnn.training.training_model import FusedBatchNormalization, kept_weights, training_model
 
 IMAGES = np.random.default_rng(0).normal(3, 2, (16, 6, 6, 4)).astype(np.float32)
 
@@ -24,7 +24,8 @@ def test_fused_batch_normalisation_is_keras_own(scale: bool) -> None:
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_it_has_the_weights_of_the_model_and_gives_about_the_same(precision: str) -> None:
     model = build("resnet", (12, 12, 3), 10, {"depth": 8}, 0)
-    trained, core = training_model(model, "shift", precision, 0)
+    trained = training_model(model, "shift", precision, 0, 0)
+    core = trained.core
     for ours, plain in zip(core.get_weights(), model.get_weights(), strict=True):
         np.testing.assert_array_equal(ours, plain)
     images = np.random.default_rng(0).random((4, 12, 12, 3), dtype=np.float32)
@@ -37,5 +38,31 @@ def test_it_has_the_weights_of_the_model_and_gives_about_the_same(precision: str
 
 def test_a_layer_that_is_frozen_stays_so() -> None:
     model = build("speednet", (12, 12, 3), 10, {"width": 8}, 0)
-    _, core = training_model(model, "none", "float32", 0)
-    assert [v.path for v in core.trainable_variables if "whitening" in v.path] == []
+    trained = training_model(model, "none", "float32", 0, 0)
+    assert [v.path for v in trained.core.trainable_variables if "whitening" in v.path] == []
+
+
+def test_the_average_follows_weights_and_batch_statistics_from_the_first_step_on() -> None:
+    model = build("resnet", (8, 8, 1), 2, {"depth": 8}, 0)
+    trained = training_model(model, "none", "float32", 0.7, 0)
+    trained.compile(keras.optimizers.SGD(0.1), "categorical_crossentropy", jit_compile=False)
+    images = np.random.default_rng(0).random((4, 8, 8, 1), dtype=np.float32)
+    expected = trained.core.get_weights()
+    for step in range(1, 41):
+        trained.train_on_batch(images, np.eye(2, dtype=np.float32)[[0, 1, 0, 1]])
+        momentum = min(0.7, (1 + step) / (10 + step))
+        pairs = zip(expected, trained.core.get_weights(), strict=True)
+        expected = [momentum * average + (1 - momentum) * weight for average, weight in pairs]
+    names = [weight.name for weight in trained.core.weights]
+    assert {"kernel", "moving_mean", "moving_variance"} <= set(names)
+    for average, wanted in zip(kept_weights(trained), expected, strict=True):
+        np.testing.assert_allclose(average, wanted, rtol=1e-3, atol=1e-4)
+
+
+def test_augmentation_is_there_in_training_alone() -> None:
+    model = build("mlp", (8, 8, 1), 2, {}, 0)
+    images = np.random.default_rng(0).random((4, 8, 8, 1), dtype=np.float32)
+    trained = training_model(model, "shift_rotate", "float32", 0, 0)
+    assert [layer.name for layer in trained.layers][1:-1] == ["augment_shift", "augment_rotate"]
+    assert not np.allclose(trained(images, training=True), model(images))
+    np.testing.assert_allclose(trained(images, training=False), model(images), rtol=1e-5)

@@ -1,6 +1,7 @@
 """Whole recipes for params.yaml."""
 
 import difflib
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ from ruamel.yaml import YAML
 
 from reprocnn.errors import UserError
 from reprocnn.files import atomic_file
-from reprocnn.params import FitParams, ModelParams, Params, load_params
+from reprocnn.params import FitParams, ModelParams, Params, check, load_params, read_params
 from reprocnn.paths import PARAMS
 
 FOLDER = Path("presets")
@@ -20,10 +21,9 @@ _RECIPE = ({*ModelParams.model_fields, *FitParams.model_fields} - {"seed"}) | _M
 def presets() -> None:
     """List them: name, and what each says of itself."""
     for path in sorted(FOLDER.glob("*.yaml")):
-        first, *more = [line.removeprefix("# ") for line in path.read_text().splitlines() if line.startswith("#")]
-        print(f"{path.stem:<14} {first}")
-        for line in more:
-            print(f"{'':<14} {line}")
+        comments = [line.removeprefix("# ") for line in path.read_text().splitlines() if line.startswith("#")]
+        for name, line in zip_longest([path.stem], comments, fillvalue=""):
+            print(f"{name:<14} {line}".rstrip())
 
 
 def preset(name: str) -> None:
@@ -44,12 +44,13 @@ def preset(name: str) -> None:
     yaml = YAML()
     values: Any = yaml.load(PARAMS)
     recipe = {key: Params.model_fields[key].default for key in Params.model_fields if key in _RECIPE}
-    changes = [(key, value) for key, value in (recipe | yaml.load(path)).items() if values[key] != value]
+    recipe |= read_params(path)
+    check(Params, values | recipe, path)
+    changes = [(key, value) for key, value in recipe.items() if values[key] != value]
     for key, value in changes:
         print(f"{key}: {values[key]} -> {value}")
         values[key] = value
     with atomic_file(PARAMS) as partial:
         yaml.dump(values, partial)
-        load_params(Params, partial)
     if not changes:
         print(f"{PARAMS} is that already")

@@ -1,5 +1,7 @@
 """Predictions of a saved model on raw images, normalised as the json beside the model says."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +13,20 @@ from reprocnn.backend import keras
 from reprocnn.data.normalization import Normalization
 from reprocnn.files import atomic_folder, rows_per_chunk, write_csv
 
+Change = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
+"""Makes other images of a chunk, in the same shape."""
 
-def predict(model: keras.Model, images: NDArray[np.uint8], card: dict[str, Any]) -> NDArray[np.float64]:
+
+def predict(
+    model: keras.Model, images: NDArray[np.uint8], card: dict[str, Any], change: Change = lambda chunk: chunk
+) -> NDArray[np.float64]:
     """The probability of each class.
 
     Args:
         model: takes normalised images.
         images: uint8 (N, height, width, channels), 0-255; may be memory-mapped.
         card: what stands beside the model, with its `normalization`.
+        change: what the model sees instead of the images.
 
     Returns:
         float64 (N, classes), rows that sum to 1.
@@ -26,7 +34,7 @@ def predict(model: keras.Model, images: NDArray[np.uint8], card: dict[str, Any])
     normalize = Normalization.from_json(card["normalization"])
     rows = rows_per_chunk(images.shape[1:], most=512)
     starts = range(0, len(images), rows)
-    parts = [model.predict_on_batch(normalize(images[start : start + rows])) for start in starts]
+    parts = [model.predict_on_batch(normalize(change(images[start : start + rows]))) for start in starts]
     return np.concatenate(parts).astype(np.float64)
 
 
@@ -46,14 +54,20 @@ def predict_augmented(
     Returns:
         float64 (N, classes), rows that sum to 1.
     """
+    shares = {0: 1.0} if tta == "flip" else {0: 0.5, 1: 0.25, -1: 0.25}
+    parts = [
+        share / 2 * predict(model, images, card, change)
+        for by, share in shares.items()
+        for change in (partial(_moved, by), lambda chunk, by=by: _moved(by, chunk)[:, :, ::-1])
+    ]
+    return np.sum(parts, axis=0, dtype=np.float64)
 
-    def both_ways(moved: NDArray[np.uint8]) -> NDArray[np.float64]:
-        return (predict(model, moved, card) + predict(model, moved[:, :, ::-1], card)) / 2
 
-    if tta == "flip":
-        return both_ways(images)
+def _moved(by: int, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The images moved by -1, 0 or 1 pixel, to the upper left where positive."""
+    height, width = images.shape[1:3]
     padded = np.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="reflect")
-    return both_ways(images) / 2 + (both_ways(padded[:, 2:, 2:]) + both_ways(padded[:, :-2, :-2])) / 4
+    return padded[:, 1 + by : 1 + by + height, 1 + by : 1 + by + width]
 
 
 def table(probabilities: NDArray[np.float64], labels: NDArray[np.int64], class_names: list[str]) -> pd.DataFrame:

@@ -47,6 +47,6 @@ def _halved(x: Tensor, name: str) -> Tensor:
 
 
 def _convolution(x: Tensor, filters: int, name: str, strides: int = 1) -> Tensor:
-    return layers.convolution(
-        x, filters, 3, name, padding="same", strides=strides, batch_norm=True, kernel_initializer="he_normal"
-    )
+    """Padded by a pixel on each side, so that with strides of 2 it is centred on the pixels that `_halved` keeps."""
+    x = keras.layers.ZeroPadding2D(1, name=f"{name}_padding")(x)
+    return layers.convolution(x, filters, 3, name, strides=strides, batch_norm=True, kernel_initializer="he_normal")

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reprocnn.backend import keras
+from reprocnn.files import rows_per_chunk
 from reprocnn.models import layers
 from reprocnn.models.layers import Tensor
 
@@ -48,11 +49,11 @@ def start(model: keras.Model, images: NDArray[np.float32]) -> None:
 
     Args:
         model: built.
-        images: float32 (N, height, width, channels), normalised, of the training split; some 5,000 are looked at.
+        images: float32 (N, height, width, channels), normalised, of the training split; at most 5,000 are looked at.
     """
     for layer in model.layers:
         if layer.name == WHITENING:
-            layer.set_weights([whitening_kernel(images[:: max(1, len(images) // 5000)])])
+            layer.set_weights([whitening_kernel(images[:: -(-len(images) // 5000)])])
         if isinstance(layer, keras.layers.Conv2D) and IDENTITY in layer.name:
             layer.set_weights([identity_kernel(layer.get_weights()[0])])
 
@@ -61,16 +62,20 @@ def whitening_kernel(images: NDArray[np.float32]) -> NDArray[np.float32]:
     """Filters whose outputs on the 2x2 patches of the images are uncorrelated, each filter with its negative.
 
     Args:
-        images: float32 (N, height, width, channels), normalised; some thousand are enough.
+        images: float32 (N, height, width, channels), normalised; some thousand are enough; may be memory-mapped.
 
     Returns:
         float32 (2, 2, channels, 8 * channels): the eigenvectors of the patches' second moments, over the square roots
         of their eigenvalues (Page, "How to Train Your ResNet 8: Bag of Tricks", 2019).
     """
     channels = images.shape[-1]
-    windows = np.lib.stride_tricks.sliding_window_view(images, (2, 2), axis=(1, 2))
-    patches = windows.transpose(0, 1, 2, 4, 5, 3).reshape(-1, 4 * channels).astype(np.float64)
-    values, vectors = np.linalg.eigh(patches.T @ patches / len(patches))
+    moments, n = np.zeros((4 * channels, 4 * channels)), 0
+    rows = rows_per_chunk(images.shape[1:], most=256)
+    for start in range(0, len(images), rows):
+        windows = np.lib.stride_tricks.sliding_window_view(images[start : start + rows], (2, 2), axis=(1, 2))
+        patches = windows.transpose(0, 1, 2, 4, 5, 3).reshape(-1, 4 * channels).astype(np.float64)
+        moments, n = moments + patches.T @ patches, n + len(patches)
+    values, vectors = np.linalg.eigh(moments / n)
     filters = (vectors / np.sqrt(values + 5e-4))[:, ::-1].reshape(2, 2, channels, 4 * channels)
     return np.concatenate([filters, -filters], axis=-1).astype(np.float32)
 

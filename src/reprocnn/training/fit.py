@@ -20,7 +20,7 @@ from reprocnn.training import augmentation
 from reprocnn.training.batches import Batches
 from reprocnn.training.checkpoints import Checkpoint, Row
 from reprocnn.training.optimizers import optimizer
-from reprocnn.training.training_model import training_model
+from reprocnn.training.training_model import kept_weights, training_model
 
 Split = tuple[NDArray[np.float32], NDArray[np.float32]]
 OnEpoch = Callable[[Row], None]
@@ -73,7 +73,7 @@ def fit(
         UserError: the training diverged.
     """
     speednet.start(model, train[0])
-    trained, core = training_model(model, recipe.augment, recipe.precision, recipe.seed)
+    trained = training_model(model, recipe.augment, recipe.precision, recipe.ema, recipe.seed)
     steps = recipe.epochs * -(-len(train[0]) // recipe.batch_size)
     trained.compile(
         optimizer=optimizer(recipe, steps, trained.trainable_variables),
@@ -87,7 +87,7 @@ def fit(
         print(f"going on after epoch {len(rows)} of {recipe.epochs} of a training that was cut off", flush=True)
     for row in rows:
         on_epoch(row)
-    ending = _EndOfEpoch(rows, best, core, recipe.patience, checkpoint, on_epoch)
+    ending = _EndOfEpoch(rows, best, recipe.patience, checkpoint, on_epoch)
     trained.fit(
         _training_batches(*train, recipe, epoch=len(rows)),
         validation_data=Batches(*validation, rows_per_chunk(validation[0].shape[1:], most=256), None),
@@ -98,7 +98,7 @@ def fit(
         verbose=1 if sys.stdout.isatty() else 2,  # a bar in a terminal, a line per epoch in a log file
         callbacks=[ending],
     )
-    model.set_weights(ending.best or core.get_weights())
+    model.set_weights(ending.best or kept_weights(trained))
     return pd.DataFrame(rows).drop(columns=list(_TIMES))
 
 
@@ -136,13 +136,12 @@ class _EndOfEpoch(keras.callbacks.Callback):  # type: ignore[misc]
         self,
         rows: list[Row],
         best: list[NDArray[Any]],
-        core: keras.Model,
         patience: int,
         checkpoint: Checkpoint,
         on_epoch: OnEpoch,
     ) -> None:
         super().__init__()
-        self._rows, self.best, self._core, self._patience = rows, best, core, patience
+        self._rows, self.best, self._patience = rows, best, patience
         self._checkpoint, self._on_epoch = checkpoint, on_epoch
 
     def is_last(self) -> bool:
@@ -155,16 +154,15 @@ class _EndOfEpoch(keras.callbacks.Callback):  # type: ignore[misc]
         self._start = time.monotonic()
 
     def on_test_begin(self, *_: Any) -> None:
-        if self.model.optimizer.use_ema:
-            self._weights = [keras.ops.convert_to_numpy(v) for v in self.model.trainable_variables]
-            self.model.optimizer.finalize_variable_values(self.model.trainable_variables)
+        if self.model.averages:
+            self._weights = self.model.core.get_weights()
+            self.model.core.set_weights(kept_weights(self.model))
 
     def on_test_end(self, *_: Any) -> None:
         if self._patience:
-            self._validated = self._core.get_weights()
-        if self.model.optimizer.use_ema:
-            for variable, value in zip(self.model.trainable_variables, self._weights, strict=True):
-                variable.assign(value)
+            self._validated = self.model.core.get_weights()
+        if self.model.averages:
+            self.model.core.set_weights(self._weights)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
         row = {

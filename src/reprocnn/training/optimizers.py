@@ -31,9 +31,10 @@ class FusedAdam(keras.optimizers.Adam):  # type: ignore[misc]
 class ConvolutionMuon(keras.optimizers.Muon):  # type: ignore[misc]
     """Muon for the kernels of convolutions too, which Keras' own leaves to AdamW.
 
-    As in its author's run on CIFAR-10, a kernel (height, width, from, to) is a matrix with a column per filter, and
-    three Newton-Schulz steps are enough; the output layer, biases and what normalisation learns have AdamW
-    (K. Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024; airbench94_muon).
+    A kernel (height, width, from, to) is a matrix with a column per filter, and three Newton-Schulz steps are enough
+    (K. Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024, and its airbench94_muon). Size
+    of the update and AdamW for the output layer, biases and what normalisation learns are Keras' own, after J. Liu et
+    al., "Muon is Scalable for LLM Training", 2025.
     """
 
     def _should_use_adamw(self, variable: Any) -> bool:
@@ -50,7 +51,7 @@ def optimizer(recipe: FitParams, steps: int, variables: list[keras.Variable]) ->
     """The optimizer of a recipe, built.
 
     Args:
-        recipe: names it, and has its learning rate, schedule, decay and averaging.
+        recipe: names it, and has its learning rate, schedule and decay.
         steps: of the whole training.
         variables: to train; biases and what normalisation learns do not decay.
     """
@@ -58,8 +59,6 @@ def optimizer(recipe: FitParams, steps: int, variables: list[keras.Variable]) ->
     if recipe.schedule != "constant" or recipe.warmup:
         rate = Warmed(recipe.schedule, recipe.learning_rate, steps, recipe.warmup)
     more = {"learning_rate": rate, "weight_decay": recipe.weight_decay or None, "name": recipe.optimizer}
-    if recipe.ema:
-        more |= {"use_ema": True, "ema_momentum": recipe.ema}
     if recipe.optimizer == "sgd":
         made = keras.optimizers.SGD(momentum=recipe.momentum, nesterov=recipe.momentum > 0, **more)
     elif recipe.optimizer == "muon":

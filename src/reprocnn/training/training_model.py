@@ -5,6 +5,9 @@ It has the weights of the plain model, Keras' own layers alone, which is what is
 
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from reprocnn.backend import keras, tf
 from reprocnn.training import augmentation
 
@@ -35,22 +38,57 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):  # type: ignore[
         return output
 
 
-def training_model(model: keras.Model, augment: str, precision: str, seed: int) -> tuple[keras.Model, keras.Model]:
-    """The model to train, and the part of it whose weights are those of `model`, in the same order.
+class TrainingModel(keras.Model):  # type: ignore[misc]
+    """A model with augmentation, and if asked for with the moving average of the weights.
+
+    What batch normalisation has seen is averaged, too, where Keras' own average is of what is trained alone. It starts
+    from the first steps, not from the weights of the start: its momentum rises, as in
+    tf.train.ExponentialMovingAverage with `num_updates`, from 2/11 to `ema`.
+
+    Attributes:
+        core: the part whose weights are those of the plain model, in the same order.
+        averages: of the weights of `core`, in their order; empty without `ema`.
+    """
+
+    def __init__(self, core: keras.Model, augmentations: list[keras.Layer], ema: float) -> None:
+        image = x = keras.Input(core.input_shape[1:], name="image")
+        for layer in augmentations:
+            x = layer(x)
+        super().__init__(image, core(x), name="training")
+        self.core, self._ema = core, ema
+        self._tracker.unlock()
+        self.averages = [keras.Variable(w, trainable=False, name="average") for w in core.weights] if ema else []
+        self._tracker.lock()
+
+    def train_step(self, data: Any) -> Any:
+        """Train on a batch and move the averages."""
+        logs = super().train_step(data)
+        step = tf.cast(self.optimizer.iterations, tf.float32)
+        momentum = tf.minimum(self._ema, (1 + step) / (10 + step))
+        for average, weight in zip(self.averages, self.core.weights, strict=False):
+            average.assign(momentum * average + (1 - momentum) * weight)
+        return logs
+
+
+def training_model(model: keras.Model, augment: str, precision: str, ema: float, seed: int) -> TrainingModel:
+    """The model to train.
 
     Args:
         model: plain; it stays as it is.
         augment: as in params.yaml; `flip` is left to Batches.
         precision: float32 or bfloat16 (P. Micikevicius et al., "Mixed Precision Training", 2018); weights and output
             are float32.
+        ema: momentum of the moving average of the weights; 0: none.
         seed: of the augmentation.
     """
     core = keras.models.clone_model(model, clone_function=lambda layer: _faster(layer, precision))
     core.set_weights(model.get_weights())
-    image = x = keras.Input(model.input_shape[1:], name="image")
-    for layer in augmentation.layers(augment, seed):
-        x = layer(x)
-    return keras.Model(image, core(x), name="training"), core
+    return TrainingModel(core, augmentation.layers(augment, seed), ema)
+
+
+def kept_weights(model: TrainingModel) -> list[NDArray[np.float32]]:
+    """The weights that become the plain model's: the averages, where there are any."""
+    return [keras.ops.convert_to_numpy(weight) for weight in model.averages or model.core.weights]
 
 
 def _faster(layer: keras.Layer, precision: str) -> keras.Layer:
