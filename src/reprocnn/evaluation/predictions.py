@@ -56,18 +56,18 @@ def predict_augmented(
     """
     shares = {0: 1.0} if tta == "flip" else {0: 0.5, 1: 0.25, -1: 0.25}
     parts = [
-        share / 2 * predict(model, images, card, change)
+        share / 2 * predict(model, images, card, partial(_moved, by, step))
         for by, share in shares.items()
-        for change in (partial(_moved, by), lambda chunk, by=by: _moved(by, chunk)[:, :, ::-1])
+        for step in (1, -1)
     ]
     return np.sum(parts, axis=0, dtype=np.float64)
 
 
-def _moved(by: int, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The images moved by -1, 0 or 1 pixel, to the upper left where positive."""
+def _moved(by: int, step: int, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The images moved by -1, 0 or 1 pixel, to the upper left where positive; then mirrored, with a step of -1."""
     height, width = images.shape[1:3]
     padded = np.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="reflect")
-    return padded[:, 1 + by : 1 + by + height, 1 + by : 1 + by + width]
+    return padded[:, 1 + by : 1 + by + height, 1 + by : 1 + by + width][:, :, ::step]
 
 
 def table(probabilities: NDArray[np.float64], labels: NDArray[np.int64], class_names: list[str]) -> pd.DataFrame:

@@ -42,7 +42,7 @@ class ConvolutionMuon(keras.optimizers.Muon):  # type: ignore[misc]
 
     def _muon_update_step(self, gradient: Any, variable: Any, learning_rate: Any, momentum: Any) -> None:
         momentum.assign(self.momentum * momentum + gradient)
-        ahead = gradient + self.momentum * momentum if self.nesterov else momentum
+        ahead = gradient + self.momentum * momentum  # as Nesterov's
         matrix = self.zeropower_via_newtonschulz5(tf.reshape(ahead, (-1, variable.shape[-1])), self.ns_steps)
         self.assign_sub(variable, tf.reshape(self.lr_adjust(learning_rate * matrix), variable.shape))
 
