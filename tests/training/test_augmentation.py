@@ -43,11 +43,11 @@ def test_shift_moves_by_whole_pixels_with_reflected_borders() -> None:
         assert 0 <= row.min() <= row.max() <= 31
 
 
-def test_cutout_takes_a_square_of_three_eighths_of_a_side() -> None:
+def test_cutout_takes_a_square_of_a_quarter_of_a_side() -> None:
     ones = np.ones((8, 32, 32, 3), np.float32)
     (layer,) = augmentation.layers("cutout", 0)
     erased = np.array(layer(ones, training=True)) == 0
-    assert set(erased.sum(axis=(1, 2, 3)) // 3) == {144}
+    assert set(erased.sum(axis=(1, 2, 3)) // 3) == {64}
 
 
 def test_kinds_come_in_their_order_and_flip_is_left_to_the_batches() -> None:
