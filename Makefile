@@ -48,9 +48,10 @@ lint: setup ## check style, format and types
 ui: setup ## show the runs in the MLflow UI
 	@$(RUN) python -m reprocnn ui
 
-benchmark: setup ## measure what the README says of speed (an hour); TORCH=python with torch, IMAGES=folder of CIFAR-10: more
+benchmark: setup ## measure what the README says of speed (two hours); TORCH=python with torch, IMAGES=folder of CIFAR-10: more
 	@$(RUN) python benchmarks/pipeline.py
 	@$(RUN) python benchmarks/training.py $(if $(TORCH),--torch $(TORCH))
+	@$(RUN) python benchmarks/models.py
 	@$(if $(IMAGES),$(RUN) python benchmarks/time_to_accuracy.py $(IMAGES))
 
 clean: ## remove what was made: data, models, MLflow store, caches; keeps .venv, DVC's cache, experiments, your images

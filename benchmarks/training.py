@@ -18,8 +18,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from pipeline import ROOT, header, row, run, write_raw
-from ruamel.yaml import YAML
+from pipeline import ROOT, header, row, run, set_params, write_raw
 
 IMAGES, EPOCHS = 12_288, 3
 MFLOPS = 3 * 53.159936
@@ -44,13 +43,14 @@ print(2 * 2048**3 / min(seconds) / 1e9)
 BARE = """
 import json, sys, time
 from pathlib import Path
+import numpy as np
 from reprocnn.backend import keras
 from reprocnn.files import read_split
 from reprocnn.models.registry import build
 from reprocnn.params import FitParams
 from reprocnn.training.optimizers import optimizer
 from reprocnn.training.training_model import training_model
-images, labels = (array[:] for array in read_split(Path("data/processed/train")))
+images, labels = (np.array(array) for array in read_split(Path("data/processed/train")))
 model = training_model(build("deep_cnn", (32, 32, 3), 10, {}, 0), "none", "float32", 0, 0)
 adam = optimizer(FitParams(), 1, model.trainable_variables)
 model.compile(adam, "categorical_crossentropy", metrics=["accuracy"], jit_compile=False, steps_per_execution=16)
@@ -68,10 +68,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="measurements of each (default: 3)")
     parser.add_argument("--torch", type=Path, help="a Python with torch and numpy, to measure against it")
     arguments = parser.parse_args()
+    if arguments.torch and not arguments.torch.is_file():
+        sys.exit(f"error: there is no {arguments.torch}\n  fix: --torch venv/bin/python")
     with tempfile.TemporaryDirectory() as folder:
         clone = Path(folder) / "clone"
-        prepare(clone)
-        measures = what(clone, arguments.torch)
+        prepare(clone, IMAGES)
+        measures = what(clone, arguments.torch and arguments.torch.absolute())
         rounds = []
         for number in range(arguments.rounds):
             rounds.append({name: measure() for name, measure in measures.items()})
@@ -80,19 +82,19 @@ def main() -> None:
     table(rounds, memory)
 
 
-def prepare(clone: Path) -> None:
-    """A clone with the data of the benchmark."""
+def prepare(clone: Path, images: int) -> None:
+    """A clone with that many images to train on, and an epoch's checks on 1 % more."""
     run(ROOT, "git", "clone", "-q", str(ROOT), str(clone))
     set_params(clone, validation_fraction=0.01, epochs=EPOCHS)
-    write_raw(clone, IMAGES * 100 // 99 + 1)
+    write_raw(clone, images * 100 // 99 + 1)
     run(clone, sys.executable, "stages/preprocess.py")
 
 
 def what(clone: Path, torch: Path | None) -> dict[str, Callable[[], float]]:
     """What is measured, by name: images per second, or GFLOP/s."""
     measures: dict[str, Callable[[], float]] = {
-        "product float32": lambda: float(own(clone, PRODUCT, "float32")[-1]),
-        "product bfloat16": lambda: float(own(clone, PRODUCT, "bfloat16")[-1]),
+        "product float32": lambda: product(clone, "float32"),
+        "product bfloat16": lambda: product(clone, "bfloat16"),
         "plain": lambda: rate(json.loads(plain(clone)[-1])["ends"]),
         "bare": lambda: rate(json.loads(own(clone, BARE, str(EPOCHS))[-1])),
         "float32": lambda: stage(clone),
@@ -136,34 +138,26 @@ def table(rounds: list[dict[str, float]], memory: list[float]) -> None:
     costs = [100 * (r["bare"] / r["float32"] - 1) for r in rounds]
     row("checkpoints, tracking, history, progress, determinism: cost against the bare `fit` of the net", costs, "%")
     row("`flip_shift`: cost", [100 * (r["float32"] / r["flip_shift"] - 1) for r in rounds], "%")
-    row("memory of 50,000 images above that of 1,500", memory, "MiB")
+    row("memory of training on 50,000 images above that of the imports", memory, "MiB")
     for precision, name in (("float32", "float32"), ("bfloat16", "bfloat16 512")):
         rates(f"product of 2048x2048 matrices, {precision}", f"product {precision}", "GFLOP/s")
         reached = [r[name] * MFLOPS / 1e3 for r in rounds]
         row(f"train stage, {name}", reached, "GFLOP/s")
 
 
-def set_params(clone: Path, **values: Any) -> None:
-    """Write values into the clone's params.yaml."""
-    yaml = YAML()
-    params = yaml.load(clone / "params.yaml")
-    params.update(values)
-    yaml.dump(params, clone / "params.yaml")
-
-
-def rate(ends: list[float]) -> float:
+def rate(ends: list[float], images: int = IMAGES) -> float:
     """Images per second of the fastest epoch, by the ends of the epochs."""
-    return IMAGES / min(end - start for start, end in pairwise(ends))
+    return images / min(end - start for start, end in pairwise(ends))
 
 
-def stage(clone: Path, **params: Any) -> float:
+def stage(clone: Path, images: int = IMAGES, **params: Any) -> float:
     """Images per second of the train stage, with all it does, by its journal."""
     run(clone, "git", "checkout", "params.yaml")
     set_params(clone, validation_fraction=0.01, epochs=EPOCHS, **params)
     run(clone, "rm", "-rf", ".dvc/tmp/reprocnn")
     run(clone, sys.executable, "stages/train.py")
     (journal,) = (clone / ".dvc/tmp/reprocnn/journal").glob("*.json")
-    return rate([epoch["ended"] for epoch in json.loads(journal.read_text())["rows"]])
+    return rate([epoch["ended"] for epoch in json.loads(journal.read_text())["rows"]], images)
 
 
 def plain(clone: Path) -> list[str]:
@@ -176,6 +170,11 @@ def own(clone: Path, code: str, *arguments: str) -> list[str]:
     return printed(clone, sys.executable, "-c", f"import sys; sys.path.insert(0, 'src')\n{code}", *arguments)
 
 
+def product(clone: Path, precision: str) -> float:
+    """GFLOP/s of TensorFlow's product of matrices, the most that a net can come near to."""
+    return float(own(clone, PRODUCT, precision)[-1])
+
+
 def printed(clone: Path, *command: str) -> list[str]:
     """The lines that a command prints."""
     done = subprocess.run(command, cwd=clone, capture_output=True, text=True)
@@ -185,19 +184,19 @@ def printed(clone: Path, *command: str) -> list[str]:
 
 
 def held(clone: Path) -> float:
-    """MiB at the peak of an epoch of 50,000 images beyond those of an epoch of 1,500."""
-    code = (
-        "import resource, runpy; sys.path.insert(0, 'stages')\n"
-        "runpy.run_path('stages/train.py', run_name='__main__')\n"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
-    )
+    """MiB at the peak of an epoch of 50,000 images beyond those of what the stage imports."""
+    run(clone, "git", "checkout", "params.yaml")
+    set_params(clone, validation_fraction=0.01, epochs=1, batch_size=128)
+    write_raw(clone, 50_000 * 100 // 99)
+    run(clone, sys.executable, "stages/preprocess.py")
+    run(clone, "rm", "-rf", ".dvc/tmp/reprocnn")
     peaks = []
-    for n in (1_500, 50_000):
-        run(clone, "git", "checkout", "params.yaml")
-        set_params(clone, validation_fraction=0.01, epochs=1, batch_size=128)
-        write_raw(clone, n * 100 // 99)
-        run(clone, sys.executable, "stages/preprocess.py")
-        run(clone, "rm", "-rf", ".dvc/tmp/reprocnn")
+    for name in ("imports", "__main__"):
+        code = (
+            "import resource, runpy; sys.path.insert(0, 'stages')\n"
+            f"runpy.run_path('stages/train.py', run_name='{name}')\n"
+            "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+        )
         peaks.append(int(own(clone, code)[-1]) / (2**20 if sys.platform == "darwin" else 2**10))
     return peaks[1] - peaks[0]
 

@@ -1,6 +1,6 @@
 """TensorFlow and Keras, imported in one place: quiet, and with deterministic operations.
 
-Only train, evaluate and predict import this; the import takes seconds.
+The import takes seconds: of the stages, only train and evaluate import this.
 """
 
 import hashlib

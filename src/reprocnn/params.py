@@ -19,6 +19,7 @@ Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Fraction = Annotated[float, Field(ge=0.01, le=0.9)]
 AUGMENTATIONS = ("flip", "shift", "rotate", "zoom", "contrast", "cutout")
 """The kinds of augmentation, in the order in which they are done."""
+_IN_ORDER = f"{', '.join(AUGMENTATIONS)} in this order, joined by `_`"
 
 
 def _augmentation(value: str) -> str:
@@ -32,7 +33,7 @@ def _augmentation(value: str) -> str:
 Augmentation = Annotated[
     str,
     AfterValidator(_augmentation),
-    WithJsonSchema({"type": "string", "description": f"none | any of {', '.join(AUGMENTATIONS)} joined by `_`"}),
+    WithJsonSchema({"type": "string", "description": f"none | any of {_IN_ORDER}"}),
 ]
 
 
@@ -89,7 +90,7 @@ class ModelParams(Section):
     pooling: Auto | Literal["max", "average"] = "auto"
     """Kind of the pooling layers."""
     dropout: Auto | Annotated[float, Field(ge=0, le=0.95)] = "auto"
-    """Part of the dense units dropped in training."""
+    """Part of what dense layers are given that is dropped in training."""
     batch_norm: Auto | bool = "auto"
     """Whether convolutions are batch-normalised."""
     depth: Auto | Annotated[int, Field(ge=8, le=1000)] = "auto"
@@ -110,6 +111,20 @@ class MachineParams(Section):
     """Threads of an operation; 0: one a core."""
     portable: bool = False
     """AVX2 at most, for the same model on more kinds of x86 CPU; needs `threads` above 0."""
+
+
+MODEL_OPTIONS = {
+    "mlp": ("dropout",),
+    "simple_cnn": ("padding", "strides", "pooling", "dropout", "batch_norm"),
+    "deep_cnn": ("padding", "strides", "pooling", "dropout", "batch_norm"),
+    "lenet": ("padding", "strides", "pooling", "dropout", "batch_norm"),
+    "alexnet": ("padding", "strides", "pooling", "dropout", "batch_norm"),
+    "vgg": ("padding", "pooling", "dropout", "batch_norm", "depth"),
+    "resnet": ("depth", "dropout"),
+    "inception": ("pooling", "dropout"),
+    "speednet": ("width", "pooling", "dropout"),
+}
+"""What each model takes of the other keys; what it does not take stays `auto`."""
 
 
 class FitParams(Section):
@@ -226,6 +241,14 @@ def check(section: type[S], values: dict[str, Any], path: Path) -> S:
 
 def _check_together(path: Path, params: Params) -> None:
     """Refuse values that would change nothing beside others."""
+    takes = MODEL_OPTIONS[params.model]
+    for key in ModelParams.model_fields:
+        value = getattr(params, key)
+        if key not in ("model", *takes) and value != "auto":
+            raise UserError(
+                f"{path}: model: {params.model} has no {key}, found {key}: {value}",
+                f"`-S {key}=auto`; {params.model} takes {', '.join(takes)}",
+            )
     if params.portable and not params.threads:
         raise UserError(
             f"{path}: portable: true needs a number of threads, found threads: 0, which is that of the machine's cores",

@@ -13,8 +13,11 @@ def test_every_model_has_its_size_cost_and_options(here: Path, capsys: pytest.Ca
     assert set(rows) == set(FAMILIES)
     assert rows["simple_cnn"][1:3] == ["4", "121,930"]
     assert rows["lenet"][1:4] == ["5", "61,706", "0.83"]
-    (options,) = (lines[i + 1] for i, line in enumerate(lines) if line.startswith("vgg"))
-    assert options.split("takes ")[1] == "padding, pooling, dropout, batch_norm, depth"
+    (place,) = (i for i, line in enumerate(lines) if line.startswith("vgg"))
+    assert [line.split()[:2] for line in lines[place + 1 : place + 4]] == [
+        [f"depth={d}", str(d - 1)] for d in (11, 13, 19)
+    ]
+    assert lines[place + 4].split("takes ")[1] == "padding, pooling, dropout, batch_norm, depth"
 
 
 def test_a_model_that_does_not_fit_says_so(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

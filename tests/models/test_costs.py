@@ -15,6 +15,9 @@ def test_resnet_costs_what_others_count() -> None:
     assert costs.mflops(build("resnet", (32, 32, 3), 10, {}, 0)) / 2 == pytest.approx(40.55, abs=0.01)
 
 
-def test_depth_is_what_the_papers_count() -> None:
+def test_parameters_and_depth_are_what_the_papers_count() -> None:
+    """Without the statistics of batch normalisation, and without the whitening, which is not trained."""
+    assert costs.parameters(build("inception", (32, 32, 3), 10, {}, 0)) == 1_649_402
+    assert costs.depth(build("speednet", (32, 32, 3), 10, {}, 0)) == 7
     assert costs.depth(build("resnet", (32, 32, 3), 10, {"depth": 32}, 0)) == 32
     assert costs.depth(build("alexnet", (32, 32, 3), 10, {}, 0)) == 8

@@ -1,3 +1,4 @@
+import inspect
 import re
 from contextlib import suppress
 from typing import get_args
@@ -8,7 +9,7 @@ import pytest
 from reprocnn.backend import keras
 from reprocnn.errors import UserError
 from reprocnn.models.registry import FAMILIES, build
-from reprocnn.params import ModelParams
+from reprocnn.params import MODEL_OPTIONS, ModelParams
 
 
 def _layers(model: keras.Model) -> list[str]:
@@ -123,7 +124,7 @@ def test_every_option_of_a_model_changes_it(name: str) -> None:
         "depth": [11, 13] if name == "vgg" else [8, 14],
         "width": [4, 8],
     }
-    for option in FAMILIES[name].options:
+    for option in MODEL_OPTIONS[name]:
         both = []
         for value in values[option]:
             with suppress(UserError):  # vgg, with valid padding
@@ -139,11 +140,6 @@ def test_options_change_the_layers() -> None:
     assert isinstance(model.get_layer("block2_pool"), keras.layers.AveragePooling2D)
     assert model.get_layer("dropout").rate == 0.25
     assert "dropout" not in [layer.name for layer in build("deep_cnn", (16, 16, 1), 2, {"dropout": 0.0}, 0).layers]
-
-
-def test_an_option_that_a_model_would_ignore_is_refused() -> None:
-    with pytest.raises(UserError, match=r"model=mlp has no strides.*\n.*mlp takes dropout"):
-        build("mlp", (28, 28, 1), 10, {"strides": 2}, 0)
 
 
 @pytest.mark.parametrize(
@@ -164,6 +160,7 @@ def test_a_model_too_deep_for_the_images_is_refused(
         build(name, (size, size, 1), 10, options, 0)
     assert f"model={name} is too deep for images of {size}x{size}" in str(caught.value)
     assert layer in str(caught.value)
+    assert ("strides=1" in str(caught.value)) == ("strides" in MODEL_OPTIONS[name])
 
 
 @pytest.mark.parametrize(("name", "depth"), [("vgg", 12), ("resnet", 21)])
@@ -172,11 +169,13 @@ def test_a_depth_that_the_paper_has_not_is_refused(name: str, depth: int) -> Non
         build(name, (32, 32, 3), 10, {"depth": depth}, 0)
 
 
-def test_params_yaml_names_the_models_that_there_are() -> None:
+def test_params_yaml_names_the_models_that_there_are_and_what_each_takes() -> None:
     assert set(get_args(ModelParams.model_fields["model"].annotation)) == set(FAMILIES)
-    assert {option for family in FAMILIES.values() for option in family.options} | {"model"} == set(
-        ModelParams.model_fields
-    )
+    taken = {name: [*inspect.signature(family.layers).parameters][2:] for name, family in FAMILIES.items()}
+    assert {name: set(options) for name, options in MODEL_OPTIONS.items()} == {
+        name: set(options) for name, options in taken.items()
+    }
+    assert {"model"}.union(*taken.values()) == set(ModelParams.model_fields)
 
 
 def test_both_ways_through_a_block_of_resnet_that_halves_see_the_same_pixel() -> None:

@@ -12,6 +12,7 @@ import pytest
 from reprocnn import backend, files
 from reprocnn.backend import keras
 from reprocnn.errors import UserError
+from reprocnn.models import costs
 from reprocnn.models.registry import build
 from reprocnn.params import FitParams
 from reprocnn.training.checkpoints import Checkpoint, Row
@@ -97,7 +98,13 @@ def test_a_model_learns_and_every_epoch_is_told(tmp_path: Path) -> None:
     assert all(row["seconds"] > 0 and row["ended"] > 1.7e9 for row in told)
     made = summary(history, model, patience=0)
     assert made["best_validation_accuracy"] == history["validation_accuracy"].max()
-    assert made["parameters"] == model.count_params()
+    assert made["parameters"] == costs.parameters(model)
+
+
+def test_steps_taken_at_once_change_no_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    many = _hashes(tmp_path, *_train(tmp_path / "many"))
+    monkeypatch.setattr("reprocnn.training.fit._LONG_STEP", 0)
+    assert many == _hashes(tmp_path, *_train(tmp_path / "single"))
 
 
 @pytest.mark.parametrize(

@@ -1,27 +1,38 @@
 """The architectures: what they are, take and cost."""
 
+from typing import Any
+
 from reprocnn.errors import UserError
+from reprocnn.params import MODEL_OPTIONS
 
 
 def models(image_shape: tuple[int, int, int], n_classes: int) -> None:
-    """Print a row per model.
+    """Print a row per model, and one for each of its sizes.
 
     Args:
         image_shape: (height, width, channels) of the images to build it for.
         n_classes: length of its output.
     """
-    from reprocnn.models import costs  # these import TensorFlow, which takes seconds
-    from reprocnn.models.registry import FAMILIES, build
+    from reprocnn.models.registry import FAMILIES  # imports TensorFlow, which takes seconds
 
     height, width, channels = image_shape
     print(f"For images of {height}x{width}x{channels} and {n_classes} classes; MFLOPs: of one image, forwards\n")
-    print(f"{'model':<11} {'layers':>6} {'parameters':>11} {'MFLOPs':>8}  source; accuracy on the test set it reports")
+    print(f"{'model':<11} {'layers':>6} {'parameters':>11} {'MFLOPs':>8}  source; accuracy there, or measured here")
     for name, family in FAMILIES.items():
-        try:
-            model = build(name, image_shape, n_classes, {}, 0)
-        except UserError as error:
-            print(f"{name:<11} {error.problem}")
-            continue
-        size = f"{costs.depth(model):>6} {model.count_params():>11,} {costs.mflops(model):>8.2f}"
-        print(f"{name:<11} {size}  {family.source}; {family.reported}")
-        print(f"{'':<11} takes {', '.join(family.options)}")
+        print(f"{name:<11} {_size(name, image_shape, n_classes, {})}  {family.source}; {family.reported}")
+        for options in family.variants:
+            said = ", ".join(f"{key}={value}" for key, value in options.items())
+            print(f"  {said:<9} {_size(name, image_shape, n_classes, options)}")
+        print(f"{'':<11} takes {', '.join(MODEL_OPTIONS[name])}")
+
+
+def _size(name: str, image_shape: tuple[int, int, int], n_classes: int, options: dict[str, Any]) -> str:
+    """Layers, parameters and MFLOPs, or why it can't be built."""
+    from reprocnn.models import costs
+    from reprocnn.models.registry import build
+
+    try:
+        model = build(name, image_shape, n_classes, options, 0)
+    except UserError as error:
+        return error.problem
+    return f"{costs.depth(model):>6} {costs.parameters(model):>11,} {costs.mflops(model):>8.2f}"

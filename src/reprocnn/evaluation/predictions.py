@@ -49,7 +49,7 @@ def predict_augmented(
         card: what stands beside the model, with its `normalization`.
         tta: `flip`: the image and its mirror image; `flip_shift`: half of the weight on these, half on both of them
             moved by a pixel to the upper left and to the lower right (K. Jordan, "94% on CIFAR-10 in 3.29 Seconds",
-            2024).
+            2024, which averages before the softmax).
 
     Returns:
         float64 (N, classes), rows that sum to 1.

@@ -2,8 +2,9 @@
 
 A. Krizhevsky, I. Sutskever, G. Hinton, "ImageNet Classification with Deep Convolutional Neural Networks", 2012.
 
-In the size of small images: its five convolutions and three dense layers with smaller kernels and fewer units, and
-overlapping pooling as in the paper. Local response normalisation, which Keras has not, is left out.
+In the size of small images: five convolutions, with the channels of A. Krizhevsky, "One weird trick for parallelizing
+convolutional neural networks", 2014, and three dense layers, with smaller kernels and fewer units, and overlapping
+pooling as in the paper. Local response normalisation, which Keras has not, is left out.
 """
 
 from reprocnn.models import layers

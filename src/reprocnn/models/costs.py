@@ -13,8 +13,14 @@ def mflops(model: keras.Model) -> float:
 
 
 def depth(model: keras.Model) -> int:
-    """Layers with weights that are trained, as the papers count: convolutions and dense layers."""
-    return sum(isinstance(layer, keras.layers.Conv2D | keras.layers.Dense) for layer in model.layers)
+    """Convolutions and dense layers whose weights are trained, as the papers count."""
+    kinds = keras.layers.Conv2D | keras.layers.Dense
+    return sum(isinstance(layer, kinds) and layer.trainable for layer in model.layers)
+
+
+def parameters(model: keras.Model) -> int:
+    """Weights that are trained, as the papers count: the statistics of batch normalisation are not."""
+    return sum(math.prod(variable.shape) for variable in model.trainable_variables)
 
 
 def _multiplications(layer: keras.Layer) -> int:

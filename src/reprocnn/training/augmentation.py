@@ -18,7 +18,8 @@ _LAYERS: dict[str, Callable[..., keras.Layer]] = {
     "zoom": lambda **more: keras.layers.RandomZoom(0.15, fill_mode="reflect", **more),
     "contrast": lambda **more: keras.layers.RandomContrast(0.2, value_range=_UNBOUNDED, **more),
     # A square: T. DeVries, G. Taylor, "Improved Regularization of Convolutional Neural Networks with Cutout", 2017. Of
-    # a quarter of a side, where they have half of it: trainings here have a tenth of their epochs
+    # a quarter of a side, where they have half of it: trainings here have a tenth of their epochs. 0 is the mean
+    # with `standardize`, and black with `unit`
     "cutout": lambda **more: keras.layers.RandomErasing(
         factor=(1.0, 1.0), scale=(1 / 16, 1 / 16), fill_value=0.0, value_range=_UNBOUNDED, **more
     ),

@@ -57,7 +57,7 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         rows = np.sort(self._order[index * self._batch_size : (index + 1) * self._batch_size])
         images = self._images[rows]
         if self._flips is not None:
-            flipped = (self._flips[rows] + self._epoch) % 2 == 1
+            flipped = self._flips[rows] != self._epoch % 2
             images[flipped] = images[flipped, :, ::-1]
         return images, self._labels[rows]
 

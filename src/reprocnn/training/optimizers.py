@@ -32,9 +32,9 @@ class ConvolutionMuon(keras.optimizers.Muon):  # type: ignore[misc]
     """Muon for the kernels of convolutions too, which Keras' own leaves to AdamW.
 
     A kernel (height, width, from, to) is a matrix with a column per filter, and three Newton-Schulz steps are enough
-    (K. Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024, and its airbench94_muon). Size
-    of the update and AdamW for the output layer, biases and what normalisation learns are Keras' own, after J. Liu et
-    al., "Muon is Scalable for LLM Training", 2025.
+    (K. Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024, and its airbench94_muon, which
+    also sets the norm of each filter in every step). Size of the update and AdamW for the output layer, biases and what
+    normalisation learns are Keras' own, after J. Liu et al., "Muon is Scalable for LLM Training", 2025.
     """
 
     def _should_use_adamw(self, variable: Any) -> bool:

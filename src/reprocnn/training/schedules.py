@@ -10,7 +10,7 @@ class Warmed(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[m
     """From a fifth of the peak up to it in the first part of the steps, then down as `kind` says.
 
     `constant` stays; `cosine` goes to 0 along half a wave (I. Loshchilov, F. Hutter, "SGDR", 2017), `one_cycle` in a
-    line (L. Smith, "A Disciplined Approach to Neural Network Hyper-Parameters", 2018).
+    line (L. Smith, "A Disciplined Approach to Neural Network Hyper-Parameters", 2018; the momentum stays).
 
     Args:
         kind: constant, cosine or one_cycle.
