@@ -56,9 +56,10 @@ class TrainingModel(keras.Model):  # type: ignore[misc]
             x = layer(x)
         super().__init__(image, core(x), name="training")
         self.core, self._ema = core, ema
-        self._tracker.unlock()
-        self.averages = [keras.Variable(w, trainable=False, name="average") for w in core.weights] if ema else []
-        self._tracker.lock()
+        self.averages = [self._average(weight) for weight in core.weights] if ema else []
+
+    def _average(self, weight: keras.Variable) -> keras.Variable:
+        return self.add_weight(weight.shape, lambda *_, **__: weight.value, trainable=False, name="average")
 
     def train_step(self, data: Any) -> Any:
         """Train on a batch and move the averages."""
