@@ -1,3 +1,4 @@
+import re
 import shutil
 from pathlib import Path
 
@@ -59,7 +60,9 @@ def test_data_seed_and_machine_stay(presets: Path) -> None:
 def test_they_are_listed_with_what_each_reached(presets: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cli.main(["preset"])
     printed = capsys.readouterr().out
-    assert {"fast", "record", "text-cifar10", "text-mnist"} <= {line.split()[0] for line in printed.splitlines()}
+    said = re.split(r"^(?=\S)", printed, flags=re.MULTILINE)[1:]
+    assert [text.split()[0] for text in said] == NAMES
+    assert all(re.search(r"\d\d\.\d\d .*%", text) for text in said), printed
 
 
 def test_a_preset_of_the_users_own_needs_no_comment(presets: Path, capsys: pytest.CaptureFixture[str]) -> None:
