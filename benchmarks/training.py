@@ -1,6 +1,6 @@
 """Measures how fast training is: the train stage on deep_cnn against a plain script, PyTorch, and the chip.
 
-Usage: python benchmarks/training.py [--rounds N] [--torch PYTHON]   (some 40 minutes; nothing else should run)
+Usage: python benchmarks/training.py [--rounds N] [--torch PYTHON]   (some 50 minutes; nothing else should run)
 
 PYTHON is that of an environment with torch and numpy; without it these rows are left out. In each round all are
 measured in turn, on the same 12,288 random images of 32x32x3, and ratios are those of one round. A rate is that of the
@@ -21,6 +21,10 @@ from typing import Any
 from pipeline import ROOT, header, row, run, set_params, write_raw
 
 IMAGES, EPOCHS = 12_288, 3
+KINDS = (("float32", 32), ("float32", 512), ("bfloat16", 32), ("bfloat16", 512))
+"""Precision and batch size."""
+MODES = ("eager", "compiled")
+"""Of PyTorch."""
 MFLOPS = 3 * 53.159936
 """Of deep_cnn on an image of 32x32x3, forwards and backwards: `python -m reprocnn models`."""
 
@@ -97,13 +101,12 @@ def what(clone: Path, torch: Path | None) -> dict[str, Callable[[], float]]:
         "product bfloat16": lambda: product(clone, "bfloat16"),
         "plain": lambda: rate(json.loads(plain(clone)[-1])["ends"]),
         "bare": lambda: rate(json.loads(own(clone, BARE, str(EPOCHS))[-1])),
-        "float32": lambda: stage(clone),
         "flip_shift": lambda: stage(clone, augment="flip_shift"),
-        "bfloat16": lambda: stage(clone, precision="bfloat16"),
-        "bfloat16 512": lambda: stage(clone, precision="bfloat16", batch_size=512),
     }
-    for mode in ("eager", "compiled") if torch else ():
-        for precision, batch in (("float32", 32), ("bfloat16", 32), ("bfloat16", 512)):
+    for precision, batch in KINDS:
+        params = {"precision": precision, "batch_size": batch}
+        measures[f"{precision} {batch}"] = lambda params=params: stage(clone, **params)  # type: ignore[misc]
+        for mode in MODES if torch else ():
             command = [str(torch), str(ROOT / "benchmarks/torch_fit.py"), "data/processed"]
             command += [str(batch), precision, mode, str(EPOCHS)]
             name = f"torch {precision} {batch} {mode}"
@@ -118,31 +121,27 @@ def table(rounds: list[dict[str, float]], memory: list[float]) -> None:
     def rates(what: str, name: str, unit: str = "images/s") -> None:
         row(what, [r[name] for r in rounds], unit)
 
-    def ratio(what: str, over: Callable[[dict[str, float]], float], under: str) -> None:
-        row(what, [over(r) / r[under] for r in rounds], "x")
-
     rates("the text's script: `fit` on arrays, batch 32", "plain")
-    rates("train stage, float32, batch 32", "float32")
-    ratio("against the text's script", lambda r: r["float32"], "plain")
-    rates("train stage, bfloat16, batch 32", "bfloat16")
-    ratio("against the text's script", lambda r: r["bfloat16"], "plain")
-    rates("train stage, bfloat16, batch 512", "bfloat16 512")
-    ratio("against the text's script", lambda r: r["bfloat16 512"], "plain")
+    for precision, batch in KINDS:
+        ours = f"{precision} {batch}"
+        rates(f"train stage, {precision}, batch {batch}", ours)
+        row("against the text's script", [r[ours] / r["plain"] for r in rounds], "x")
     for name in [name for name in rounds[0] if name.startswith("torch")]:
         rates(f"PyTorch, {name.removeprefix('torch ')}", name)
-    for ours, batch in (("float32", "float32 32"), ("bfloat16", "bfloat16 32"), ("bfloat16 512", "bfloat16 512")):
-        if f"torch {batch} eager" in rounds[0]:
-            best = [max(r[f"torch {batch} eager"], r[f"torch {batch} compiled"]) for r in rounds]
-            values = [r[ours] / b for r, b in zip(rounds, best, strict=True)]
-            row(f"train stage against the better PyTorch, {batch}", values, "x")
-    costs = [100 * (r["bare"] / r["float32"] - 1) for r in rounds]
+    for precision, batch in KINDS:
+        ours = f"{precision} {batch}"
+        if f"torch {ours} eager" in rounds[0]:
+            values = [r[ours] / max(r[f"torch {ours} {mode}"] for mode in MODES) for r in rounds]
+            row(f"train stage against the better PyTorch, {precision}, batch {batch}", values, "x")
+    costs = [100 * (r["bare"] / r["float32 32"] - 1) for r in rounds]
     row("checkpoints, tracking, history, progress, determinism: cost against the bare `fit` of the net", costs, "%")
-    row("`flip_shift`: cost", [100 * (r["float32"] / r["flip_shift"] - 1) for r in rounds], "%")
+    row("`flip_shift`: cost", [100 * (r["float32 32"] / r["flip_shift"] - 1) for r in rounds], "%")
     row("memory of training on 50,000 images above that of the imports", memory, "MiB")
-    for precision, name in (("float32", "float32"), ("bfloat16", "bfloat16 512")):
+    for precision in ("float32", "bfloat16"):
         rates(f"product of 2048x2048 matrices, {precision}", f"product {precision}", "GFLOP/s")
-        reached = [r[name] * MFLOPS / 1e3 for r in rounds]
-        row(f"train stage, {name}", reached, "GFLOP/s")
+    for precision, batch in KINDS:
+        reached = [r[f"{precision} {batch}"] * MFLOPS / 1e3 for r in rounds]
+        row(f"train stage, {precision}, batch {batch}", reached, "GFLOP/s")
 
 
 def rate(ends: list[float], images: int = IMAGES) -> float:
