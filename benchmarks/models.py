@@ -1,6 +1,6 @@
 """Measures how close training each model comes to what the chip can do.
 
-Usage: python benchmarks/models.py [--rounds N]   (some 30 minutes; nothing else should run)
+Usage: python benchmarks/models.py [--rounds N]   (some 40 minutes; nothing else should run)
 
 The train stage, with batches of 128 of the same 4,096 random images of 32x32x3. A rate is that of the fastest of 2
 epochs after the first. Operations are three times those of the image forwards: backwards there are two products for
