@@ -65,7 +65,7 @@ class TrainingModel(keras.Model):  # type: ignore[misc]
         """Train on a batch and move the averages."""
         logs = super().train_step(data)
         step = tf.cast(self.optimizer.iterations, tf.float32)
-        momentum = tf.minimum(self._ema, (1 + step) / (10 + step))
+        momentum = tf.minimum((1 + step) / (10 + step), self._ema)
         for average, weight in zip(self.averages, self.core.weights, strict=False):
             average.assign(momentum * average + (1 - momentum) * weight)
         return logs
