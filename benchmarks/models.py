@@ -60,9 +60,9 @@ def measure(clone: Path, name: str) -> dict[tuple[str, str], float]:
 def line(model: str, rates: list[float], chip: list[float], mflops: float) -> str:
     """A row of the table."""
     reached = [rate * mflops / 1e3 for rate in rates]
-    part = median(r / c for r, c in zip(reached, chip, strict=True))
+    part = 100 * median(r / c for r, c in zip(reached, chip, strict=True))
     low_to_high = f"{min(rates):.0f} to {max(rates):.0f}"
-    return f"| {model} | {mflops:.1f} | {median(rates):.0f} | {low_to_high} | {median(reached):.1f} | {part:.0%} |"
+    return f"| {model} | {mflops:.1f} | {median(rates):.0f} | {low_to_high} | {median(reached):.1f} | {part:.0f} % |"
 
 
 if __name__ == "__main__":

@@ -47,7 +47,7 @@ def main() -> None:
         row("the stage's seconds over the script's", [s / b for s, b in zip(stage, bare, strict=True)], "x")
         row(
             "a checkpoint of deep_cnn against its epoch of 50,000 images",
-            [checkpoint(folder) for _ in range(rounds)],
+            [checkpoint(Path(folder)) for _ in range(rounds)],
             "%",
         )
 
@@ -80,6 +80,14 @@ def run(folder: Path, *command: str) -> float:
     return time.monotonic() - start
 
 
+def printed(folder: Path, *command: str) -> list[str]:
+    """The lines that a command prints."""
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")
+    return done.stdout.splitlines()
+
+
 def whole_pipeline(clone: Path) -> tuple[float, float]:
     """Seconds of the first `dvc repro` of a clone, and of the second."""
     run(ROOT, "git", "clone", "-q", str(ROOT), str(clone))
@@ -95,9 +103,8 @@ def preprocess(clone: Path) -> tuple[float, float]:
         "runpy.run_path('stages/preprocess.py', run_name='__main__'); "
         "print(json.dumps(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss))"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=clone, check=True, capture_output=True, text=True)
     unit = 2**20 if sys.platform == "darwin" else 2**10
-    return seconds, json.loads(done.stdout.splitlines()[-1]) / unit
+    return seconds, json.loads(printed(clone, sys.executable, "-c", code)[-1]) / unit
 
 
 def train(clone: Path) -> tuple[float, float]:
@@ -112,11 +119,9 @@ def train(clone: Path) -> tuple[float, float]:
     return stage, bare
 
 
-def checkpoint(folder: str) -> float:
+def checkpoint(folder: Path) -> float:
     """The seconds of a checkpoint in percent of those of an epoch."""
-    command = [sys.executable, str(ROOT / "benchmarks" / "checkpoint.py"), folder]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    cost = json.loads(done.stdout.splitlines()[-1])
+    cost = json.loads(printed(folder, sys.executable, str(ROOT / "benchmarks" / "checkpoint.py"), str(folder))[-1])
     return 100 * cost["save"] / cost["epoch"]
 
 

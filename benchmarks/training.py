@@ -10,7 +10,6 @@ temporary clone of the last commit and leaves the checkout as it was.
 
 import argparse
 import json
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
@@ -18,7 +17,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from pipeline import ROOT, header, row, run, set_params, write_raw
+from pipeline import ROOT, header, printed, row, run, set_params, write_raw
 
 IMAGES, EPOCHS = 12_288, 3
 KINDS = (("float32", 32), ("float32", 512), ("bfloat16", 32), ("bfloat16", 512))
@@ -172,14 +171,6 @@ def own(clone: Path, code: str, *arguments: str) -> list[str]:
 def product(clone: Path, precision: str) -> float:
     """GFLOP/s of TensorFlow's product of matrices, the most that a net can come near to."""
     return float(own(clone, PRODUCT, precision)[-1])
-
-
-def printed(clone: Path, *command: str) -> list[str]:
-    """The lines that a command prints."""
-    done = subprocess.run(command, cwd=clone, capture_output=True, text=True)
-    if done.returncode:
-        sys.exit(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")
-    return done.stdout.splitlines()
 
 
 def held(clone: Path) -> float:
