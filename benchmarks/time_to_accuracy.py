@@ -16,10 +16,9 @@ import time
 from pathlib import Path
 
 import numpy as np
-from pipeline import ROOT, run, set_params
+from pipeline import ROOT, printed, run, set_params
 
 from reprocnn.files import atomic_folder, read_json, read_split
-from training import printed
 
 EPOCHS = 20
 """Of the text."""
