@@ -24,7 +24,6 @@ from training import prepare, product, stage
 IMAGES, BATCH = 4_096, 128
 MODELS: tuple[str, ...] = get_args(ModelParams.model_fields["model"].annotation)
 PRECISIONS = ("float32", "bfloat16")
-COLUMNS = ("model", "MFLOPs an image", "images/s", "min to max", "GFLOP/s", "of the chip's")
 
 
 def main() -> None:
@@ -37,32 +36,40 @@ def main() -> None:
         prepare(clone, IMAGES)
         measured = [measure(clone, f"round {number + 1}") for number in range(rounds)]
     print(machine(rounds))
-    for precision in PRECISIONS:
-        chip = [r["chip", precision] for r in measured]
-        print(f"\n{precision}, of the chip's {median(chip):.0f} GFLOP/s ({min(chip):.0f} to {max(chip):.0f})\n")
-        print(f"| {' | '.join(COLUMNS)} |\n|{'---|' * len(COLUMNS)}")
-        for model in MODELS:
-            print(line(model, [r[model, precision] for r in measured], chip, measured[0][model, "mflops"]))
+    table(measured)
+
+
+def table(measured: list[dict[tuple[str, str], float]]) -> None:
+    """Print a row per model, and one for the product."""
+    kinds = (", images/s", ": min to max", ", of the product")
+    columns = [f"{precision}{kind}" for precision in PRECISIONS for kind in kinds]
+    print(f"\n| model | MFLOPs an image | {' | '.join(columns)} |\n|{'---|' * (len(columns) + 2)}")
+    for model in MODELS:
+        mflops, both = measured[0][model, "mflops"], []
+        for precision in PRECISIONS:
+            shares = [made[model, precision] * mflops / 1e3 / made["product", precision] for made in measured]
+            both.append(f"{cells(measured, model, precision)} | {100 * median(shares):.0f} %")
+        print(f"| `{model}` | {mflops:.1f} | {' | '.join(both)} |")
+    products = [cells(measured, "product", precision) for precision in PRECISIONS]
+    print(f"| the product, GFLOP/s | | {' | | '.join(products)} | |")
+
+
+def cells(measured: list[dict[tuple[str, str], float]], what: str, precision: str) -> str:
+    """Median and spread."""
+    values = [made[what, precision] for made in measured]
+    return f"{median(values):,.0f} | {min(values):,.0f} to {max(values):,.0f}"
 
 
 def measure(clone: Path, name: str) -> dict[tuple[str, str], float]:
-    """One round: images per second of each model and precision, their MFLOPs, and the chip's GFLOP/s."""
+    """One round: images per second of each model and precision, their MFLOPs, and the product's GFLOP/s."""
     made: dict[tuple[str, str], float] = {}
     for precision in PRECISIONS:
-        made["chip", precision] = product(clone, precision)
+        made["product", precision] = product(clone, precision)
         for model in MODELS:
             made[model, precision] = stage(clone, IMAGES, model=model, precision=precision, batch_size=BATCH)
             made[model, "mflops"] = 3 * read_json(clone / "reports/training.json")["mflops"]
             print(f"{name}: {model}, {precision}: {made[model, precision]:.0f} images/s", file=sys.stderr, flush=True)
     return made
-
-
-def line(model: str, rates: list[float], chip: list[float], mflops: float) -> str:
-    """A row of the table."""
-    reached = [rate * mflops / 1e3 for rate in rates]
-    part = 100 * median(r / c for r, c in zip(reached, chip, strict=True))
-    low_to_high = f"{min(rates):.0f} to {max(rates):.0f}"
-    return f"| {model} | {mflops:.1f} | {median(rates):.0f} | {low_to_high} | {median(reached):.1f} | {part:.0f} % |"
 
 
 if __name__ == "__main__":
