@@ -32,9 +32,9 @@ class Family:
 
 
 FAMILIES = {
-    "mlp": Family(mlp, "the text", "-"),
-    "simple_cnn": Family(simple_cnn, "the text", "here MNIST 98.99 %"),
-    "deep_cnn": Family(deep_cnn, "the text", "here CIFAR-10 as JPEGs 73.35 %"),
+    "mlp": Family(mlp, "the text", "here MNIST 98.71 %, with the preset general"),
+    "simple_cnn": Family(simple_cnn, "the text", "here MNIST 98.97 %"),
+    "deep_cnn": Family(deep_cnn, "the text", "here CIFAR-10 as JPEGs 72.68 %"),
     "lenet": Family(lenet, "LeCun et al. 1998", "MNIST 99.05 %"),
     "alexnet": Family(alexnet, "Krizhevsky et al. 2012", "CIFAR-10 87 %, with normalisation 89 % (its 4 layers)"),
     "vgg": Family(
