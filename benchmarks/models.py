@@ -1,10 +1,10 @@
-"""Measures how close training each model comes to what the chip can do.
+"""Measures how close training each model comes to a product of matrices on the same machine.
 
 Usage: python benchmarks/models.py [--rounds N]   (some 40 minutes; nothing else should run)
 
 The train stage, with batches of 128 of the same 4,096 random images of 32x32x3. A rate is that of the fastest of 2
 epochs after the first. Operations are three times those of the image forwards: backwards there are two products for
-each one. The chip's are those of a product of 2048x2048 matrices, in the same round. It works in a temporary clone of
+each one. The product is TensorFlow's of 2048x2048 matrices, in the same round. It works in a temporary clone of
 the last commit and leaves the checkout as it was.
 """
 

@@ -171,7 +171,7 @@ def test_a_depth_that_the_paper_has_not_is_refused(name: str, depth: int) -> Non
 
 def test_params_yaml_names_the_models_that_there_are_and_what_each_takes() -> None:
     assert set(get_args(ModelParams.model_fields["model"].annotation)) == set(FAMILIES)
-    taken = {name: [*inspect.signature(family.layers).parameters][2:] for name, family in FAMILIES.items()}
+    taken = {name: [*inspect.signature(layers).parameters][2:] for name, layers in FAMILIES.items()}
     assert {name: set(options) for name, options in MODEL_OPTIONS.items()} == {
         name: set(options) for name, options in taken.items()
     }

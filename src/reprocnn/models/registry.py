@@ -1,7 +1,6 @@
 """The architectures by name."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from reprocnn.backend import derived_seed, keras
@@ -17,41 +16,18 @@ from reprocnn.models.text_cnns import deep_cnn, simple_cnn
 from reprocnn.models.vgg import vgg
 from reprocnn.params import MODEL_OPTIONS
 
-
-@dataclass(frozen=True)
-class Family:
-    """An architecture."""
-
-    layers: Callable[..., Tensor]
-    """Applies its layers."""
-    source: str
-    reported: str
-    """Test accuracy in its source, or where it says so as measured here."""
-    variants: tuple[dict[str, Any], ...] = ()
-    """Options that change its size."""
-
-
-FAMILIES = {
-    "mlp": Family(mlp, "the text", "here MNIST 98.71 %, with the preset general"),
-    "simple_cnn": Family(simple_cnn, "the text", "here MNIST 98.97 %"),
-    "deep_cnn": Family(deep_cnn, "the text", "here CIFAR-10 as JPEGs 72.68 %"),
-    "lenet": Family(lenet, "LeCun et al. 1998", "MNIST 99.05 %"),
-    "alexnet": Family(alexnet, "Krizhevsky et al. 2012", "CIFAR-10 87 %, with normalisation 89 % (its 4 layers)"),
-    "vgg": Family(
-        vgg,
-        "Simonyan, Zisserman 2015; Liu, Deng 2015",
-        "CIFAR-10 91.55 % (depth 16)",
-        tuple({"depth": depth} for depth in (11, 13, 19)),
-    ),
-    "resnet": Family(
-        resnet,
-        "He et al. 2016",
-        "CIFAR-10 91.25 % (depth 20) to 93.03 % (56)",
-        tuple({"depth": depth} for depth in (32, 44, 56)),
-    ),
-    "inception": Family(inception, "Szegedy et al. 2015; Zhang et al. 2017", "CIFAR-10 89.05 %"),
-    "speednet": Family(speednet, "Jordan 2024", "CIFAR-10 94.01 % with tta", ({"width": 32}, {"width": 48})),
+FAMILIES: dict[str, Callable[..., Tensor]] = {
+    "mlp": mlp,
+    "simple_cnn": simple_cnn,
+    "deep_cnn": deep_cnn,
+    "lenet": lenet,
+    "alexnet": alexnet,
+    "vgg": vgg,
+    "resnet": resnet,
+    "inception": inception,
+    "speednet": speednet,
 }
+"""What applies the layers of each. commands/models.py has what is said of them: a new accuracy trains nothing again."""
 
 
 def build(
@@ -71,7 +47,7 @@ def build(
     """
     image = keras.Input(image_shape, name="image")
     try:
-        model = keras.Model(image, FAMILIES[name].layers(image, n_classes, **options), name=name)
+        model = keras.Model(image, FAMILIES[name](image, n_classes, **options), name=name)
     except TooSmallError as error:
         height, width, _ = image_shape
         less = {"padding": "padding=same, ", "strides": "strides=1, "}
