@@ -6,6 +6,9 @@ UV   := UV_PROJECT_ENVIRONMENT=$(VENV) $(VENV)/bin/uv
 # The uv that uv.lock pins; the lock's own line is read, so that there is one place to change it.
 UV_VERSION = $(shell sed -n '/^name = "uv"$$/{n;s/version = "\(.*\)"/\1/p;}' uv.lock)
 
+# Variables of the shell that would change what is installed or run: the list is in the code, for all of the project.
+unexport $(shell sed -n 's/^    "\([A-Z][A-Z0-9_]*\)",.*/\1/p' $(CURDIR)/src/reprocnn/environment.py 2>/dev/null)
+
 .DEFAULT_GOAL := help
 .PHONY: help setup run test chaos lint ui benchmark clean
 
@@ -29,8 +32,10 @@ $(READY): uv.lock pyproject.toml
 	@touch $@
 
 run: setup ## run the pipeline, and say what it made; DATASET=mnist: as an experiment on that data set
-	@git rev-parse --verify --quiet HEAD >/dev/null || { echo "error: this is no Git repository with a commit, and DVC needs one" >&2; \
-	  echo "  fix: clone it, or here: git init && git add -A && git commit -m start" >&2; exit 1; }
+	@said=$$(LC_ALL=C git rev-parse --verify --quiet HEAD 2>&1) || { case "$$said" in ""|*"not a git repository"*) \
+	  echo "error: this is not a Git repository with a commit, and DVC needs one" >&2; \
+	  echo "  fix: clone it, or here: git init && git add -A && git commit -m start" >&2;; \
+	  *) echo "$$said" >&2;; esac; exit 1; }
 	@$(RUN) dvc $(if $(DATASET),exp run -S dataset=$(DATASET),repro)
 	@$(RUN) python -m reprocnn summary
 

@@ -2,6 +2,7 @@
 
 - The right Python: one with the project's packages, or one line that says which to use.
 - The code beside it: in a `--temp` or `--queue` experiment that is the experiment's own `src`, whatever is installed.
+- Variables of the shell that are not meant for this project are set aside.
 - Errors in two lines, with a non-zero exit, and no traceback for what the user can put right.
 - One stage at a time in a workspace, that ends when its dvc does and cleans up when it is told to end.
 """
@@ -10,7 +11,9 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -37,8 +40,13 @@ if not (3, 11) <= sys.version_info[:2] <= (3, 13) or not all(map(find_spec, _PAC
         "run `make setup` once, then `source .venv/bin/activate`, then dvc again"
     )
 
-from reprocnn import locks  # noqa: E402
+from reprocnn import environment  # noqa: E402
+
+environment.prepare()  # before the libraries read them
+
+from reprocnn import locks, paths  # noqa: E402
 from reprocnn.errors import UserError  # noqa: E402
+from reprocnn.tracking import git  # noqa: E402
 
 locks.end_with_dvc()  # before the imports of a stage, which take seconds
 
@@ -63,10 +71,36 @@ def run(main: Callable[[], None]) -> None:
         )
     except KeyboardInterrupt:
         status = 130
+    finally:
+        _tidy()
     if any(thread.name == locks.TRACKER for thread in threading.enumerate()):
         _leave(status)
     if status:
         sys.exit(status)
+
+
+def _tidy() -> None:
+    """Let Git see a changed params.yaml, and say where HEAD was left by a `dvc exp run` that was killed."""
+    with suppress(OSError):
+        _renew(paths.PARAMS)
+    in_workspace = paths.repository() == Path.cwd()
+    if in_workspace and (branch := git.left_branch(since=locks.dvc_started())):
+        print(
+            f"warning: an earlier `dvc exp run` was killed and left HEAD off branch {branch}: a commit now would be on "
+            f"no branch; when this run has ended: {git.way_back(branch)}",
+            flush=True,
+        )
+
+
+def _renew(file: Path) -> None:
+    """Give a file another modification time, to the second, than the one that DVC wrote to Git's index.
+
+    DVC puts params.yaml into the index as it changes it; Git then takes a file of that size and second for unchanged,
+    and `git checkout` does not bring the committed one back.
+    """
+    before = file.stat().st_mtime
+    now = time.time()
+    os.utime(file, (now, now if int(now) > int(before) else before + 1))
 
 
 def _leave(status: str | int) -> None:

@@ -10,6 +10,8 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from reprocnn import environment
+
 
 @contextmanager
 def quiet() -> Iterator[None]:
@@ -34,18 +36,7 @@ def quiet() -> Iterator[None]:
             os.close(stream)
 
 
-# Read by the import: no banner, and not another backend that ~/.keras/keras.json may name.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-os.environ["KERAS_BACKEND"] = "tensorflow"
-# By default TensorFlow uses oneDNN or not by the kind of CPU (`DefaultOneDnnPolicy` in its port.cc), with other bits.
-# Here it always does, and what the shell says of kernels, their precision and their threads is set aside.
-for _name in list(os.environ):
-    if _name.startswith(("ONEDNN_", "DNNL_", "TF_SET_ONEDNN_")) and not _name.endswith("VERBOSE"):
-        del os.environ[_name]
-os.environ.pop("TF_NUM_INTRAOP_THREADS", None)
-os.environ.pop("TF_XLA_FLAGS", None)  # on a CPU, XLA makes these nets 2 to 8 times slower
-os.environ["TF_ENABLE_ONEDNN_OPTS"] = "1"
-
+environment.prepare()
 with quiet():
     import keras
     import tensorflow as tf

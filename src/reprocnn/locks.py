@@ -66,6 +66,14 @@ def end_with_dvc() -> None:
         threading.Thread(target=_watch, args=(_dvc(),), daemon=True).start()
 
 
+def dvc_started() -> float:
+    """Return the Unix time at which the dvc that started this process began; infinity where none did."""
+    with suppress(psutil.NoSuchProcess):
+        if "DVC_STAGE" in os.environ and (found := _dvc()):
+            return float(found[-1].create_time())
+    return float("inf")
+
+
 def _dvc() -> list[psutil.Process]:
     """The process of dvc, and the shell between, where it stays; empty where it is gone already."""
     with suppress(psutil.NoSuchProcess):

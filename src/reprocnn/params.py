@@ -48,8 +48,9 @@ class DownloadParams(Section):
 
     dataset: Literal["digits", "mnist", "fashion_mnist", "cifar10", "cifar100", "folder"] = "digits"
     """Where the images come from."""
-    folder: Annotated[str, Field(min_length=1)] = "data/images"
-    """The user's own images: a folder or an archive with one folder per class."""
+    folder: Annotated[str, Field(min_length=1)] = "data/README.md"
+    """The user's own images: a folder or an archive with one folder per class. The default is a file in Git that stands
+    for none: DVC needs something at this path, whatever the data set."""
     image_size: Annotated[int, Field(ge=4, le=1024)] = 32
     """Pixels a side that the images of `folder` are brought to."""
     color_mode: Literal["rgb", "grayscale"] = "rgb"
@@ -240,7 +241,11 @@ def check(section: type[S], values: dict[str, Any], path: Path) -> S:
 
 
 def _check_together(path: Path, params: Params) -> None:
-    """Refuse values that would change nothing beside others."""
+    """Refuse values that make no sense beside others."""
+    default = DownloadParams().folder
+    if params.dataset == "folder" and params.folder == default:
+        problem = f"{path}: dataset: folder needs the folder of your images, found folder: {default}"
+        raise UserError(problem, "`-S folder=data/images`, or where they are, with one folder per class in it")
     takes = MODEL_OPTIONS[params.model]
     for key in ModelParams.model_fields:
         value = getattr(params, key)

@@ -2,21 +2,28 @@
 
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from reprocnn import paths
 from reprocnn.errors import UserError
+from reprocnn.params import read_params
 from reprocnn.tracking import facts
-from reprocnn.tracking.facts import BASELINE_TAG, EXPERIMENT_TAG, NO_EXPERIMENT, content_md5, git
+from reprocnn.tracking.facts import BASELINE_TAG, EXPERIMENT_TAG, NO_EXPERIMENT, content_md5
+from reprocnn.tracking.git import DIFF, GENERATED, git, show
+from reprocnn.tracking.git import clone as git_clone
+
+if TYPE_CHECKING:
+    from dvc.api import DVCFileSystem
 
 LOCK = Path("dvc.lock")
 _EXPERIMENT = re.compile(r"refs/exps/([0-9a-f]{2})/([0-9a-f]{38})/(.+)")
@@ -70,7 +77,7 @@ class Result:
         baseline = self.origin[BASELINE_TAG]
         if baseline == NO_EXPERIMENT or not self.commit:
             return ""
-        return facts.masked(git(*facts.DIFF, baseline, self.commit, "--", ".", *facts.GENERATED))
+        return facts.masked(git(*DIFF, baseline, self.commit, "--", ".", *GENERATED))
 
     @contextmanager
     def files(self) -> Iterator[Path]:
@@ -93,7 +100,7 @@ def lock_of(commit: str, folder: Path = Path()) -> dict[str, Any]:
         UserError: there is none, it is no YAML, or it lacks a stage.
     """
     file, where = folder / LOCK, f"at {commit[:7]}" if commit else "in the workspace"
-    text = git("show", f"{commit}:{LOCK}") if commit else file.read_text() if file.exists() else ""
+    text = show(commit, LOCK) if commit else file.read_text() if file.exists() else ""
     try:
         stages = (YAML(typ="safe", pure=True).load(text) or {}).get("stages") or {}
     except (YAMLError, AttributeError):  # as with the marks of a merge
@@ -141,19 +148,78 @@ def of(revision: str) -> Result:
     )
 
 
+def clone(commit: str, folder: Path) -> Path:
+    """Clone the repository of the checkout at a commit, with the images that params.yaml names; return the project.
+
+    Images that Git or DVC tracks are those of the commit. Others are linked, as they are here now, which is printed.
+
+    Raises:
+        UserError: the folder is not empty, git fails, or DVC's cache and remote lack the images.
+    """
+    project = git_clone(commit, folder)
+    params = read_params(project / paths.PARAMS)
+    images = Path(params.get("folder", ""))
+    if params.get("dataset") != "folder" or images.is_absolute():
+        return project
+    here = paths.repository() / images
+    files = _at(commit)
+    # Commits from before data/images left Git have a README in it.
+    if [name for name in files.find(_place(images)) if Path(name).name != "README.md"]:
+        _get_images(files, images, project)
+    elif here.exists():
+        print(f"{images} at {commit[:7]} is in neither Git nor DVC: the images that are here now are used", flush=True)
+        _link(here, project / images)
+    return project
+
+
+def _get_images(files: "DVCFileSystem", images: Path, project: Path) -> None:
+    """Copy what Git or DVC has of the images at a commit to a clone."""
+    try:
+        files.get(_place(images), os.fspath(project / images), recursive=True)
+    except FileNotFoundError as error:
+        problem = (
+            f"the images at {images} are neither in DVC's cache nor in a remote: {Path(error.filename or '').name}"
+        )
+        raise UserError(problem, f"dvc pull {images}, where they were pushed from") from None
+
+
+def _link(source: Path, target: Path) -> None:
+    """Link the files of a folder, or one archive, without touching what is there."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if source.is_dir():
+        shutil.copytree(source, target, copy_function=_link_if_absent, dirs_exist_ok=True)
+    else:
+        target.symlink_to(source)
+
+
+def _link_if_absent(source: str, target: str) -> None:
+    if not Path(target).exists():
+        Path(target).symlink_to(Path(source).resolve())
+
+
+def _at(commit: str) -> "DVCFileSystem":
+    """Return the files of the repository at a commit, those of Git and those of DVC's cache and remote."""
+    from dvc.api import DVCFileSystem  # takes a second
+
+    return DVCFileSystem(os.fspath(paths.repository()), rev=commit, subrepos=True)
+
+
+def _place(file: Path) -> str:
+    """Return the place of a file of the project in such files: the project may be a folder of the repository."""
+    return f"/{git('rev-parse', '--show-prefix')}{file.as_posix()}"
+
+
 def _copy(commit: str, folder: Path) -> None:
     """Copy what a record is made from, out of Git, DVC's cache, or its remote."""
-    from dvc.api import DVCFileSystem
-
-    files = DVCFileSystem(os.fspath(paths.repository()), rev=commit)
-    reports = [f"reports/{Path(name).name}" for name in files.ls("/reports", detail=False)]
+    files = _at(commit)
+    reports = [f"reports/{Path(name).name}" for name in files.ls(_place(Path("reports")), detail=False)]
     for name in (paths.PARAMS, Path("dvc.yaml"), paths.MODEL, paths.MODEL_CARD, *map(Path, reports)):
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
             if name == paths.FIGURES:
-                files.get(name.as_posix(), os.fspath(target), recursive=True)
-            elif files.isfile(name.as_posix()):
-                files.get_file(name.as_posix(), os.fspath(target))
+                files.get(_place(name), os.fspath(target), recursive=True)
+            elif files.isfile(_place(name)):
+                files.get_file(_place(name), os.fspath(target))
         except FileNotFoundError:
             target.unlink(missing_ok=True)  # neither in the cache nor in a remote

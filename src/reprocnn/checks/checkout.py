@@ -18,6 +18,7 @@ from reprocnn.checks.findings import Finding, dvc, first_line, size
 from reprocnn.errors import UserError
 from reprocnn.params import DownloadParams, Params, load_params, read_params
 from reprocnn.tracking import facts
+from reprocnn.tracking.git import git, left_branch, way_back
 
 _COMMIT = "git add -A && git commit -m start"
 _STAGE_LOCK = Path(".dvc/tmp/stage.lock")
@@ -26,7 +27,7 @@ _ABSENT = {"deleted", "not in cache"}
 
 
 def repository() -> Iterator[Finding]:
-    """Whether this is a Git repository with a commit: DVC's experiments need both."""
+    """Check for a Git repository with a commit, whose HEAD is on a branch: DVC's experiments need the first two."""
     if not shutil.which("git"):
         yield Finding("wrong", "git", "git is not installed", "install it, for example `apt install git`")
         return
@@ -35,24 +36,43 @@ def repository() -> Iterator[Finding]:
     if done.returncode and "not a git repository" not in done.stderr:  # such as a folder that another user owns
         own = re.search(r"git config .+", done.stderr)
         yield Finding("wrong", "git", first_line(done.stderr), own[0] if own else "see what `git status` says")
-    elif done.returncode or Path(done.stdout.strip()).resolve() != Path.cwd().resolve():
+    elif done.returncode:
         fix = f"git init && {_COMMIT}\ngit clone it, rather than copy or download its files"
         yield Finding("wrong", "git", f"{Path.cwd()} is not a Git repository, and DVC needs one", fix)
-    elif not facts.git("rev-parse", "--verify", "--quiet", "HEAD"):
+    elif not git("rev-parse", "--verify", "--quiet", "HEAD"):
         yield Finding("wrong", "git", "there is no commit, and DVC needs one", _COMMIT)
+    elif not git("ls-files", "dvc.yaml"):
+        text = f"the Git repository {done.stdout.strip()} does not track {Path.cwd()}, and DVC needs that"
+        yield Finding("wrong", "git", text, f"{_COMMIT}  # in that repository\ngit init && {_COMMIT}  # in its own")
+    elif branch := left_branch():
+        text = f"HEAD is on no branch since a `dvc exp run` on {branch} was killed; a commit now would be lost from it"
+        yield Finding("wrong", "git", text, way_back(branch))
     else:
-        changed = len(facts.git("status", "--porcelain").splitlines())
+        changed = len(git("status", "--porcelain", "--", ".").splitlines())
         yield Finding("ok", "git", facts.run_name() + (f"; not committed: {changed} files" if changed else ""))
 
 
 def parameters() -> Iterator[Finding]:
-    """Whether the stages take params.yaml."""
+    """Whether the stages take params.yaml, and DVC the folder of images."""
     params = load_params(Params)
-    if Path(params.folder).exists():
+    if wrong := next(_undecodable(Path(params.folder)), b""):
+        text = f"folder: the name {str(wrong)[1:]} is not UTF-8, and DVC fails on it (`surrogates not allowed`)"
+        yield Finding("wrong", "params.yaml", text, "rename it, or all: convmv -r -f latin1 -t utf8 --notest FOLDER")
+    elif Path(params.folder).exists():
         yield Finding("ok", "params.yaml", f"{params.model} on {params.title}, epochs: {params.epochs}")
     else:
         text = f"folder: nothing at {params.folder}, and DVC asks for it whatever the data set"
         yield Finding("wrong", "params.yaml", text, f"set `folder: {DownloadParams().folder}`, or make it")
+
+
+def _undecodable(folder: Path) -> Iterator[bytes]:
+    """Give the paths in a folder that are not UTF-8; Python has a surrogate for each such byte."""
+    for root, folders, files in os.walk(os.fsencode(folder)):
+        for name in (*folders, *files):
+            try:
+                name.decode()
+            except UnicodeDecodeError:
+                yield root + b"/" + name
 
 
 def pipeline() -> Iterator[Finding]:

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from reprocnn import paths, revisions
-from reprocnn.commands.verify import checked_out
 from reprocnn.errors import UserError
 from reprocnn.tracking import record, store
-from reprocnn.tracking.facts import BASELINE_TAG, EXPERIMENT_TAG, git, masked
+from reprocnn.tracking.facts import BASELINE_TAG, EXPERIMENT_TAG, masked
+from reprocnn.tracking.git import git, show
 from reprocnn.tracking.mirror import CHANGES
 from reprocnn.tracking.record import MODEL_TAG
 
@@ -27,13 +27,13 @@ def reproduce(run_id: str, folder: str | None) -> None:
     run = _run(run_id)
     commit, found = _commit(run)
     target = Path(folder or tempfile.mkdtemp(prefix="reprocnn-")).resolve()
-    checked_out(commit, target)
+    project = revisions.clone(commit, target)
     warnings = _apply_changes(run, target) if found == "changes" else []
     model = run.data.tags.get(MODEL_TAG)
     print(f"run {run.info.run_id} ({run.info.run_name}): {_WORDS[found].format(commit=commit[:7])}")
     for warning in warnings:
         print(f"warning: {warning}")
-    print(f"it is checked out in {target}; to repeat it:\n  cd {target}\n  dvc repro --force")
+    print(f"it is checked out in {target}; to repeat it:\n  cd {project}\n  dvc repro --force")
     if model:
         print(f"models/model.keras then has the md5 {model} on the same kind of machine; to check:\n  dvc status")
     if found != "changes":
@@ -72,7 +72,7 @@ def _commit(run: Any) -> tuple[str, str]:
             return experiment.commit, "experiment"
     if model := tags.get(MODEL_TAG):
         for commit in git("log", "--all", f"-S{model}", "--format=%H", "--", "dvc.lock").splitlines():
-            if model in git("show", f"{commit}:dvc.lock") and _has_params(commit, run.data.params):
+            if model in show(commit, revisions.LOCK) and _has_params(commit, run.data.params):
                 return commit, "result"
     commit = git("rev-parse", "--verify", "--quiet", f"{tags.get('git.commit', 'none')}^{{commit}}")
     if not commit:
@@ -85,7 +85,7 @@ def _commit(run: Any) -> tuple[str, str]:
 
 def _has_params(commit: str, params: dict[str, str]) -> bool:
     with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / paths.PARAMS).write_text(git("show", f"{commit}:{paths.PARAMS}"))
+        (Path(folder) / paths.PARAMS).write_text(show(commit, paths.PARAMS))
         return record.agree(params, record.params_of(Path(folder)))
 
 

@@ -12,9 +12,8 @@ from typing import Any
 from reprocnn import paths, revisions
 from reprocnn.errors import UserError
 from reprocnn.files import read_json
-from reprocnn.params import read_params
 from reprocnn.tracking import record
-from reprocnn.tracking.facts import git
+from reprocnn.tracking.git import git, show
 
 _ABSENT = "-"
 
@@ -29,11 +28,10 @@ def verify(revision: str) -> None:
     """
     result = revisions.of(revision)
     committed = revisions.lock_of(result.commit)
-    if git("status", "--porcelain", "--untracked-files=no"):
+    if git("status", "--porcelain", "--untracked-files=no", "--", "."):
         print(f"the changes that are not committed are left out: this is {result.name} ({result.where})", flush=True)
     with tempfile.TemporaryDirectory(prefix="reprocnn-verify-") as folder:
-        clone = Path(folder) / "clone"
-        checked_out(result.commit, clone)
+        clone = revisions.clone(result.commit, Path(folder) / "clone")
         _run(clone)
         made = revisions.lock_of("", clone)
         differ = list(_compare(committed, made))
@@ -45,31 +43,6 @@ def verify(revision: str) -> None:
         for reason in _reasons(committed, made, result.commit, clone):
             print(f"  - {reason}")
     sys.exit(1)
-
-
-def checked_out(commit: str, folder: Path) -> None:
-    """Clone this repository at a commit, with the user's own images, which are not in it, linked.
-
-    Raises:
-        UserError: the folder is not empty, or git fails.
-    """
-    if folder.exists() and any(folder.iterdir()):
-        raise UserError(f"{folder} is not empty", "name a folder that is not there")
-    source = paths.repository()
-    # Its objects are this repository's own, those of experiments, which a plain clone leaves out, too.
-    for command in (
-        ["git", "clone", "--quiet", "--shared", "--no-checkout", str(source), str(folder)],
-        ["git", "-C", str(folder), "checkout", "--quiet", "--detach", commit],
-    ):
-        done = subprocess.run(command, capture_output=True, text=True)
-        if done.returncode:
-            raise UserError(f"{' '.join(command[:2])} failed: {done.stderr.strip()}", "see what git says")
-    params = read_params(folder / paths.PARAMS)
-    images = Path(params.get("folder", ""))
-    if params.get("dataset") == "folder" and not images.is_absolute() and (source / images).is_dir():
-        from reprocnn.data.folder import link_images  # it imports scikit-learn, which takes a second
-
-        link_images(source / images, folder / images)
 
 
 def _run(clone: Path) -> None:
@@ -98,7 +71,7 @@ def _compare(committed: dict[str, Any], made: dict[str, Any]) -> Iterator[str]:
 
 
 def _accuracies(commit: str, clone: Path) -> str:
-    before = git("show", f"{commit}:{paths.METRICS.as_posix()}")
+    before = show(commit, paths.METRICS)
     committed = f"{json.loads(before)['accuracy']:.2%}" if before else "not committed"
     return f"test accuracy: {committed} committed, {read_json(clone / paths.METRICS)['accuracy']:.2%} here"
 
@@ -132,7 +105,7 @@ def _machines(committed: dict[str, Any], commit: str, clone: Path) -> Iterator[s
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / paths.ENVIRONMENT
         file.parent.mkdir()
-        file.write_text(git("show", f"{commit}:{paths.ENVIRONMENT.as_posix()}") or "{}")
+        file.write_text(show(commit, paths.ENVIRONMENT) or "{}")
         then = record.environment_of(Path(folder), model)
     now = {name: value for name, value in read_json(clone / paths.ENVIRONMENT).items() if name != record.MODEL_TAG}
     if not then:

@@ -7,7 +7,6 @@ import bz2
 import gzip
 import lzma
 import os
-import shutil
 import stat
 import tarfile
 import zipfile
@@ -49,31 +48,14 @@ class _Listing:
 
 
 def find(folder: str) -> Path:
-    """The place of the images.
-
-    A `--temp` or `--queue` experiment works in a copy of what Git tracks, without the images. There they are linked
-    from the user's checkout, so that DVC records the hash of the images and not of an empty folder.
+    """The place of the images, a directory or an archive.
 
     Raises:
         UserError: there is nothing at `folder`.
     """
-    here = Path(folder)
-    parent = Path(os.environ.get("DVC_ROOT", "."))
-    if not here.is_absolute() and parent.resolve() != Path.cwd() and (parent / here).is_dir():
-        link_images(parent / here, here)
-    if not here.exists():
-        raise UserError(f"folder: nothing at {here}", f"make it, with {LAYOUT}")
-    return here
-
-
-def link_images(source: Path, target: Path) -> None:
-    """Fill a folder with links to the files of another one, without touching what is there."""
-    shutil.copytree(source, target, copy_function=_link_if_absent, dirs_exist_ok=True)
-
-
-def _link_if_absent(source: str, target: str) -> None:
-    if not Path(target).exists():
-        Path(target).symlink_to(Path(source).resolve())
+    if not Path(folder).exists():
+        raise UserError(f"folder: nothing at {folder}", f"make it, with {LAYOUT}")
+    return Path(folder)
 
 
 def load(path: Path, image_size: int, color_mode: str, test_fraction: float, split_seed: int) -> RawData:

@@ -1,6 +1,5 @@
 """What a result may depend on and no out of DVC's may hold: commit, changes, versions, hardware."""
 
-import functools
 import getpass
 import hashlib
 import json
@@ -8,9 +7,7 @@ import os
 import platform
 import re
 import socket
-import subprocess
 import sys
-import tempfile
 from contextlib import suppress
 from fnmatch import fnmatch
 from importlib.metadata import version
@@ -20,10 +17,13 @@ import psutil
 
 from reprocnn.files import md5
 from reprocnn.params import read_params
+from reprocnn.tracking.git import git, is_tracked, uncommitted
 
 EXPERIMENT_TAG, BASELINE_TAG = "dvc.exp.name", "dvc.exp.baseline_rev"
 NO_EXPERIMENT = "none"
 """The value of both outside of `dvc exp run`."""
+
+IMAGES_TAG = "images.untracked"
 
 _PACKAGES = (
     *("tensorflow", "keras", "numpy", "scipy", "scikit-learn", "pillow", "pandas", "matplotlib"),
@@ -32,10 +32,6 @@ _PACKAGES = (
 _IGNORED = ("__pycache__", "*.pyc", ".DS_Store", "Thumbs.db", ".ipynb_checkpoints", "*.swp", "*~")
 _CLOCK = 60.0
 _INSTRUCTIONS = ("avx", "avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "asimd", "sve")
-DIFF = ("diff", "--no-ext-diff", "--no-color", "--src-prefix=a/", "--dst-prefix=b/")
-"""A diff that applies, whatever the user's configuration."""
-GENERATED = (":!reports", ":!dvc.lock")
-"""What git is told to leave out of changes: no person made them."""
 
 
 def _user() -> str:
@@ -62,6 +58,13 @@ def origin() -> dict[str, str]:
         "mlflow.source.name": sys.argv[0],
         "mlflow.source.type": "LOCAL",
     }
+
+
+def untracked_images(params: dict[str, str]) -> dict[str, str]:
+    """The tag of a run whose images are in neither Git nor DVC, so that nobody else can repeat it; empty for others."""
+    if params.get("dataset") != "folder" or is_tracked(params["folder"]):
+        return {}
+    return {IMAGES_TAG: params["folder"]}
 
 
 def this_process() -> str:
@@ -134,30 +137,6 @@ def content_md5(path: Path) -> str:
 def _is_ignored(file: Path) -> bool:
     """Whether .dvcignore names it."""
     return any(fnmatch(part, pattern) for part in file.parts for pattern in _IGNORED)
-
-
-def git(*arguments: str, **environment: str) -> str:
-    """What git prints, empty where it fails or is not there."""
-    with suppress(OSError):
-        own = os.environ | environment
-        done = subprocess.run(["git", *arguments], capture_output=True, text=True, errors="replace", env=own)
-        return done.stdout.rstrip("\n") if done.returncode == 0 else ""
-    return ""
-
-
-@functools.cache
-def uncommitted() -> str:
-    """The changes since the last commit, but for generated files; new files by name.
-
-    Compared by content, with an index of our own: after `dvc exp run` the user's index may take a params.yaml of the
-    same size and second for unchanged.
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        index = {"GIT_INDEX_FILE": str(Path(folder) / "index")}
-        git("read-tree", "HEAD", **index)
-        changed = git(*DIFF, "HEAD", "--", ".", *GENERATED, **index)
-        new = git("ls-files", "--others", "--exclude-standard", "--", ".", *GENERATED, **index)
-    return changed + "".join(f"\nnew file: {name}" for name in new.splitlines())
 
 
 _NAMES = r"password|passwd|pwd|secret|token|api[_-]?key|access[_-]?key|account[_-]?key|private[_-]?key|credential"

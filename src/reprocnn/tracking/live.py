@@ -16,6 +16,7 @@ from reprocnn import locks, paths
 from reprocnn.files import md5, write_json
 from reprocnn.paths import kept
 from reprocnn.tracking import facts, record
+from reprocnn.tracking.git import uncommitted
 from reprocnn.tracking.mirror import Mirror, find
 from reprocnn.tracking.record import MODEL_TAG, Record, Row
 from reprocnn.tracking.store import connect, tracking_uri
@@ -189,16 +190,24 @@ def training_run(
 
 def _begun(key: str, environment: dict[str, str], hashes: dict[str, str]) -> Record:
     """The record of a training that starts."""
+    params = record.params_of(Path())
+    untracked = facts.untracked_images(params)
+    for images in untracked.values():
+        print(
+            f"warning: the images at {images} are in neither Git nor DVC, so nobody else can repeat this run; "
+            f"`dvc add {images}` keeps them with it",
+            flush=True,
+        )
     return Record(
         name=facts.run_name(),
-        origin=facts.origin(),
+        origin=facts.origin() | untracked,
         started=time.time(),
         training=f"{key[:16]}-{uuid.uuid4().hex[:8]}",
         process=facts.this_process(),
         environment=environment,
-        params=record.params_of(Path()),
+        params=params,
         hashes=hashes,
-        changes=facts.masked(facts.uncommitted()),
+        changes=facts.masked(uncommitted()),
     )
 
 

@@ -1,0 +1,111 @@
+"""What Git knows of the checkout. The project may be the whole of a repository or a folder in a bigger one."""
+
+import functools
+import os
+import re
+import subprocess
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+from reprocnn.errors import UserError
+
+DIFF = ("diff", "--no-ext-diff", "--no-color", "--src-prefix=a/", "--dst-prefix=b/")
+"""A diff that applies, whatever the user's configuration."""
+GENERATED = (":!reports", ":!dvc.lock")
+"""What git is told to leave out of changes: no person made them."""
+
+_DETACHING = re.compile(r"([0-9a-f]{40,64}) HEAD@\{(\d+)\} checkout: moving from (\S+) to (\S+)")
+
+
+def git(*arguments: str, **environment: str) -> str:
+    """Return what git prints; empty where it fails or is not installed."""
+    with suppress(OSError):
+        own = os.environ | environment
+        done = subprocess.run(["git", *arguments], capture_output=True, text=True, errors="replace", env=own)
+        return done.stdout.rstrip("\n") if done.returncode == 0 else ""
+    return ""
+
+
+def show(commit: str, file: Path) -> str:
+    """Return the text of one of the project's files at a commit; empty where it is not there."""
+    return git("show", f"{commit}:./{file.as_posix()}")
+
+
+@functools.cache
+def uncommitted() -> str:
+    """Return the changes since the last commit, except those of generated files; new files by name.
+
+    They are compared by content, with an index of our own: after `dvc exp run` the user's index may take a params.yaml
+    of the same size and second for unchanged.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        index = {"GIT_INDEX_FILE": str(Path(folder) / "index")}
+        git("read-tree", "HEAD", **index)
+        changed = git(*DIFF, "HEAD", "--", ".", *GENERATED, **index)
+        new = git("ls-files", "--others", "--exclude-standard", "--", ".", *GENERATED, **index)
+    return changed + "".join(f"\nnew file: {name}" for name in new.splitlines())
+
+
+def is_tracked(path: str) -> bool:
+    """Return whether the index has a file of the project, or a file in a folder of it, or its .dvc file.
+
+    False for a path outside of the repository.
+    """
+    place = Path(os.path.relpath(path))
+    files = [f"{folder}.dvc" for folder in (place, *place.parents) if folder.name not in {"", ".."}]
+    return bool(git("ls-files", "--", str(place), *files))
+
+
+def left_branch(since: float = float("inf")) -> str:
+    """Return the branch that HEAD left when a `dvc exp run` was killed; empty where HEAD is where a person put it.
+
+    DVC detaches HEAD at the commit of its branch while an experiment runs in the workspace, and a killed one stays so.
+
+    Args:
+        since: Unix time in seconds; ignore a HEAD that was detached after it, by the dvc that is running now.
+    """
+    if git("symbolic-ref", "--quiet", "HEAD"):
+        return ""
+    entries = git("reflog", "show", "--date=unix", "--format=%H %gd %gs", "HEAD").splitlines()
+    for entry, older in zip(entries, [*entries[1:], ""], strict=True):
+        if found := _DETACHING.match(entry):
+            commit, time, branch, target = found.groups()
+            by_dvc = (
+                target == commit and older.startswith(commit) and float(time) < since - 1
+            )  # Git's times are whole seconds
+            known = git("rev-parse", "--verify", "--quiet", f"refs/heads/{branch}")
+            return branch if by_dvc and known else ""
+    return ""
+
+
+def way_back(branch: str) -> str:
+    """Return the command that puts HEAD on a branch again, with the commits that were made since."""
+    head = git("rev-parse", "HEAD")
+    made = git("rev-list", "--max-count=1", f"{branch}..{head}")
+    return f"git switch {branch}" + (f" && git merge {head[:10]}" if made else "")
+
+
+def clone(commit: str, folder: Path) -> Path:
+    """Clone the repository of the checkout at a commit; return the project's folder in the clone.
+
+    Raises:
+        UserError: the folder is not empty, or git fails.
+    """
+    if folder.exists() and any(folder.iterdir()):
+        raise UserError(f"{folder} is not empty", "name a folder that does not exist")
+    source = git("rev-parse", "--show-toplevel")
+    if git("config", "--get-regexp", r"remote\..*\.promisor"):  # a partial clone gets the files that it lacks as it
+        git("-C", source, "archive", f"--output={os.devnull}", commit)  # reads them; a clone of it could not
+    for command in (
+        # With --shared the objects are this repository's own, also those of experiments, which a clone leaves out.
+        ["clone", "--quiet", "--shared", "--no-checkout", source, str(folder)],
+        # Git ignores --shared where the history is shallow: get what the clone left out.
+        ["-C", str(folder), "fetch", "--quiet", "--no-tags", source, commit],
+        ["-C", str(folder), "checkout", "--quiet", "--detach", commit],
+    ):
+        done = subprocess.run(["git", *command], capture_output=True, text=True, errors="replace")
+        if done.returncode:
+            problem = f"git {' '.join(word for word in command if word != '--quiet')[:60]} ... failed"
+            raise UserError(f"{problem}: {done.stderr.strip()}", "see what git says")
+    return folder / git("rev-parse", "--show-prefix")
