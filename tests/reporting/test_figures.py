@@ -1,3 +1,4 @@
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,12 @@ from PIL import Image
 
 from reprocnn.files import md5, write_figure
 from reprocnn.reporting import figures, report
+
+SCRIPTS = [
+    *("猫", "苹果", "日本語の犬", "ペンギン", "고양이", "कुत्ता", "แมว", "பூனை", "বিড়াল", "ឆ្មា", "ድመት", "🐱", "❤️"),
+    *("قطة", "سگ مشکی", "می\u200cشود", "חתול (cat) 12", "abc قطة def", "cafe\u0301", "a$x_1$", "a\u200bb"),
+    *(unicodedata.normalize("NFD", name) for name in ("ペンギン 1", "고양이 1")),  # as macOS writes file names
+]
 
 
 def _history(epochs: int) -> pd.DataFrame:
@@ -71,6 +78,84 @@ def test_mistakes_of_any_number(n: int, channels: int, tmp_path: Path) -> None:
     assert sum(bool(axes.images) for axes in figure.axes) == n
 
 
+@pytest.mark.parametrize("n", [9, 23])
+def test_names_of_any_script_are_drawn_as_they_are(n: int, tmp_path: Path) -> None:
+    names = list(figures.labels(SCRIPTS).values())[-n:]
+    assert names == SCRIPTS[-n:]
+    scores = pd.DataFrame({"class": names, "f1": 1.0})
+    rows = pd.DataFrame({"actual": names, "predicted": names[::-1], "confidence": 0.5})
+    images = np.zeros((n, 8, 8, 1), np.uint8)
+    # A box for a character without a glyph comes with a warning, which pytest turns into an error.
+    write_figure(tmp_path / "a.png", figures.confusion_matrix(np.eye(n, dtype=np.int64), names, "heading"))
+    write_figure(tmp_path / "b.png", figures.per_class_f1(scores, names[0]))
+    write_figure(tmp_path / "c.png", figures.mistakes(images, rows, "heading"))
+
+
+def test_names_without_glyphs_get_numbers_instead_of_boxes(tmp_path: Path) -> None:
+    labels = figures.labels(["cat", "ཀུན་ dog", "a\tb", "\ue000", "קוף"])
+    assert list(labels.values())[:4] == ["0: cat", "1: ???? dog", "2: a?b", "3: ?"]
+    assert labels["קוף"].startswith("4: \N{LEFT-TO-RIGHT MARK}")
+    scores = pd.DataFrame({"class": list(labels.values()), "f1": 1.0})
+    write_figure(tmp_path / "a.png", figures.per_class_f1(scores, "heading"))
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["golden retriever long hair", "golden retriever long tail"],
+        ["café", "cafe\u0301"],
+        ["cat", "ca\u200bt"],
+        ["cat", " "],
+        ["中文很长的名字而且还要更长", "中文很长的名字而且还要更长一点"],
+    ],
+)
+def test_names_that_look_alike_get_numbers(names: list[str]) -> None:
+    assert [label[:3] for label in figures.labels(names).values()] == ["0: ", "1: "]
+
+
+def test_labels_are_the_names_cut_to_a_width() -> None:
+    names = ["a" * 18, "b" * 19, "中" * 9, "文" * 10, "$5"]
+    assert list(figures.labels(names).values()) == ["a" * 18, "b" * 17 + "…", "中" * 9, "文" * 8 + "…", "$5"]
+
+
+def test_wide_names_do_not_run_into_each_other() -> None:
+    turned = {}
+    for names in (["猫", "犬"], ["苹果", "香蕉"], ["ab", "cd"]):
+        figure = figures.confusion_matrix(np.eye(2, dtype=np.int64), names, "heading")
+        turned[names[0]] = figure.axes[0].get_xticklabels()[0].get_rotation()
+    assert turned == {"猫": 0, "苹果": 90, "ab": 0}
+
+
+def test_a_mistake_reads_from_left_to_right_whatever_the_names() -> None:
+    rows = pd.DataFrame({"actual": ["قطة"], "predicted": ["cat"], "confidence": [0.5]})
+    text = figures.mistakes(np.zeros((1, 8, 8, 1), np.uint8), rows, "heading").axes[0].get_title()
+    assert text == "\u200e\u2068قطة\u2069 taken for\ncat (50%)"
+
+
+def test_long_names_do_not_run_into_the_next_mistake() -> None:
+    for name, size in (("a" * 15, 9), ("a" * 16, 7)):
+        rows = pd.DataFrame({"actual": [name], "predicted": ["b"], "confidence": [0.5]})
+        figure = figures.mistakes(np.zeros((1, 8, 8, 1), np.uint8), rows, "heading")
+        assert figure.axes[0].title.get_fontsize() == size
+
+
+def test_classes_without_test_images_come_last_and_have_no_f1(tmp_path: Path) -> None:
+    scores = pd.DataFrame({"class": ["a", "b", "c"], "f1": [np.nan, 0.0, 0.5]})
+    figure = figures.per_class_f1(scores, "heading")
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["c", "b", "a"]
+    assert _texts(figure) == ["0.500", "0.000", "no test images"]
+    write_figure(tmp_path / "a.png", figure)
+
+
+@pytest.mark.parametrize(("measured", "bars"), [(0, 0), (1, 1), (30, 30), (31, 30), (99, 30)])
+def test_of_many_classes_f1_shows_those_with_test_images(measured: int, bars: int, tmp_path: Path) -> None:
+    f1 = np.where(np.arange(100) < measured, np.linspace(0, 1, 100), np.nan)
+    figure = figures.per_class_f1(pd.DataFrame({"class": _names(100), "f1": f1}), "heading")
+    assert len(figure.axes[0].patches) == bars
+    assert f"{measured} classes, {100 - measured} have no test images" in figure.axes[0].get_title()
+    write_figure(tmp_path / "a.png", figure)
+
+
 def test_the_same_values_give_the_same_bytes(tmp_path: Path) -> None:
     for name in "ab":
         write_figure(tmp_path / name, figures.curves(_history(3), "heading"))
@@ -86,3 +171,20 @@ def test_the_report_stands_alone_and_escapes_names(tmp_path: Path) -> None:
     assert "<script>" not in page
     assert "&lt;script&gt;" in page
     assert "a &amp; b" in page
+
+
+def test_the_report_shows_names_whole_and_in_their_direction() -> None:
+    page = report.html("h", {"scores": pd.DataFrame({"class": ["قطة", "x" * 300], "f1": [0.5, np.nan]})}, {})
+    assert '<meta charset="utf-8">' in page
+    assert "unicode-bidi: plaintext" in page
+    assert "قطة" in page
+    assert "x" * 300 in page
+    assert "<td>–</td>" in page
+    assert "nan" not in page.lower()
+
+
+def test_the_report_is_the_key_to_other_names_in_the_figures() -> None:
+    scores = pd.DataFrame({"class": ["ᏣᎳᎩ", "dog"], "f1": [0.5, 0.6]})
+    table = report.with_labels(scores, figures.labels(["ᏣᎳᎩ", "dog"]))
+    assert table["in the figures"].tolist() == ["0: ???", "1: dog"]
+    assert report.with_labels(scores, {"ᏣᎳᎩ": "ᏣᎳᎩ", "dog": "dog"}) is scores
