@@ -7,7 +7,7 @@ import numpy as np
 from reprocnn import paths
 from reprocnn.files import atomic_folder, read_csv, read_json, write_bytes, write_figure
 from reprocnn.params import Section, load_params
-from reprocnn.reporting import figures, report
+from reprocnn.reporting import figures, fonts, report
 from reprocnn.tracking import live
 
 
@@ -34,6 +34,8 @@ def main() -> None:
     tables = {"test metrics": metrics, "per class": report.with_labels(scores, labels), "history": history}
     write_bytes(paths.REPORT, report.html(heading, tables, pictures).encode())
     live.show("plot")
+    if note := fonts.note(labels):
+        print(note)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
 import unicodedata
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,19 @@ from PIL import Image
 from reprocnn.files import md5, write_figure
 from reprocnn.reporting import figures, report
 
-SCRIPTS = [
-    *("猫", "苹果", "日本語の犬", "ペンギン", "고양이", "कुत्ता", "แมว", "பூனை", "বিড়াল", "ឆ្មា", "ድመት", "🐱", "❤️"),
-    *("قطة", "سگ مشکی", "می\u200cشود", "חתול (cat) 12", "abc قطة def", "cafe\u0301", "a$x_1$", "a\u200bb"),
+DEJAVU = [
+    "قطة",
+    "سگ مشکی",
+    "می\u200cشود",
+    "חתול (cat) 12",
+    "abc قطة def",
+    "cafe\u0301",
+    "a$x_1$",
+    "a\u200bb",
+    "ünï сова",
+]
+NOTO = [
+    *("猫", "苹果", "日本語の犬", "ペンギン", "고양이", "कुत्ता", "แมว", "பூனை", "বিড়াল", "ឆ្មា", "ድመት", "🍎", "❤️"),
     *(unicodedata.normalize("NFD", name) for name in ("ペンギン 1", "고양이 1")),  # as macOS writes file names
 ]
 
@@ -78,25 +89,57 @@ def test_mistakes_of_any_number(n: int, channels: int, tmp_path: Path) -> None:
     assert sum(bool(axes.images) for axes in figure.axes) == n
 
 
-@pytest.mark.parametrize("n", [9, 23])
-def test_names_of_any_script_are_drawn_as_they_are(n: int, tmp_path: Path) -> None:
-    names = list(figures.labels(SCRIPTS).values())[-n:]
-    assert names == SCRIPTS[-n:]
+def _draw(folder: Path, names: list[str]) -> list[str]:
+    """Draw each figure that shows names; return the hashes of the files."""
+    n = len(names)
     scores = pd.DataFrame({"class": names, "f1": 1.0})
     rows = pd.DataFrame({"actual": names, "predicted": names[::-1], "confidence": 0.5})
     images = np.zeros((n, 8, 8, 1), np.uint8)
     # A box for a character without a glyph comes with a warning, which pytest turns into an error.
-    write_figure(tmp_path / "a.png", figures.confusion_matrix(np.eye(n, dtype=np.int64), names, "heading"))
-    write_figure(tmp_path / "b.png", figures.per_class_f1(scores, names[0]))
-    write_figure(tmp_path / "c.png", figures.mistakes(images, rows, "heading"))
+    write_figure(folder / "a.png", figures.confusion_matrix(np.eye(n, dtype=np.int64), names, "heading"))
+    write_figure(folder / "b.png", figures.per_class_f1(scores, "heading"))
+    write_figure(folder / "c.png", figures.mistakes(images, rows, "heading"))
+    return [md5(folder / f"{name}.png") for name in "abc"]
+
+
+@pytest.mark.parametrize(
+    "names", [DEJAVU, pytest.param(NOTO, marks=pytest.mark.fonts), pytest.param(DEJAVU + NOTO, marks=pytest.mark.fonts)]
+)
+def test_names_of_any_script_are_drawn_as_they_are(names: list[str], tmp_path: Path) -> None:
+    labels = list(figures.labels(names).values())
+    assert labels == names
+    assert _draw(tmp_path, labels) == _draw(tmp_path, labels)
 
 
 def test_names_without_glyphs_get_numbers_instead_of_boxes(tmp_path: Path) -> None:
-    labels = figures.labels(["cat", "ཀུན་ dog", "a\tb", "\ue000", "קוף"])
-    assert list(labels.values())[:4] == ["0: cat", "1: ???? dog", "2: a?b", "3: ?"]
-    assert labels["קוף"].startswith("4: \N{LEFT-TO-RIGHT MARK}")
-    scores = pd.DataFrame({"class": list(labels.values()), "f1": 1.0})
-    write_figure(tmp_path / "a.png", figures.per_class_f1(scores, "heading"))
+    names = ["cat", "ཀུན་ dog", "a\tb", "\ue000", "ཀུན་, (ཀུ)", "קוף", "cat 2", "ཀ2"]
+    labels = list(figures.labels(names).values())
+    assert labels[:5] == ["0: cat", "1: ???? dog", "2: a?b", "class 3", "class 4"]
+    assert labels[5].startswith("5: \N{LEFT-TO-RIGHT MARK}")
+    assert labels[6:] == ["6: cat 2", "7: ?2"]
+    _draw(tmp_path, labels)
+
+
+def test_without_the_extra_fonts_no_name_is_a_box(without_packages: None, tmp_path: Path) -> None:
+    labels = list(figures.labels(NOTO + DEJAVU).values())
+    assert labels[:13] == [*(f"class {number}" for number in range(12)), "12: ❤️"]
+    assert labels[13:15] == ["13: ?????? 1", "14: ??????? 1"]
+    assert labels[-1] == f"{len(labels) - 1}: ünï сова"
+    assert len(set(labels)) == len(labels)
+    assert _draw(tmp_path, labels) == _draw(tmp_path, labels)
+    assert _draw(tmp_path, list(figures.labels(NOTO[:2]).values()))
+
+
+@pytest.mark.fonts
+def test_of_names_in_several_scripts_those_are_drawn_that_the_packages_have(
+    use_packages: Callable[..., None], tmp_path: Path
+) -> None:
+    use_packages("manimgx_fonts", "reprocnn_has_no_such_package")
+    labels = list(figures.labels(["猫", "แมว", "cat"]).values())
+    assert labels == ["class 0", "1: แมว", "2: cat"]
+    assert _draw(tmp_path, labels) == _draw(tmp_path, labels)
+    use_packages("reprocnn_has_no_such_package", "noto_cjk_sans_jp_regular")
+    assert list(figures.labels(["猫", "แมว", "cat"]).values()) == ["0: 猫", "class 1", "2: cat"]
 
 
 @pytest.mark.parametrize(
@@ -105,17 +148,20 @@ def test_names_without_glyphs_get_numbers_instead_of_boxes(tmp_path: Path) -> No
         ["golden retriever long hair", "golden retriever long tail"],
         ["café", "cafe\u0301"],
         ["cat", "ca\u200bt"],
-        ["cat", " "],
-        ["中文很长的名字而且还要更长", "中文很长的名字而且还要更长一点"],
+        pytest.param(["中文很长的名字而且还要更长", "中文很长的名字而且还要更长一点"], marks=pytest.mark.fonts),
     ],
 )
 def test_names_that_look_alike_get_numbers(names: list[str]) -> None:
     assert [label[:3] for label in figures.labels(names).values()] == ["0: ", "1: "]
 
 
+def test_a_name_that_can_not_be_seen_is_a_number() -> None:
+    assert list(figures.labels(["cat", " "]).values()) == ["0: cat", "class 1"]
+
+
 def test_labels_are_the_names_cut_to_a_width() -> None:
-    names = ["a" * 18, "b" * 19, "中" * 9, "文" * 10, "$5"]
-    assert list(figures.labels(names).values()) == ["a" * 18, "b" * 17 + "…", "中" * 9, "文" * 8 + "…", "$5"]
+    names = ["a" * 18, "b" * 19, "⚡" * 9, "☕" * 10, "$5"]  # the width of a Chinese character, but in DejaVu Sans
+    assert list(figures.labels(names).values()) == ["a" * 18, "b" * 17 + "…", "⚡" * 9, "☕" * 8 + "…", "$5"]
 
 
 def test_wide_names_do_not_run_into_each_other() -> None:
@@ -186,5 +232,5 @@ def test_the_report_shows_names_whole_and_in_their_direction() -> None:
 def test_the_report_is_the_key_to_other_names_in_the_figures() -> None:
     scores = pd.DataFrame({"class": ["ᏣᎳᎩ", "dog"], "f1": [0.5, 0.6]})
     table = report.with_labels(scores, figures.labels(["ᏣᎳᎩ", "dog"]))
-    assert table["in the figures"].tolist() == ["0: ???", "1: dog"]
+    assert table["in the figures"].tolist() == ["class 0", "1: dog"]
     assert report.with_labels(scores, {"ᏣᎳᎩ": "ᏣᎳᎩ", "dog": "dog"}) is scores

@@ -50,14 +50,21 @@ def labels(class_names: list[str]) -> dict[str, str]:
     """What the figures call each class: its name, cut to the width of 18 letters.
 
     Where that does not tell the classes apart, each gets its number, from 0, in front: names are long and begin alike,
-    or look alike, or no font has a glyph for a character, for which `?` stands.
+    or look alike, or no installed font has a glyph for a character, for which `?` stands.
     """
     no_glyph = fonts.without_glyph("".join(class_names))
     cut = [_short("".join("?" if c in no_glyph else c for c in name)) for name in class_names]
     seen = {_visible(label) for label in cut}
     if no_glyph or "" in seen or len(seen) < len(cut):
-        cut = [f"{number}: {_apart(label)}" for number, label in enumerate(cut)]
+        cut = [_numbered(number, label) for number, label in enumerate(cut)]
     return dict(zip(class_names, cut, strict=True))
+
+
+def _numbered(number: int, label: str) -> str:
+    """A label with the number of its class; without the label where no letter of it is drawn."""
+    if all(unicodedata.category(c)[0] in "MPZ" for c in _visible(label)):
+        return f"class {number}"
+    return f"{number}: {_apart(label)}"
 
 
 def _visible(text: str) -> str:
