@@ -30,6 +30,8 @@ def main() -> None:
     predictions.write_mistakes(paths.MISTAKES, table, probabilities, images)
     live.show("evaluate")
     print(f"test accuracy {overall['accuracy']:.2%} of {overall['n']} images")
+    if absent := metrics.without_images(labels, names):
+        print(absent)
 
 
 if __name__ == "__main__":

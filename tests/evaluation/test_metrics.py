@@ -53,3 +53,38 @@ def test_per_class_and_confusion_keep_classes_that_were_never_predicted() -> Non
 
 def test_a_class_may_be_called_actual() -> None:
     assert metrics.confusion(np.eye(2), np.array([0, 1]), ["actual", "b"]).shape == (2, 3)
+
+
+def test_a_class_without_test_images_does_not_lower_the_means() -> None:
+    probabilities = np.eye(4)[[0, 3, 1, 1]]
+    labels = np.array([0, 0, 1, 1])  # none of 2; none of 3, for which one is taken
+    made = metrics.overall(probabilities, labels, top_k=2)
+    assert made["macro_precision"] == 1
+    assert made["macro_recall"] == 0.75  # the image that was taken for a 3 counts against the 0
+    assert made["macro_f1"] == pytest.approx((2 / 3 + 1) / 2, abs=1e-6)
+    table = metrics.per_class(probabilities, labels, list("abcd"))
+    assert table["n"].tolist() == [2, 2, 0, 0]
+    assert table.loc[:1, ["precision", "recall"]].to_numpy().tolist() == [[1, 0.5], [1, 1]]
+    assert table.loc[2:, ["precision", "recall", "f1"]].isna().all(axis=None)
+    assert metrics.confusion(probabilities, labels, list("abcd")).iloc[2:, 1:].to_numpy().sum() == 0
+
+
+@pytest.mark.parametrize(("classes", "present"), [(3, 1), (3, 2), (10, 2), (1000, 500)])
+@pytest.mark.parametrize("right", [True, False])
+def test_any_classes_may_be_absent(classes: int, present: int, right: bool) -> None:
+    labels = np.repeat(np.arange(present), 2)
+    probabilities = np.eye(classes)[labels if right else (labels + 1) % classes]
+    made = metrics.overall(probabilities, labels, top_k=2)
+    assert made["macro_recall"] == made["macro_f1"] == made["accuracy"] == right
+    assert 0 <= made["accuracy_low"] <= made["accuracy"] <= made["accuracy_high"] <= 1
+    assert str(made["loss"]) == "0.0" or not right  # not -0.0
+    metrics.per_class(probabilities, labels, list(map(str, range(classes))))
+
+
+def test_absent_classes_are_named() -> None:
+    labels = np.array([0, 2])
+    assert metrics.without_images(labels, ["a", "b", "c"]) == (
+        "no test images of 1 of 3 classes, left out of the macro metrics: 'b'"
+    )
+    assert metrics.without_images(labels, list("abcdefghi")).endswith("'b', 'd', 'e', 'f', 'g' and 2 more")
+    assert metrics.without_images(np.array([1, 0]), ["a", "b"]) == ""

@@ -1,3 +1,5 @@
+import unicodedata
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +10,22 @@ from PIL import Image
 
 from reprocnn.files import md5, write_figure
 from reprocnn.reporting import figures, report
+
+DEJAVU = [
+    "قطة",
+    "سگ مشکی",
+    "می\u200cشود",
+    "חתול (cat) 12",
+    "abc قطة def",
+    "cafe\u0301",
+    "a$x_1$",
+    "a\u200bb",
+    "ünï сова",
+]
+NOTO = [
+    *("猫", "苹果", "日本語の犬", "ペンギン", "고양이", "कुत्ता", "แมว", "பூனை", "বিড়াল", "ឆ្មា", "ድመት", "🍎", "❤️"),
+    *(unicodedata.normalize("NFD", name) for name in ("ペンギン 1", "고양이 1")),  # as macOS writes file names
+]
 
 
 def _history(epochs: int) -> pd.DataFrame:
@@ -71,6 +89,119 @@ def test_mistakes_of_any_number(n: int, channels: int, tmp_path: Path) -> None:
     assert sum(bool(axes.images) for axes in figure.axes) == n
 
 
+def _draw(folder: Path, names: list[str]) -> list[str]:
+    """Draw each figure that shows names; return the hashes of the files."""
+    n = len(names)
+    scores = pd.DataFrame({"class": names, "f1": 1.0})
+    rows = pd.DataFrame({"actual": names, "predicted": names[::-1], "confidence": 0.5})
+    images = np.zeros((n, 8, 8, 1), np.uint8)
+    # A box for a character without a glyph comes with a warning, which pytest turns into an error.
+    write_figure(folder / "a.png", figures.confusion_matrix(np.eye(n, dtype=np.int64), names, "heading"))
+    write_figure(folder / "b.png", figures.per_class_f1(scores, "heading"))
+    write_figure(folder / "c.png", figures.mistakes(images, rows, "heading"))
+    return [md5(folder / f"{name}.png") for name in "abc"]
+
+
+@pytest.mark.parametrize(
+    "names", [DEJAVU, pytest.param(NOTO, marks=pytest.mark.fonts), pytest.param(DEJAVU + NOTO, marks=pytest.mark.fonts)]
+)
+def test_names_of_any_script_are_drawn_as_they_are(names: list[str], tmp_path: Path) -> None:
+    labels = list(figures.labels(names).values())
+    assert labels == names
+    assert _draw(tmp_path, labels) == _draw(tmp_path, labels)
+
+
+def test_names_without_glyphs_get_numbers_instead_of_boxes(tmp_path: Path) -> None:
+    names = ["cat", "ཀུན་ dog", "a\tb", "\ue000", "ཀུན་, (ཀུ)", "קוף", "cat 2", "ཀ2"]
+    labels = list(figures.labels(names).values())
+    assert labels[:5] == ["0: cat", "1: ???? dog", "2: a?b", "class 3", "class 4"]
+    assert labels[5].startswith("5: \N{LEFT-TO-RIGHT MARK}")
+    assert labels[6:] == ["6: cat 2", "7: ?2"]
+    _draw(tmp_path, labels)
+
+
+def test_without_the_extra_fonts_no_name_is_a_box(without_packages: None, tmp_path: Path) -> None:
+    labels = list(figures.labels(NOTO + DEJAVU).values())
+    assert labels[:13] == [*(f"class {number}" for number in range(12)), "12: ❤️"]
+    assert labels[13:15] == ["13: ?????? 1", "14: ??????? 1"]
+    assert labels[-1] == f"{len(labels) - 1}: ünï сова"
+    assert len(set(labels)) == len(labels)
+    assert _draw(tmp_path, labels) == _draw(tmp_path, labels)
+    assert _draw(tmp_path, list(figures.labels(NOTO[:2]).values()))
+
+
+@pytest.mark.fonts
+def test_of_names_in_several_scripts_those_are_drawn_that_the_packages_have(
+    use_packages: Callable[..., None], tmp_path: Path
+) -> None:
+    use_packages("manimgx_fonts", "reprocnn_has_no_such_package")
+    labels = list(figures.labels(["猫", "แมว", "cat"]).values())
+    assert labels == ["class 0", "1: แมว", "2: cat"]
+    assert _draw(tmp_path, labels) == _draw(tmp_path, labels)
+    use_packages("reprocnn_has_no_such_package", "noto_cjk_sans_jp_regular")
+    assert list(figures.labels(["猫", "แมว", "cat"]).values()) == ["0: 猫", "class 1", "2: cat"]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["golden retriever long hair", "golden retriever long tail"],
+        ["café", "cafe\u0301"],
+        ["cat", "ca\u200bt"],
+        pytest.param(["中文很长的名字而且还要更长", "中文很长的名字而且还要更长一点"], marks=pytest.mark.fonts),
+    ],
+)
+def test_names_that_look_alike_get_numbers(names: list[str]) -> None:
+    assert [label[:3] for label in figures.labels(names).values()] == ["0: ", "1: "]
+
+
+def test_a_name_that_can_not_be_seen_is_a_number() -> None:
+    assert list(figures.labels(["cat", " "]).values()) == ["0: cat", "class 1"]
+
+
+def test_labels_are_the_names_cut_to_a_width() -> None:
+    names = ["a" * 18, "b" * 19, "⚡" * 9, "☕" * 10, "$5"]  # the width of a Chinese character, but in DejaVu Sans
+    assert list(figures.labels(names).values()) == ["a" * 18, "b" * 17 + "…", "⚡" * 9, "☕" * 8 + "…", "$5"]
+
+
+def test_wide_names_do_not_run_into_each_other() -> None:
+    turned = {}
+    for names in (["猫", "犬"], ["苹果", "香蕉"], ["ab", "cd"]):
+        figure = figures.confusion_matrix(np.eye(2, dtype=np.int64), names, "heading")
+        turned[names[0]] = figure.axes[0].get_xticklabels()[0].get_rotation()
+    assert turned == {"猫": 0, "苹果": 90, "ab": 0}
+
+
+def test_a_mistake_reads_from_left_to_right_whatever_the_names() -> None:
+    rows = pd.DataFrame({"actual": ["قطة"], "predicted": ["cat"], "confidence": [0.5]})
+    text = figures.mistakes(np.zeros((1, 8, 8, 1), np.uint8), rows, "heading").axes[0].get_title()
+    assert text == "\u200e\u2068قطة\u2069 taken for\ncat (50%)"
+
+
+def test_long_names_do_not_run_into_the_next_mistake() -> None:
+    for name, size in (("a" * 15, 9), ("a" * 16, 7)):
+        rows = pd.DataFrame({"actual": [name], "predicted": ["b"], "confidence": [0.5]})
+        figure = figures.mistakes(np.zeros((1, 8, 8, 1), np.uint8), rows, "heading")
+        assert figure.axes[0].title.get_fontsize() == size
+
+
+def test_classes_without_test_images_come_last_and_have_no_f1(tmp_path: Path) -> None:
+    scores = pd.DataFrame({"class": ["a", "b", "c"], "f1": [np.nan, 0.0, 0.5]})
+    figure = figures.per_class_f1(scores, "heading")
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["c", "b", "a"]
+    assert _texts(figure) == ["0.500", "0.000", "no test images"]
+    write_figure(tmp_path / "a.png", figure)
+
+
+@pytest.mark.parametrize(("measured", "bars"), [(0, 0), (1, 1), (30, 30), (31, 30), (99, 30)])
+def test_of_many_classes_f1_shows_those_with_test_images(measured: int, bars: int, tmp_path: Path) -> None:
+    f1 = np.where(np.arange(100) < measured, np.linspace(0, 1, 100), np.nan)
+    figure = figures.per_class_f1(pd.DataFrame({"class": _names(100), "f1": f1}), "heading")
+    assert len(figure.axes[0].patches) == bars
+    assert f"{measured} classes, {100 - measured} have no test images" in figure.axes[0].get_title()
+    write_figure(tmp_path / "a.png", figure)
+
+
 def test_the_same_values_give_the_same_bytes(tmp_path: Path) -> None:
     for name in "ab":
         write_figure(tmp_path / name, figures.curves(_history(3), "heading"))
@@ -86,3 +217,20 @@ def test_the_report_stands_alone_and_escapes_names(tmp_path: Path) -> None:
     assert "<script>" not in page
     assert "&lt;script&gt;" in page
     assert "a &amp; b" in page
+
+
+def test_the_report_shows_names_whole_and_in_their_direction() -> None:
+    page = report.html("h", {"scores": pd.DataFrame({"class": ["قطة", "x" * 300], "f1": [0.5, np.nan]})}, {})
+    assert '<meta charset="utf-8">' in page
+    assert "unicode-bidi: plaintext" in page
+    assert "قطة" in page
+    assert "x" * 300 in page
+    assert "<td>–</td>" in page
+    assert "nan" not in page.lower()
+
+
+def test_the_report_is_the_key_to_other_names_in_the_figures() -> None:
+    scores = pd.DataFrame({"class": ["ᏣᎳᎩ", "dog"], "f1": [0.5, 0.6]})
+    table = report.with_labels(scores, figures.labels(["ᏣᎳᎩ", "dog"]))
+    assert table["in the figures"].tolist() == ["class 0", "1: dog"]
+    assert report.with_labels(scores, {"ᏣᎳᎩ": "ᏣᎳᎩ", "dog": "dog"}) is scores

@@ -20,7 +20,9 @@ def overall(probabilities: NDArray[np.float64], labels: NDArray[np.int64], top_k
     Returns:
         loss: mean categorical cross-entropy in nats; accuracy, 0-1, with the bounds of its 95 % interval (E. B. Wilson,
         "Probable Inference, the Law of Succession, and Statistical Inference", 1927); macro_precision, macro_recall,
-        macro_f1: means over the classes; n: images.
+        macro_f1: means over the classes that have images here; n: images. A class without images has no recall, so that
+        its 0 would only tell of the split; images taken for it still lower the recall of their own class. (scikit-learn
+        averages its balanced accuracy over the same classes.)
     """
     predicted = probabilities.argmax(axis=1)
     correct = int((predicted == labels).sum())
@@ -29,7 +31,7 @@ def overall(probabilities: NDArray[np.float64], labels: NDArray[np.int64], top_k
     precision, recall, f1, _ = precision_recall_fscore_support(
         labels,
         predicted,
-        labels=np.arange(probabilities.shape[1]),
+        labels=np.unique(labels),
         average="macro",
         zero_division=0,
     )
@@ -44,7 +46,8 @@ def overall(probabilities: NDArray[np.float64], labels: NDArray[np.int64], top_k
             labels, probabilities, k=top_k, labels=np.arange(probabilities.shape[1])
         )
     metrics |= {"macro_precision": precision, "macro_recall": recall, "macro_f1": f1}
-    return {name: round(float(value), 6) for name, value in metrics.items()} | {"n": len(labels)}
+    # Plus 0, because the mean of perfect predictions is -0.
+    return {name: round(float(value), 6) + 0.0 for name, value in metrics.items()} | {"n": len(labels)}
 
 
 def accuracy(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
@@ -58,12 +61,28 @@ def accuracy(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) -> f
 
 
 def per_class(probabilities: NDArray[np.float64], labels: NDArray[np.int64], class_names: list[str]) -> pd.DataFrame:
-    """A row per class: class, precision, recall, f1 (each 0-1), n (its images)."""
+    """A row per class: class, precision, recall, f1 (each 0-1; NaN without images), n (its images)."""
     precision, recall, f1, n = precision_recall_fscore_support(
         labels, probabilities.argmax(axis=1), labels=np.arange(len(class_names)), zero_division=0
     )
     scores = {"precision": precision, "recall": recall, "f1": f1}
-    return pd.DataFrame({"class": class_names, **{name: values.round(6) for name, values in scores.items()}, "n": n})
+    measured = {name: np.where(n > 0, values, np.nan).round(6) for name, values in scores.items()}
+    return pd.DataFrame({"class": class_names, **measured, "n": n})
+
+
+def without_images(labels: NDArray[np.int64], class_names: list[str], most: int = 5) -> str:
+    """Say which classes have no image in the test split; nothing where each has one.
+
+    Args:
+        labels: int64 (N,).
+        class_names: the class of each label.
+        most: names to say; of the others their number.
+    """
+    absent = [class_names[i] for i in np.setdiff1d(np.arange(len(class_names)), labels)]
+    if not absent:
+        return ""
+    names = ", ".join(map(repr, absent[:most])) + (f" and {len(absent) - most} more" if len(absent) > most else "")
+    return f"no test images of {len(absent)} of {len(class_names)} classes, left out of the macro metrics: {names}"
 
 
 def confusion(probabilities: NDArray[np.float64], labels: NDArray[np.int64], class_names: list[str]) -> pd.DataFrame:

@@ -3,6 +3,8 @@
 Colours: M. Okabe, K. Ito, "Color Universal Design", 2008, which people with any colour vision tell apart.
 """
 
+import unicodedata
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,8 @@ from matplotlib.colors import Normalize, PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
+
+from reprocnn.reporting import fonts
 
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#666666"
 
@@ -28,6 +32,11 @@ _STYLE: dict[str, Any] = {
 }
 
 
+def _style(texts: list[str], **settings: Any) -> AbstractContextManager[None]:
+    """The style of a figure that shows the texts; the same whatever the user's matplotlibrc says."""
+    return style.context(["default", {**_STYLE, "font.family": fonts.families(texts), **settings}])
+
+
 def _figure(width: float, height: float) -> Figure:
     return Figure((width, height), layout="constrained")
 
@@ -37,10 +46,57 @@ def title(card: dict[str, Any], accuracy: float) -> str:
     return f"{card['dataset']} · {card['model']} · test accuracy {accuracy:.2%}"
 
 
+def labels(class_names: list[str]) -> dict[str, str]:
+    """What the figures call each class: its name, cut to the width of 18 letters.
+
+    Where that does not tell the classes apart, each gets its number, from 0, in front: names are long and begin alike,
+    or look alike, or no installed font has a glyph for a character, for which `?` stands.
+    """
+    no_glyph = fonts.without_glyph("".join(class_names))
+    cut = [_short("".join("?" if c in no_glyph else c for c in name)) for name in class_names]
+    seen = {_visible(label) for label in cut}
+    if no_glyph or "" in seen or len(seen) < len(cut):
+        cut = [_numbered(number, label) for number, label in enumerate(cut)]
+    return dict(zip(class_names, cut, strict=True))
+
+
+def _numbered(number: int, label: str) -> str:
+    """A label with the number of its class; without the label where no letter of it is drawn."""
+    if all(unicodedata.category(c)[0] in "MPZ" for c in _visible(label)):
+        return f"class {number}"
+    return f"{number}: {_apart(label)}"
+
+
+def _visible(text: str) -> str:
+    """What a reader sees: `é` is the same as one character and as two, and some characters have no ink."""
+    composed = unicodedata.normalize("NFC", text)
+    return "".join(c for c in composed if unicodedata.category(c) != "Cf" and not "\ufe00" <= c <= "\ufe0f").strip()
+
+
+def _width(text: str) -> int:
+    """The width of a text in letters; a Chinese, Japanese or Korean character is as wide as two."""
+    return sum(2 if unicodedata.east_asian_width(c) in "FW" else 1 for c in text)
+
+
+def _short(name: str, most: int = 18) -> str:
+    if _width(name) <= most:
+        return name
+    while _width(name) >= most:
+        name = name[:-1]
+    return name + "…"
+
+
+def _apart(label: str) -> str:
+    """A label to be put in an English line, which keeps its order where the label runs from right to left."""
+    if not any(unicodedata.bidirectional(c) in {"R", "AL"} for c in label):
+        return label
+    return f"\N{LEFT-TO-RIGHT MARK}\N{FIRST STRONG ISOLATE}{label}\N{POP DIRECTIONAL ISOLATE}"
+
+
 def curves(history: pd.DataFrame, heading: str) -> Figure:
     """Accuracy and loss on the training and validation split by epoch, the best epoch marked."""
     best = history.loc[history["validation_accuracy"].idxmax()]
-    with style.context(["default", _STYLE]):
+    with _style([heading]):
         figure = _figure(9, 3.8)
         figure.suptitle(heading)
         for axes, metric in zip(figure.subplots(1, 2), ("accuracy", "loss"), strict=True):
@@ -62,7 +118,7 @@ def curves(history: pd.DataFrame, heading: str) -> Figure:
         return figure
 
 
-def confusion_matrix(counts: NDArray[np.int64], class_names: list[str], heading: str) -> Figure:
+def confusion_matrix(counts: NDArray[np.int64], names: list[str], heading: str) -> Figure:
     """The confusion matrix as counts and as parts of each row.
 
     Up to 20 classes the two stand side by side and every cell has its number. Beyond, they stand one above the other,
@@ -70,32 +126,32 @@ def confusion_matrix(counts: NDArray[np.int64], class_names: list[str], heading:
 
     Args:
         counts: int64 (classes, classes), a row per actual class.
-        class_names: the class of each row and column.
+        names: the label of each row and column.
         heading: above it.
     """
     parts = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    few = len(class_names) <= 20
-    size = 2.3 + 0.25 * len(class_names)
-    with style.context(["default", {**_STYLE, "axes.grid": False, "figure.dpi": 100 if few else 150}]):
+    few = len(names) <= 20
+    size = 2.3 + 0.25 * len(names)
+    with _style([heading, *names], **{"axes.grid": False, "figure.dpi": 100 if few else 150}):
         figure = _figure(2 * size, size + 0.6) if few else _figure(9, 17)
         figure.suptitle(heading)
         first, second = figure.subplots(1, 2) if few else figure.subplots(2, 1)
-        _matrix(first, counts, max(counts.max(), 1), class_names, "images", "{:.0f}" if few else None)
-        _matrix(second, parts, 1, class_names, "part of the actual class", "{:.0%}" if few else None)
+        _matrix(first, counts, max(counts.max(), 1), names, "images", "{:.0f}" if few else None)
+        _matrix(second, parts, 1, names, "part of the actual class", "{:.0%}" if few else None)
         return figure
 
 
-def _matrix(axes: Axes, values: NDArray[Any], top: float, class_names: list[str], name: str, cell: str | None) -> None:
+def _matrix(axes: Axes, values: NDArray[Any], top: float, names: list[str], title: str, cell: str | None) -> None:
     norm = None if cell else PowerNorm(0.4, vmin=0, vmax=top)
     image = axes.imshow(values, cmap="Blues", norm=norm or Normalize(0, top))
     if not cell:
         image.get_figure().colorbar(image, ax=axes, shrink=0.6)  # type: ignore[union-attr]
-    ticks = np.arange(0, len(class_names), -(-len(class_names) // 100))
-    names = [_short(class_names[i]) for i in ticks]
+    ticks = np.arange(0, len(names), -(-len(names) // 100))
+    shown = [names[i] for i in ticks]
     font = 9 if cell else 5
-    axes.set_xticks(ticks, names, rotation=90 if max(map(len, names)) > 2 else 0, fontsize=font)
-    axes.set_yticks(ticks, names, fontsize=font)
-    axes.set(xlabel="predicted", ylabel="actual", title=name)
+    axes.set_xticks(ticks, shown, rotation=90 if max(map(_width, shown)) > 2 else 0, fontsize=font)
+    axes.set_yticks(ticks, shown, fontsize=font)
+    axes.set(xlabel="predicted", ylabel="actual", title=title)
     if cell:
         for row, column in np.argwhere(values > 0):
             value = values[row, column]
@@ -105,24 +161,42 @@ def _matrix(axes: Axes, values: NDArray[Any], top: float, class_names: list[str]
 
 
 def per_class_f1(scores: pd.DataFrame, heading: str) -> Figure:
-    """F1 of each class, best first; with more than 30 classes the 15 best and the 15 worst."""
+    """F1 of each class, best first, those without test images last.
+
+    With more than 30 classes, the 15 best and the 15 worst of those that have test images.
+
+    Args:
+        scores: a row per class: its label as `class`; f1, 0-1, or NaN where it has no test image.
+        heading: above it.
+    """
     ordered = scores.sort_values("f1", ascending=False, kind="stable")
-    if cut := len(ordered) > 30:
-        ordered = pd.concat([ordered.head(15), ordered.tail(15)])
-    with style.context(["default", {**_STYLE, "axes.grid.axis": "x"}]):
+    measured = int(ordered["f1"].notna().sum())
+    many, cut = len(ordered) > 30, measured > 30
+    rest = "per class"
+    if many:
+        ordered = pd.concat([ordered.head(15), ordered[:measured].tail(15)]) if cut else ordered[:measured]
+        rest = f"the 15 best and 15 worst of {measured} classes" if cut else f"of {measured} classes"
+        rest += f", {len(scores) - measured} have no test images" if measured < len(scores) else ""
+    with _style([heading, *ordered["class"]], **{"axes.grid.axis": "x"}):
         figure = _figure(7, 1.6 + 0.26 * len(ordered))
         axes = figure.subplots()
-        positions = np.arange(len(ordered))
-        axes.barh(positions, ordered["f1"], color=BLUE)
-        axes.set_yticks(positions, [_short(name) for name in ordered["class"]])
-        axes.invert_yaxis()
-        for position, value in zip(positions, ordered["f1"], strict=True):
-            axes.text(min(value, 1) + 0.01, int(position), f"{value:.3f}", va="center", fontsize=9)
-        rest = f"the 15 best and 15 worst of {len(scores)} classes" if cut else "per class"
+        _bars(axes, ordered)
         axes.set(xlim=(0, 1.1), xlabel="F1", title=f"{heading}\nF1 {rest}")
         if cut:
             axes.axhline(14.5, color=GREY, lw=1, ls=":")
         return figure
+
+
+def _bars(axes: Axes, scores: pd.DataFrame) -> None:
+    positions = np.arange(len(scores))
+    axes.barh(positions, scores["f1"].fillna(0), color=BLUE)
+    axes.set_yticks(positions, list(scores["class"]))
+    axes.invert_yaxis()
+    for position, value in zip(positions, scores["f1"], strict=True):
+        if np.isnan(value):
+            axes.text(0.01, int(position), "no test images", va="center", fontsize=9, color=GREY)
+        else:
+            axes.text(min(value, 1) + 0.01, int(position), f"{value:.3f}", va="center", fontsize=9)
 
 
 def mistakes(images: NDArray[np.uint8], rows: pd.DataFrame, heading: str) -> Figure:
@@ -130,22 +204,19 @@ def mistakes(images: NDArray[np.uint8], rows: pd.DataFrame, heading: str) -> Fig
 
     Args:
         images: uint8 (n, height, width, channels), 0-255.
-        rows: a row per image: actual, predicted, confidence.
+        rows: a row per image: actual and predicted label, confidence.
         heading: above it.
     """
+    texts = [f"{_apart(r.actual)} taken for\n{_apart(r.predicted)} ({r.confidence:.0%})" for r in rows.itertuples()]
+    lengthy = any(_width(line) > 25 for text in texts for line in text.split("\n"))
     columns = 5
     lines = max(1, -(-len(rows) // columns))
-    with style.context(["default", {**_STYLE, "axes.grid": False}]):
+    with _style([heading, *rows["actual"], *rows["predicted"]], **{"axes.grid": False}):
         figure = _figure(9, 0.9 + 2.2 * lines)
         figure.suptitle(f"{heading}\nmost confident mistakes" + ("" if len(rows) else ": none"))
         for axes in figure.subplots(lines, columns, squeeze=False).flat:
             axes.set_axis_off()
-        for axes, image, row in zip(figure.axes, images, rows.itertuples(), strict=False):
+        for axes, image, text in zip(figure.axes, images, texts, strict=False):
             axes.imshow(image.squeeze(), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-            text = f"{_short(row.actual)} taken for\n{_short(row.predicted)} ({row.confidence:.0%})"
-            axes.set_title(text, fontsize=9)
+            axes.set_title(text, fontsize=7 if lengthy else 9)
         return figure
-
-
-def _short(name: str, most: int = 18) -> str:
-    return name if len(name) <= most else name[: most - 1] + "…"

@@ -11,6 +11,7 @@ _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222 }
 table { border-collapse: collapse; margin: 1rem 0 } td, th { padding: .2rem .8rem; border-bottom: 1px solid #ddd }
 td { text-align: right; font-variant-numeric: tabular-nums } td:first-child, th:first-child { text-align: left }
+td, th { unicode-bidi: plaintext; white-space: pre-wrap }
 img { max-width: 100%; height: auto }
 """
 
@@ -29,10 +30,21 @@ def html(heading: str, tables: dict[str, pd.DataFrame | dict[str, Any]], figures
         body.append(f'<h2>{escape(name)}</h2><img alt="{escape(name)}" src="data:image/png;base64,{picture}">')
     for name, values in tables.items():
         table = values if isinstance(values, pd.DataFrame) else _two_columns(values)
-        body.append(f"<h2>{escape(name)}</h2>{table.to_html(index=False, border=0, float_format='{:.4f}'.format)}")
+        rows = table.to_html(index=False, border=0, na_rep="–", float_format="{:.4f}".format)
+        body.append(f"<h2>{escape(name)}</h2>{rows}")
     title = escape(heading)
     head = f'<meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style>'
     return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>{chr(10).join(body)}</body></html>\n'
+
+
+def with_labels(scores: pd.DataFrame, labels: dict[str, str]) -> pd.DataFrame:
+    """The scores per `class`, with a column that is the key to the figures where these call a class something else."""
+    shown = scores["class"].map(labels)
+    if (shown == scores["class"]).all():
+        return scores
+    table = scores.copy()
+    table.insert(1, "in the figures", shown)
+    return table
 
 
 def _two_columns(values: dict[str, Any]) -> pd.DataFrame:

@@ -1,0 +1,23 @@
+"""Which of the packages with fonts a test sees."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from reprocnn.reporting import fonts
+
+
+@pytest.fixture
+def use_packages(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    def use(*packages: str) -> None:
+        monkeypatch.setattr(fonts, "_PACKAGES", packages)
+        fonts._noto.cache_clear()
+
+    yield use
+    fonts._noto.cache_clear()
+
+
+@pytest.fixture
+def without_packages(use_packages: Callable[..., None]) -> None:
+    """As after `make setup`, whatever is installed here."""
+    use_packages("reprocnn_has_no_such_package")
