@@ -38,6 +38,24 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
+def environment_changes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the environment variables that a thread other than the main one sets or removes."""
+    changed: list[str] = []
+
+    def seen(act: Callable[..., None]) -> Callable[..., None]:
+        def change(name: bytes, *value: bytes) -> None:
+            if threading.current_thread() is not threading.main_thread():
+                changed.append(os.fsdecode(name))
+            act(name, *value)
+
+        return change
+
+    for name in ("putenv", "unsetenv"):  # what `os.environ` calls
+        monkeypatch.setattr(os, name, seen(getattr(os, name)))
+    return changed
+
+
+@pytest.fixture
 def make_images() -> Callable[..., None]:
     """Writes n PNG images a class, of one colour a class with some noise."""
 

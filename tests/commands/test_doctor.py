@@ -1,6 +1,5 @@
 import hashlib
 import os
-import re
 import shutil
 import socket
 import sqlite3
@@ -423,6 +422,13 @@ def test_what_images_of_ones_own_need(here: Path, monkeypatch: pytest.MonkeyPatc
 # MLflow
 
 
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The settings that doctor applies."""
+    for name, value in runs.QUICK.items():
+        monkeypatch.setenv(name, value)
+
+
 def _sql(command: str, value: str) -> None:
     with closing(sqlite3.connect("mlflow.db")) as connection, connection:
         connection.execute(command, (value,))
@@ -509,7 +515,8 @@ def test_artifacts_elsewhere(here: Path, fill: Fill) -> None:
 def test_a_store_that_cant_be_read(here: Path) -> None:
     (here / "mlflow.db").write_text("no database at all")
     found = _one(runs.runs())
-    assert (found.state, found.text) == ("wrong", f"sqlite:///{here}/mlflow.db can't be read: file is not a database")
+    text = f"sqlite:///{here}/mlflow.db: the file is damaged (file is not a database)"
+    assert (found.state, found.text) == ("wrong", text)
     assert found.fix.startswith("mkdir -p mlartifacts/old && mv mlflow.db* mlartifacts/old")
     assert (here / "mlflow.db").read_text() == "no database at all"
 
@@ -530,10 +537,14 @@ def test_a_store_of_another_mlflow(here: Path, fill: Fill) -> None:
     fill(here)
     _sql("UPDATE alembic_version SET version_num = ?", "451aebb31d03")
     found = _one(runs.runs())
-    assert (found.state, found.text) == ("wrong", f"sqlite:///{here}/mlflow.db was made by another version of MLflow")
+    assert (found.state, found.text) == (
+        "wrong",
+        f"sqlite:///{here}/mlflow.db: it was made by another version of MLflow",
+    )
     assert found.fix.startswith(f"mlflow db upgrade sqlite:///{here}/mlflow.db")
 
 
+@pytest.mark.usefixtures("quick")
 def test_a_server_that_is_down_and_runs_in_two_places(here: Path, monkeypatch: pytest.MonkeyPatch, fill: Fill) -> None:
     fill(here)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://user:word@127.0.0.1:9")
@@ -541,21 +552,44 @@ def test_a_server_that_is_down_and_runs_in_two_places(here: Path, monkeypatch: p
     down, elsewhere = runs.runs()
     assert time.monotonic() - begun < 10
     assert down.state == "wrong"
-    assert re.fullmatch(r"http://\*\*\*@127.0.0.1:9 can't be read: \[Errno \d+\] Connection refused", down.text)
+    assert down.text == "http://***@127.0.0.1:9: nothing listens there (connection refused)"
     assert down.fix.startswith("start the server")
     assert (elsewhere.state, elsewhere.fix.split("  #")[0]) == ("note", "unset MLFLOW_TRACKING_URI")
     assert "older runs are in mlflow.db" in elsewhere.text
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
     assert [finding.state for finding in runs.runs()] == ["ok", "ok", "ok"]
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    (here / "mlflow.db").write_text("no database at all")  # not in use: it hurts nobody
+    assert _one(runs.runs()).text.startswith("http://127.0.0.1:9")
 
 
+@pytest.mark.usefixtures("quick")
 def test_a_server_that_does_not_answer(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{silent.getsockname()[1]}")
         begun = time.monotonic()
         found = _one(runs.runs())
     assert time.monotonic() - begun < 10
-    assert (found.state, found.text.rpartition(": ")[2]) == ("wrong", "timed out")
+    assert (found.state, found.text.rpartition(": ")[2]) == ("wrong", "no answer in time (timed out)")
+
+
+def test_a_folder_of_runs_is_not_made_by_a_look(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "./mlruns")
+    assert _one(runs.runs()) == Finding("ok", "MLflow", f"no runs yet; they go to file://{here}/mlruns")
+    assert not (here / "mlruns").exists()
+
+
+def test_the_environment_is_changed_in_the_main_thread_alone(
+    here: Path, fill: Fill, monkeypatch: pytest.MonkeyPatch, environment_changes: list[str]
+) -> None:
+    """Or a process that another thread starts may get half of it: `OSError: Bad address`."""
+    fill(here)
+    monkeypatch.setattr(doctor, "_CHECKS", {"MLflow": runs.runs})
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    doctor.doctor()
+    assert "MLFLOW_TRACKING_URI" in os.environ
+    assert environment_changes == []
 
 
 # Checkpoints

@@ -44,7 +44,7 @@ def test_a_training_that_was_killed_before_the_tracker_heard_of_it_gets_its_run(
     (run,) = _runs().values()
     assert run.info.status == "KILLED"
     assert run.info.end_time == 102_000  # its last epoch
-    history = mlflow.MlflowClient().get_metric_history(run.info.run_id, "train_loss")
+    history = store.connect()[0].get_metric_history(run.info.run_id, "train_loss")
     assert [m.step for m in history] == [1, 2]
     (journal,) = record.read_journals()
     assert journal.status == "KILLED"
@@ -90,10 +90,40 @@ def test_runs_of_ended_processes_that_no_journal_tells_of_are_marked(here: Path,
     }
 
 
+def test_a_run_that_fails_does_not_stop_the_others(
+    here: Path, gone: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    client, experiment_id = store.connect()
+    for number in (1, 2, 3):
+        _journal(gone, f"key-{number}", started=100.0 + number, changes="+x" if number == 2 else "")
+    for name in ("left", "too"):
+        client.create_run(experiment_id, tags={PROCESS_TAG: gone, "training.id": name})
+    (here / "mlartifacts").write_text("in the way")
+    end = mlflow.MlflowClient.set_terminated
+
+    def set_terminated(self: mlflow.MlflowClient, run_id: str, *rest: object) -> None:
+        if self.get_run(run_id).data.tags["training.id"] == "left":
+            raise PermissionError(13, "Permission denied", "it")
+        end(self, run_id, *rest)
+
+    monkeypatch.setattr(mlflow.MlflowClient, "set_terminated", set_terminated)
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["sync"])
+    assert ended.value.code == 1
+    assert {name: run.info.status for name, run in _runs().items()} == {
+        **dict.fromkeys(("key-1", "key-2", "key-3", "too"), "KILLED"),
+        "left": "RUNNING",
+    }
+    printed = capsys.readouterr().out
+    assert printed.count("mlartifacts") == 1
+    assert printed.count("it can't be written (Permission denied)") == 1
+    assert "failed: 2; the others are done" in printed
+
+
 def test_a_tracker_that_is_down_is_said_in_two_lines(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     for command in ("sync", "runs"):
-        with pytest.raises(SystemExit, match=r"error: MLflow at http://127.0.0.1:9 does not answer.*\n  fix: "):
+        with pytest.raises(SystemExit, match=r"error: MLflow at http://127.0.0.1:9: nothing listens.*\n  fix: start "):
             cli.main([command])
 
 

@@ -106,8 +106,8 @@ def test_nothing_half_written_is_left(made: dict[str, str]) -> None:
     assert not [p for p in Path().rglob("*") if "partial" in p.name]
 
 
-def test_mlflow_has_one_finished_run_with_everything(made: dict[str, str]) -> None:
-    mlflow.set_tracking_uri(f"sqlite:///{Path('mlflow.db').resolve()}")
+def test_mlflow_has_one_finished_run_with_everything(made: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{Path('mlflow.db').resolve()}")
     (run,) = mlflow.search_runs(search_all_experiments=True, output_format="list")
     client = mlflow.MlflowClient()
     assert run.info.status == "FINISHED"
@@ -126,7 +126,7 @@ def test_mlflow_has_one_finished_run_with_everything(made: dict[str, str]) -> No
     assert (data.dataset.name, data.dataset.digest) == ("digits", content_md5(paths.TRAIN))
     artifacts = {f.path for f in client.list_artifacts(run.info.run_id)}
     assert artifacts >= {
-        *("params.yaml", "dvc.yaml", "hashes.json", "model_summary.txt", "report.html", "figures"),
+        *("params.yaml", "DVC.yaml", "hashes.json", "model_summary.txt", "report.html", "figures"),
         *(
             "metrics.json",
             "per_class.csv",
@@ -138,10 +138,10 @@ def test_mlflow_has_one_finished_run_with_everything(made: dict[str, str]) -> No
     assert len(client.list_artifacts(run.info.run_id, "figures")) == 4
 
 
-def test_mlflows_model_predicts_as_the_saved_one(made: dict[str, str]) -> None:
+def test_mlflows_model_predicts_as_the_saved_one(made: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     from reprocnn.backend import keras
 
-    mlflow.set_tracking_uri(f"sqlite:///{Path('mlflow.db').resolve()}")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{Path('mlflow.db').resolve()}")
     (run,) = mlflow.search_runs(search_all_experiments=True, output_format="list")
     images = np.asarray(read_split(paths.VALIDATION)[0][:4])
     loaded = mlflow.pyfunc.load_model(f"runs:/{run.info.run_id}/model")

@@ -2,13 +2,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-import mlflow
 import pytest
+from dvc.dvcfile import is_valid_filename
 
 from reprocnn import paths
 from reprocnn.files import md5, write_json
 from reprocnn.tracking import facts, record, store
-from reprocnn.tracking.mirror import Mirror, find
+from reprocnn.tracking.mirror import Mirror, find, outside_dvc
 from reprocnn.tracking.record import Record
 
 
@@ -31,7 +31,7 @@ def test_a_run_gets_everything_once(trained: Path) -> None:
     assert added[0] == "run"
     mirror = _mirror(made)
     assert mirror.complete(made) == []
-    client = mlflow.MlflowClient()
+    client = store.connect()[0]
     run = client.get_run(str(mirror.run_id))
     assert run.info.run_name == "exp-a"
     assert run.info.status == "FINISHED"
@@ -45,7 +45,7 @@ def test_a_run_gets_everything_once(trained: Path) -> None:
     assert run.data.metrics["best_epoch"] == 2
     names = {f.path for f in client.list_artifacts(run.info.run_id)}
     assert names == {
-        *("figures", "report.html", "model.json", "training.json", "history.csv", "params.yaml", "dvc.yaml"),
+        *("figures", "report.html", "model.json", "training.json", "history.csv", "params.yaml", "DVC.yaml"),
         *("metrics.json", "per_class.csv", "confusion_matrix.csv", "predictions.csv", "hashes.json"),
     }
 
@@ -61,7 +61,7 @@ def test_what_a_run_lost_is_added_and_nothing_else(trained: Path, lost: str) -> 
     _mirror(part).complete(part)
     assert _mirror(whole).complete(whole) == (["1 epochs"] if lost == "train_loss" else ["metrics"])
     mirror = _mirror(whole)
-    history = mlflow.MlflowClient().get_metric_history(str(mirror.run_id), "train_loss")
+    history = store.connect()[0].get_metric_history(str(mirror.run_id), "train_loss")
     assert [m.step for m in history] == [1, 2]
 
 
@@ -71,7 +71,7 @@ def test_an_epoch_that_arrived_though_the_answer_did_not_is_there_once(trained: 
     late.complete(made)
     late._epochs = set()  # as the client believes after a time-out
     late.complete(made)
-    history = mlflow.MlflowClient().get_metric_history(str(late.run_id), "train_loss")
+    history = store.connect()[0].get_metric_history(str(late.run_id), "train_loss")
     assert [m.step for m in history] == [1, 2]
 
 
@@ -85,7 +85,7 @@ def test_a_run_that_the_user_renamed_stays_so(trained: Path) -> None:
     made = _record("exp-a")
     mirror = _mirror(made)
     mirror.complete(made)
-    mlflow.MlflowClient().update_run(str(mirror.run_id), name="my best")
+    store.connect()[0].update_run(str(mirror.run_id), name="my best")
     assert _mirror(made).complete(made) == []
 
 
@@ -146,7 +146,7 @@ def test_a_journal_gives_what_dvc_does_not_hold_but_its_run_to_its_own_experimen
         assert made.rows[1] == {"epoch": 2, "train_loss": 0.25}
     mirror = _mirror(own)
     mirror.complete(own)
-    client = mlflow.MlflowClient()
+    client = store.connect()[0]
     (first,) = client.get_metric_history(str(mirror.run_id), "epoch_seconds")
     assert (first.value, first.timestamp) == (3.0, 103_000)
     assert client.get_run(str(mirror.run_id)).data.tags["cpu"] == "6502"
@@ -157,3 +157,63 @@ def test_the_environment_beside_the_reports_counts_for_its_own_model_alone(train
     assert _record().environment == {"cpu": "6502"}
     write_json(paths.ENVIRONMENT, {record.MODEL_TAG: "another", "cpu": "6502"})
     assert _record().environment == {}
+
+
+# Names that DVC reads
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        *(
+            ("version.dvc", "version.DVC"),
+            ("dvc.yaml", "DVC.yaml"),
+            ("a/dvc.lock", "a/DVC.lock"),
+            ("a/.dvc/b", "a/.DVC/b"),
+        ),
+        *((".dvcignore", ".DVCignore"), ("data.dvc", "data.DVC"), ("dvc.exp.name", "dvc.exp.name")),
+        *(("my-dvc.yaml", "my-dvc.yaml"), ("dvc.yaml.txt", "dvc.yaml.txt"), ("version.mlflow", "version.mlflow")),
+    ],
+)
+def test_no_name_in_mlflow_is_one_that_dvc_reads(name: str, found: str) -> None:
+    assert outside_dvc(name) == found
+    assert outside_dvc(found) == found
+
+
+def test_a_store_of_files_in_the_checkout_leaves_dvc_alone(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "./runs")
+    made = _record("exp-a", environment={"version.dvc": "3", "cpu": "6502"})
+    made.params |= {"x.dvc": "1"}
+    _mirror(made).complete(made)
+    assert _mirror(made).complete(made) == []
+    names = [path.name for path in (trained / "runs").rglob("*")]
+    assert {"version.DVC", "x.DVC", "DVC.yaml"} <= set(names)
+    assert not [name for name in names if is_valid_filename(name) or name in ("dvc.lock", ".dvcignore", ".dvc")]
+
+
+def test_a_run_of_before_the_names_were_changed_is_whole(trained: Path) -> None:
+    made = _record("exp-a", environment={"version.dvc": "3"})
+    mirror = _mirror(made)
+    mirror.complete(made)
+    client = store.connect()[0]
+    client.delete_tag(str(mirror.run_id), "version.DVC")
+    client.set_tag(str(mirror.run_id), "version.dvc", "3")
+    assert _mirror(made).complete(made) == []
+
+
+# Artifacts that can't be stored
+
+
+def test_a_run_has_its_end_though_its_files_have_no_place(trained: Path) -> None:
+    client, experiment_id = store.connect()
+    (trained / "mlartifacts").write_text("in the way")
+    made = _record("exp-a")
+    mirror = _mirror(made)
+    with pytest.raises(OSError, match="mlartifacts"):
+        mirror.complete(made)
+    run = client.get_run(str(mirror.run_id))
+    assert (run.info.status, run.data.metrics["test_accuracy"], run.data.params["epochs"]) == ("FINISHED", 0.5, "10")
+    (trained / "mlartifacts").unlink()
+    assert _mirror(made).complete(made) == ["11 files"]
+    assert experiment_id == run.info.experiment_id

@@ -3,7 +3,7 @@
 import shlex
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, urlparse
@@ -16,13 +16,8 @@ from reprocnn.tracking.record import PROCESS_TAG
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
-_SYNC = "python -m reprocnn sync"
-_SQLITE = "sqlite:///"
-# Sets the store aside, where Git does not see it, and makes the runs again.
-_ANEW = (
-    f"mkdir -p {store.ARTIFACTS}/old && mv {store.FILE}* {store.ARTIFACTS}/old && {_SYNC}"
-    "  # makes anew what DVC has, without system metrics"
-)
+QUICK = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "3"}
+"""Settings with which a server that is down is not waited for."""
 
 
 class _Seen(NamedTuple):
@@ -40,22 +35,27 @@ def runs() -> Iterator[Finding]:
     try:
         seen = _look(uri)
     except Exception as error:  # MLflow's, SQLAlchemy's, SQLite's, those of a connection
-        yield _unreadable(uri, error)
+        found = store.failure(error)
+        yield Finding("wrong", "MLflow", found.problem.removeprefix("MLflow at "), found.fix)
     else:
         yield from _of(uri, seen) if seen else [_none(where)]
-    if uri != _own() and (left := _look(_own())) and left.finished:
+    if uri != store.own_uri() and _has_own():
         text = f"older runs are in {store.FILE}, but MLFLOW_TRACKING_URI names {where} to the stages and `make ui`"
-        fix = f"unset MLFLOW_TRACKING_URI  # to use those\n{_SYNC}  # adds there what DVC has of them"
+        fix = f"unset MLFLOW_TRACKING_URI  # to use those\n{store.SYNC}  # adds there what DVC has of them"
         yield Finding("note", "MLflow", text, fix)
 
 
-def _own() -> str:
-    return f"{_SQLITE}{paths.repository() / store.FILE}"
+def _has_own() -> bool:
+    """Whether runs are in the store in the checkout, which is not the one in use."""
+    with suppress(Exception):  # it may be of another MLflow, or damaged, which hurts nobody
+        seen = _look(store.own_uri())
+        return bool(seen and seen.finished)
+    return False
 
 
 def _none(where: str) -> Finding:
     if paths.MODEL.exists():
-        return Finding("note", "MLflow", f"the result that is here has no run in {where}", _SYNC)
+        return Finding("note", "MLflow", f"the result that is here has no run in {where}", store.SYNC)
     return Finding("ok", "MLflow", f"no runs yet; they go to {where}")
 
 
@@ -66,13 +66,10 @@ def _of(uri: str, seen: _Seen) -> Iterator[Finding]:
 
 
 def _look(uri: str) -> _Seen | None:
-    """What a store has; None where it has nothing of this project. A server that is down is not waited for."""
+    """What a store has; None where it has nothing of this project."""
     if not _is_made(uri):
         return None
-    store.apply_settings(MLFLOW_HTTP_REQUEST_MAX_RETRIES="0", MLFLOW_HTTP_REQUEST_TIMEOUT="3")
-    import mlflow
-
-    client = mlflow.MlflowClient(uri)
+    client = store.client(uri)
     experiment = client.get_experiment_by_name(store.experiment_name())
     if experiment is None:
         return None
@@ -85,52 +82,42 @@ def _look(uri: str) -> _Seen | None:
 
 def _is_made(uri: str) -> bool:
     """Whether there is a store: to look at a file that is absent or empty, MLflow would make one."""
-    if not uri.startswith(_SQLITE):
+    if folder := store.file_store(uri):
+        return folder.exists()
+    file = store.database(uri)
+    if not file:
         return True
-    file = Path(uri.removeprefix(_SQLITE))
     if not file.exists():
         return False
     with closing(sqlite3.connect(f"{file.as_uri()}?mode=rw", uri=True)) as connection:
         return bool(connection.execute("SELECT name FROM sqlite_master WHERE name = 'experiments'").fetchone())
 
 
-def _unreadable(uri: str, error: BaseException) -> Finding:
-    where = facts.masked(uri)
-    if "out-of-date database schema" in str(error):
-        text, fix = f"{where} was made by another version of MLflow", f"mlflow db upgrade {where}"
-        return Finding("wrong", "MLflow", text, f"{fix}  # after a copy of it")
-    while error.__context__:  # the reason itself, without what was tried on the way
-        error = error.__context__
-    other = "start the server, if it is one\nunset MLFLOW_TRACKING_URI  # for the store in the checkout"
-    text = facts.masked(f"{uri} can't be read: {' '.join(str(error).split())}")
-    return Finding("wrong", "MLflow", text, _ANEW if uri == _own() else other)
-
-
 def _artifacts(uri: str, location: str, any_finished: bool) -> Finding:
     """Whether the files of runs are where the store says, which is by absolute path."""
     parts = urlparse(location)
-    if not uri.startswith(_SQLITE) or parts.scheme not in {"", "file"}:
+    if not store.database(uri) or parts.scheme not in {"", "file"}:
         return Finding("ok", "artifacts", location)
     folder, ours = Path(unquote(parts.path)), paths.repository() / store.ARTIFACTS
-    if uri == _own() and ".dvc/tmp/exps" in folder.as_posix():
+    if uri == store.own_uri() and ".dvc/tmp/exps" in folder.as_posix():
         text = f"they go to the folder of an experiment, which goes away: {folder}"
-        return Finding("wrong", "artifacts", text, _ANEW)
-    if uri == _own() and folder.name == ours.name and folder.resolve() != ours.resolve():
+        return Finding("wrong", "artifacts", text, store.ANEW)
+    if uri == store.own_uri() and folder.name == ours.name and folder.resolve() != ours.resolve():
         text = f"they go to {folder}: this checkout was moved or copied"
         return Finding("wrong", "artifacts", text, _back(folder.parent))
     if any_finished and not folder.exists():
         text = f"{folder} is gone, and with it the files of the runs"
-        return Finding("wrong", "artifacts", text, f"{_SYNC}  # adds what DVC has, but no models to older runs")
+        return Finding("wrong", "artifacts", text, f"{store.SYNC}  # adds what DVC has, but no models to older runs")
     return Finding("ok", "artifacts", str(folder))
 
 
 def _back(old: Path) -> str:
     """What makes the store fit again."""
     if old.exists():  # a copy: the runs of the two must not share a folder
-        return _ANEW
+        return store.ANEW
     parent = "" if old.parent.exists() else f"mkdir -p {shlex.quote(str(old.parent))} && "
     link = f"ln -s {shlex.quote(str(paths.repository()))} {shlex.quote(str(old))}"
-    return f"{parent}{link}  # keeps the runs as they are\n{_ANEW}"
+    return f"{parent}{link}  # keeps the runs as they are\n{store.ANEW}"
 
 
 def _ends(running: "list[Run]") -> Finding:
@@ -139,5 +126,5 @@ def _ends(running: "list[Run]") -> Finding:
     stuck = [name for name, process in processes if process and facts.is_gone(process)]
     if stuck:
         text = f"left as running by a process that is gone: {', '.join(stuck)}"
-        return Finding("wrong", "runs", text, f"{_SYNC}  # marks them as killed")
+        return Finding("wrong", "runs", text, f"{store.SYNC}  # marks them as killed")
     return Finding("ok", "runs", f"running: {len(running)}; stuck: none")

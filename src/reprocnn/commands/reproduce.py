@@ -51,10 +51,11 @@ _WORDS = {
 def _run(run_id: str) -> Any:
     client, experiment_id = store.connected()
     found: list[Any] = []
-    page = client.search_runs([experiment_id])
-    while page:
-        found += [run for run in page if run.info.run_id.startswith(run_id)]
-        page = client.search_runs([experiment_id], page_token=page.token) if page.token else []
+    with store.explained():
+        page = client.search_runs([experiment_id])
+        while page:
+            found += [run for run in page if run.info.run_id.startswith(run_id)]
+            page = client.search_runs([experiment_id], page_token=page.token) if page.token else []
     if len(found) != 1:
         raise UserError(
             f"{len(found)} runs of {masked(store.tracking_uri())} have an id that begins with {run_id!r}",
@@ -92,9 +93,10 @@ def _has_params(commit: str, params: dict[str, str]) -> bool:
 def _apply_changes(run: Any, folder: Path) -> list[str]:
     """Apply what was not committed; say what can't be."""
     client, _ = store.connected()
-    if not any(file.path == CHANGES for file in client.list_artifacts(run.info.run_id)):
-        return [f"the run has no {CHANGES}; its params are: {run.data.params}"]
-    text = Path(client.download_artifacts(run.info.run_id, CHANGES)).read_text()
+    with store.explained():
+        if not any(file.path == CHANGES for file in client.list_artifacts(run.info.run_id)):
+            return [f"the run has no {CHANGES}; its params are: {run.data.params}"]
+        text = Path(client.download_artifacts(run.info.run_id, CHANGES)).read_text()
     new = [line.removeprefix("new file: ") for line in text.splitlines() if line.startswith("new file: ")]
     changes = text.partition("\nnew file: ")[0] if new else text
     warnings = [f"of a new file that was not committed, only the name is known: {name}" for name in new]

@@ -2,7 +2,8 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from reprocnn.tracking.record import PROCESS_TAG, Record
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Run
 
 
 def sync(names: list[str]) -> None:
@@ -29,13 +31,8 @@ def sync(names: list[str]) -> None:
         client, experiment_id = store.connected()
         failed = _each(client, experiment_id, _results(names), _completed)
         if not names:
-            try:
-                for line in (*_end_journals(client, experiment_id), *_end_runs(client, experiment_id)):
-                    print(line, flush=True)
-            except Exception as error:
-                raise store.unanswered(error) from None
-    if failed:
-        sys.exit(1)
+            failed += _end_journals(client, experiment_id) + _end_runs(client, experiment_id)
+    _end(failed)
 
 
 def runs(names: list[str]) -> None:
@@ -49,7 +46,15 @@ def runs(names: list[str]) -> None:
     client, experiment_id = store.connected()
     failed = _each(client, experiment_id, _results(names), _state)
     print("`python -m reprocnn sync` adds what is missing; `python -m reprocnn reproduce RUN` goes the other way")
+    _end(failed)
+
+
+def _end(failed: list[UserError]) -> None:
+    """End with status 1 where something failed, with each fix once."""
     if failed:
+        for fix in dict.fromkeys(error.fix for error in failed):
+            print(f"  fix: {fix}")
+        print(f"failed: {len(failed)}; the others are done")
         sys.exit(1)
 
 
@@ -76,21 +81,36 @@ def _results(names: list[str]) -> list[Result]:
 
 def _each(
     client: "MlflowClient", experiment_id: str, results: list[Result], act: Callable[[Mirror, Record], str]
-) -> int:
-    """Act on the run and the record of each result, and say so; give the number of those that failed."""
-    width, failed = max(len(result.name) for result in results), 0
+) -> list[UserError]:
+    """Act on the run and the record of each result, and say so; give the errors of those that failed."""
+    width = max(len(result.name) for result in results)
+    failed: list[UserError] = []
     for number, result in enumerate(results, start=1):
         try:
             with result.files() as folder:
                 made = _record(result, folder)
-                said = act(Mirror(client, experiment_id, find(client, experiment_id, made)), made)
+                said = _tried(failed, partial(_on_run, client, experiment_id, act, made))
         except UserError as error:
             said = f"skipped: {error.problem}"
-        except Exception as error:  # a tracker that went down, a remote that can't be read: the others go on
-            failed += 1
-            said = facts.masked(f"failed: {' '.join(str(error).split())[:200]}")
+        except Exception as error:  # a remote of DVC's that can't be read: the others go on
+            failed.append(UserError(facts.masked(" ".join(str(error).split())), "python -m reprocnn doctor"))
+            said = f"failed: {failed[-1].problem}"
         print(f"[{number}/{len(results)}] {result.name:{width}}  {result.where:9}  {said}", flush=True)
     return failed
+
+
+def _on_run(client: "MlflowClient", experiment_id: str, act: Callable[[Mirror, Record], str], made: Record) -> str:
+    return act(Mirror(client, experiment_id, find(client, experiment_id, made)), made)
+
+
+def _tried(failed: list[UserError], act: Callable[[], str]) -> str:
+    """What an act in MLflow says; where it fails, why, with the error added to those that failed."""
+    try:
+        with store.explained():
+            return act()
+    except UserError as error:
+        failed.append(error)
+        return f"failed: {error.problem}"
 
 
 def _record(result: Result, folder: Path) -> Record:
@@ -107,8 +127,9 @@ def _record(result: Result, folder: Path) -> Record:
     return made
 
 
-def _end_journals(client: "MlflowClient", experiment_id: str) -> Iterator[str]:
-    """End the runs of trainings that were cut off, or whose end the tracker did not get."""
+def _end_journals(client: "MlflowClient", experiment_id: str) -> list[UserError]:
+    """End the runs of trainings that were cut off, or whose end the tracker did not get; give what failed."""
+    failed: list[UserError] = []
     for journal in record.read_journals():
         if journal.status == "RUNNING":
             if record.is_going_on(journal):
@@ -116,19 +137,36 @@ def _end_journals(client: "MlflowClient", experiment_id: str) -> Iterator[str]:
             last = max((row["ended"] for row in journal.rows), default=journal.started)
             journal = journal.model_copy(update={"status": "KILLED", "ended": last})
             record.write_journal(journal)
-        # By its own id alone: another experiment's run may have the same model.
-        run = find(client, experiment_id, journal.model_copy(update={"model_md5": ""}))
-        if journal.run_id and not run:
-            continue  # somebody deleted it
-        mirror = Mirror(client, experiment_id, run)
-        if added := mirror.complete(journal):
-            yield f"{journal.name}  {journal.status.lower()}  run {mirror.run_id}  added {', '.join(added)}"
+        if said := _tried(failed, partial(_end_journal, client, experiment_id, journal)):
+            print(f"{journal.name}  {journal.status.lower()}  {said}", flush=True)
+    return failed
 
 
-def _end_runs(client: "MlflowClient", experiment_id: str) -> Iterator[str]:
-    """End the runs that a process of this host left running, and of which no journal tells."""
-    for run in client.search_runs([experiment_id], "attributes.status = 'RUNNING'"):
-        process = run.data.tags.get(PROCESS_TAG)
-        if process and facts.is_gone(process):
-            client.set_terminated(run.info.run_id, "KILLED", int(time.time() * 1000))
-            yield f"{run.info.run_name}  run {run.info.run_id}  was left running; marked as killed"
+def _end_journal(client: "MlflowClient", experiment_id: str, journal: Record) -> str:
+    # By its own id alone: another experiment's run may have the same model.
+    run = find(client, experiment_id, journal.model_copy(update={"model_md5": ""}))
+    if journal.run_id and not run:
+        return ""  # somebody deleted it
+    mirror = Mirror(client, experiment_id, run)
+    added = mirror.complete(journal)
+    return f"run {mirror.run_id}  added {', '.join(added)}" if added else ""
+
+
+def _end_runs(client: "MlflowClient", experiment_id: str) -> list[UserError]:
+    """End the runs that a process of this host left running, and of which no journal tells; give what failed."""
+    failed: list[UserError] = []
+
+    def end(run: "Run") -> str:
+        client.set_terminated(run.info.run_id, "KILLED", int(time.time() * 1000))
+        return f"run {run.info.run_id}  was left running; marked as killed"
+
+    def end_all() -> str:
+        for run in client.search_runs([experiment_id], "attributes.status = 'RUNNING'"):
+            process = run.data.tags.get(PROCESS_TAG)
+            if process and facts.is_gone(process):
+                print(f"{run.info.run_name}  {_tried(failed, partial(end, run))}", flush=True)
+        return ""
+
+    if said := _tried(failed, end_all):
+        print(said, flush=True)
+    return failed

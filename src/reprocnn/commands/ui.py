@@ -14,18 +14,19 @@ from reprocnn.tracking.facts import masked
 def ui(port: int) -> None:
     """Serve the MLflow UI of the store in the checkout, or name the server that MLFLOW_TRACKING_URI names."""
     uri = store.tracking_uri()
-    if uri.startswith("http"):
+    if not store.has_no_server(uri):
         print(f"the runs are on the server that MLFLOW_TRACKING_URI names: {masked(uri)}")
         return
     store.connected()  # an empty store, with the experiment in it, rather than an error
     port = port if port and _is_free(port) else _free_port()
-    print(f"MLflow UI: http://127.0.0.1:{port}  (store: {uri}; Ctrl-C ends it)", flush=True)
-    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri, "--port", str(port)]
+    print(f"MLflow UI: http://127.0.0.1:{port}  (store: {masked(uri)}; Ctrl-C ends it)", flush=True)
+    command = [sys.executable, "-m", "mlflow", "ui", "--port", str(port)]
     # Neither deprecations inside of MLflow's server, nor a line per request, nor job runners, which shout at Ctrl-C.
-    quiet = {"PYTHONWARNINGS": "ignore", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    own = {"PYTHONWARNINGS": "ignore", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    own["MLFLOW_BACKEND_STORE_URI"] = uri  # no argument, which every user of the machine sees, with its password
     options = ["--workers", "1", "--uvicorn-opts", "--log-level warning"]
     # In a session of its own, so that Ctrl-C reaches this process alone, which then ends the server.
-    server = subprocess.Popen([*command, *options], env=os.environ | quiet, start_new_session=True)
+    server = subprocess.Popen([*command, *options], env=os.environ | own, start_new_session=True)
     try:
         if status := server.wait():
             raise UserError(f"the MLflow UI ended with status {status}", "see its lines above")

@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from reprocnn import locks, paths
+from reprocnn.errors import UserError
 from reprocnn.files import md5, write_json
 from reprocnn.paths import kept
 from reprocnn.tracking import facts, record
 from reprocnn.tracking.git import uncommitted
 from reprocnn.tracking.mirror import Mirror, find
 from reprocnn.tracking.record import MODEL_TAG, Record, Row
-from reprocnn.tracking.store import connect, tracking_uri
+from reprocnn.tracking.store import SYNC, apply_settings, connect, failure, tracking_uri
 
 SECONDS = 8.0
 """That a stage waits at its end for a server to take the rest."""
@@ -79,13 +80,14 @@ class LiveRun:
         mirror, self._mirror = self._mirror or self._found(now), None  # after a failure it is looked at anew
         if now.status != "RUNNING" and self._monitor:
             self._monitor.finish()
-        mirror.complete(now)
+        mirror.complete_values(now)
         self._mirror = mirror
         if now.status == "RUNNING" and not self._monitor:
             with self._lock:
                 self._record.run_id = mirror.run_id
                 record.write_journal(self._record)
             self._monitor = _started_monitor(mirror.run_id)
+        mirror.complete_files(now)
 
     @staticmethod
     def _found(now: Record) -> Mirror:
@@ -97,13 +99,13 @@ def _started_monitor(run_id: str | None) -> Any:
     """MLflow's own thread for the load of CPU, memory, disk and GPU."""
     from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
-    monitor = SystemMetricsMonitor(run_id, resume_logging=True)
+    monitor = SystemMetricsMonitor(run_id, resume_logging=True, tracking_uri=tracking_uri())
     monitor.start()
     return monitor
 
 
 class _Beside:
-    """A thread that does some work when woken. Where the work fails, it says so once and is tried at the next wake.
+    """A thread that does some work when woken. Where the work fails, it says why once and is tried at the next wake.
 
     Args:
         work: can be repeated.
@@ -112,7 +114,9 @@ class _Beside:
     def __init__(self, work: Callable[[], object]) -> None:
         self._work = work
         self._error: Exception | None = None
+        self._said: set[str] = set()
         self._awake, self._ending, self._ended = threading.Event(), threading.Event(), threading.Event()
+        apply_settings()  # not in the thread: see there
         threading.Thread(target=self._loop, name=locks.TRACKER, daemon=True).start()
 
     def wake(self) -> None:
@@ -127,9 +131,10 @@ class _Beside:
         in_time = self._ended.wait(seconds)
         with suppress(OSError):
             silent.unlink(missing_ok=True) if in_time else silent.touch()
-        if not in_time or self._error:
-            why = _reason(self._error) if self._error else f"no answer within {seconds:g} s"
-            _warn(f"has not got all of this run ({why}); later, `python -m reprocnn sync` completes it")
+        if self._error:
+            self._warn(failure(self._error))
+        elif not in_time:
+            self._warn(failure(TimeoutError(f"within {seconds:g} s")))
 
     def _loop(self) -> None:
         while True:
@@ -140,12 +145,19 @@ class _Beside:
                 self._work()
                 self._error = None
             except Exception as error:
-                if self._error is None and not last:
-                    _warn(f"failed, the stage goes on without: {_reason(error)}")
                 self._error = error
+                if not last:
+                    self._warn(failure(error))
             if last:
                 self._ended.set()
                 return
+
+    def _warn(self, found: UserError) -> None:
+        """Say a cause once. Not to the error stream: the thread may hold it back, with what TensorFlow writes there."""
+        if found.problem not in self._said:
+            self._said.add(found.problem)
+            print(f"warning: this run is not whole; the stage goes on. {found.problem}", flush=True)
+            print(f"  fix: {found.fix}\n  then: {SYNC}  # adds what the run lacks", flush=True)
 
 
 def _patience(silent: Path) -> float:
@@ -154,15 +166,6 @@ def _patience(silent: Path) -> float:
         if time.time() - silent.stat().st_mtime < _SHORTLY:
             return SECONDS_AGAIN
     return SECONDS_OF_FILE if tracking_uri().startswith("sqlite") else SECONDS
-
-
-def _reason(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]
-
-
-def _warn(text: str) -> None:
-    # Not to the error stream: the thread may be holding it back, with what TensorFlow writes there.
-    print(facts.masked(f"warning: MLflow at {tracking_uri()} {text}"), flush=True)
 
 
 @contextmanager

@@ -2,11 +2,12 @@
 
 import hashlib
 import json
+import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from reprocnn import paths
 from reprocnn.files import md5
@@ -21,10 +22,26 @@ HASHES = "hashes.json"
 """The artifact with the md5 of what train read and of the other artifacts."""
 ARTIFACTS_TAG = "artifacts.md5"
 """The tag with the latter: to download the file could take for ever, from a store that hangs."""
+_SOURCE = ("mlflow.user", "mlflow.source.name", "mlflow.source.type")
 CHANGES = "uncommitted.diff"
 """The artifact with what was not committed."""
 
 Step = tuple[str, Callable[[], None]]
+Value = TypeVar("Value", str, float)
+_OF_DVC = re.compile(r"(?:^|(?<=/))dvc(?=\.(?:yaml|lock)$)|\.dvc(?=ignore$|/|$)")
+
+
+def outside_dvc(name: str) -> str:
+    """The name in MLflow of a param, tag, metric or artifact.
+
+    In a store of files each is a file of its name. DVC reads every `dvc.yaml` and `*.dvc` below the checkout as its
+    own, and fails at one that is none; it tells capitals apart.
+    """
+    return _OF_DVC.sub(lambda found: found[0].upper(), name)
+
+
+def _outside_dvc(values: Mapping[str, Value]) -> dict[str, Value]:
+    return {outside_dvc(name): value for name, value in values.items()}
 
 
 def find(client: "MlflowClient", experiment_id: str, record: Record) -> "Run | None":
@@ -62,6 +79,15 @@ def _existing(client: "MlflowClient", run_id: str) -> "Run | None":
     return run if run.info.lifecycle_stage == "active" else None
 
 
+def _take(steps: Iterator[Step]) -> list[str]:
+    """Take each step; give their names."""
+    taken = []
+    for name, step in steps:
+        step()
+        taken.append(name)
+    return taken
+
+
 def _restored(record: Record) -> str:
     absent = {
         "versions and hardware": not record.environment,
@@ -88,7 +114,9 @@ class Mirror:
 
     def _load(self, run: "Run") -> None:
         self.run_id, self._name, self._status = run.info.run_id, run.info.run_name, run.info.status
-        self._params, self._tags, self._metrics = dict(run.data.params), dict(run.data.tags), dict(run.data.metrics)
+        # Also of a run that was made before names were changed.
+        self._params, self._tags = _outside_dvc(run.data.params), _outside_dvc(run.data.tags)
+        self._metrics = _outside_dvc(run.data.metrics)
         self._has_dataset = bool(run.inputs and run.inputs.dataset_inputs)
         self._epochs = {m.step for m in self._client.get_metric_history(self.run_id, "train_loss")}
         self._artifacts: dict[str, str] = json.loads(self._tags.get(ARTIFACTS_TAG, "{}"))
@@ -106,14 +134,19 @@ class Mirror:
 
     def complete(self, record: Record) -> list[str]:
         """Add what is missing, and say what that was."""
+        return self.complete_values(record) + self.complete_files(record)
+
+    def complete_values(self, record: Record) -> list[str]:
+        """Add all but the files, which have a place of their own: where that fails, the run still has its end."""
         added = []
         if self.run_id is None:
             self._create(record)
             added.append("run")
-        for name, add in self.missing(record):
-            add()
-            added.append(name)
-        return added
+        return added + _take(self._missing_values(record))
+
+    def complete_files(self, record: Record) -> list[str]:
+        """Add the files that are missing, to a run that there is."""
+        return _take(self._missing_files(record))
 
     def _create(self, record: Record) -> None:
         """Make the run; one that was not seen live says what it is made from."""
@@ -121,34 +154,41 @@ class Mirror:
         run = self._client.create_run(
             self._experiment_id,
             start_time=int(record.started * 1000),
-            tags=record.tags | restored,
+            tags=_outside_dvc(record.tags) | restored,
             run_name=record.name,
         )
         self._load(run)
 
     def missing(self, record: Record) -> Iterator[Step]:
         """What the run lacks, with what adds it."""
-        if params := {k: v for k, v in record.params.items() if k not in self._params}:
+        yield from self._missing_values(record)
+        yield from self._missing_files(record)
+
+    def _missing_values(self, record: Record) -> Iterator[Step]:
+        if params := {k: v for k, v in _outside_dvc(record.params).items() if k not in self._params}:
             yield "params", lambda: self._add_params(params)
         live = record.status == "RUNNING"  # gone on, perhaps under another name; later it is the user's to rename
         name = record.name if live else self._name
-        tags = {k: v for k, v in record.tags.items() if k not in self._tags or (live and self._tags[k] != v)}
+        wanted = _outside_dvc(record.tags)
+        tags = {k: v for k, v in wanted.items() if k not in self._tags or (live and self._tags[k] != v)}
         if tags or name != self._name:
             yield "tags", lambda: self._add_tags(tags, name)
         if record.dataset and not self._has_dataset:
             yield "data set", lambda: self._add_dataset(record)
         if rows := [row for row in record.rows if row["epoch"] not in self._epochs]:
             yield f"{len(rows)} epochs", lambda: self._add_epochs(rows, record.started)
-        if final := {k: v for k, v in record.final.items() if self._metrics.get(k) != v}:
+        if final := {k: v for k, v in _outside_dvc(record.final).items() if self._metrics.get(k) != v}:
             yield "metrics", lambda: self._add_metrics(final)
+        if record.status != self._status:
+            yield "status", lambda: self._set_status(record)
+
+    def _missing_files(self, record: Record) -> Iterator[Step]:
         if record.changes and CHANGES not in self._artifacts:
             yield "changes", lambda: self._add_changes(record.changes)
         if files := {name: path for name, path in record.files.items() if self._artifacts.get(name) != md5(path)}:
             yield f"{len(files)} files", lambda: self._add_files(files, record.hashes)
         if record.model and not self._has_model:
             yield "model", lambda: self._add_model(Path(record.model or ""))
-        if record.status != self._status:
-            yield "status", lambda: self._set_status(record)
 
     def _add_params(self, params: dict[str, str]) -> None:
         from mlflow.entities import Param
@@ -198,8 +238,11 @@ class Mirror:
 
     def _add_files(self, files: dict[str, Path], deps: dict[str, str]) -> None:
         for name, path in files.items():
-            folder = str(Path(name).parent) if "/" in name else None
-            self._client.log_artifact(self.run_id, str(path), folder)
+            if outside_dvc(name) == name:
+                folder = str(Path(name).parent) if "/" in name else None
+                self._client.log_artifact(self.run_id, str(path), folder)
+            else:  # MLflow takes the name of a file from its path
+                self._client.log_text(self.run_id, path.read_text(encoding="utf-8"), outside_dvc(name))
             self._artifacts[name] = md5(path)
         self._client.log_dict(self.run_id, {"deps": deps, "artifacts": self._artifacts}, HASHES)
         self._client.set_tag(self.run_id, ARTIFACTS_TAG, json.dumps(self._artifacts))
@@ -219,10 +262,13 @@ class Mirror:
         model.summary(print_fn=lines.append)
         self._client.log_text(self.run_id, "\n".join(lines), "model_summary.txt")
         example = np.zeros((1, *model.input_shape[1:]), np.float32)
+        # Made here, in the run's experiment: MLflow would take the one that the environment names.
+        source = {name: self._tags[name] for name in _SOURCE if name in self._tags}
+        logged = self._client.create_logged_model(self._experiment_id, "model", self.run_id, source, self._params)
         with quiet():
             Model.log(
                 None,
-                name="model",
+                model_id=logged.model_id,
                 flavor=mlflow.tensorflow,
                 model=model,
                 run_id=self.run_id,
