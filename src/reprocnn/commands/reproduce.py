@@ -50,12 +50,8 @@ _WORDS = {
 
 def _run(run_id: str) -> Any:
     client, experiment_id = store.connected()
-    found: list[Any] = []
     with store.explained():
-        page = client.search_runs([experiment_id])
-        while page:
-            found += [run for run in page if run.info.run_id.startswith(run_id)]
-            page = client.search_runs([experiment_id], page_token=page.token) if page.token else []
+        found = [run for run in store.all_runs(client, experiment_id) if run.info.run_id.startswith(run_id)]
     if len(found) != 1:
         raise UserError(
             f"{len(found)} runs of {masked(store.tracking_uri())} have an id that begins with {run_id!r}",

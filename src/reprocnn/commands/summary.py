@@ -19,5 +19,5 @@ def summary() -> None:
         f"(95 % interval {low:.2%} to {high:.2%}, {metrics['n']} images)\n{tta}"
         f"  report   {paths.REPORT}   figures {paths.FIGURES}/\n"
         f"  metrics  {paths.METRICS}   model {paths.MODEL}\n"
-        "  MLflow   make ui"
+        "  MLflow   make ui   (it first adds the experiments that DVC took from its cache)"
     )

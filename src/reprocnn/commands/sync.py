@@ -11,7 +11,8 @@ from reprocnn import locks, paths, revisions
 from reprocnn.errors import UserError
 from reprocnn.revisions import Result
 from reprocnn.tracking import facts, record, store
-from reprocnn.tracking.mirror import Mirror, find
+from reprocnn.tracking.facts import BASELINE_TAG, EXPERIMENT_TAG, NO_EXPERIMENT
+from reprocnn.tracking.mirror import Mirror, find, find_left
 from reprocnn.tracking.record import PROCESS_TAG, Record
 
 if TYPE_CHECKING:
@@ -33,6 +34,23 @@ def sync(names: list[str]) -> None:
         if not names:
             failed += _end_journals(client, experiment_id) + _end_runs(client, experiment_id)
     _end(failed)
+
+
+def make_absent() -> None:
+    """Make the runs of experiments that have none, and complete that of the workspace; say what fails and go on.
+
+    DVC takes a repeated experiment from its run cache without starting a stage, so nothing makes its run. This is
+    quick where nothing is absent: it reads no experiment that a run names.
+
+    Raises:
+        UserError: MLflow does not answer.
+    """
+    with locks.exclusive(paths.kept("sync.lock"), "makes MLflow match DVC"):
+        client, experiment_id = store.connected()
+        with store.explained():
+            known = {_experiment(run.data.tags) for run in store.all_runs(client, experiment_id)}
+        absent = [e for e in revisions.experiments() if _experiment(e.origin) not in known]
+        _each(client, experiment_id, [*absent, revisions.workspace()], _completed)
 
 
 def runs(names: list[str]) -> None:
@@ -100,7 +118,13 @@ def _each(
 
 
 def _on_run(client: "MlflowClient", experiment_id: str, act: Callable[[Mirror, Record], str], made: Record) -> str:
-    return act(Mirror(client, experiment_id, find(client, experiment_id, made)), made)
+    run = find(client, experiment_id, made)
+    run = run or find_left(client, experiment_id, made, {_experiment(e.origin) for e in revisions.experiments()})
+    return act(Mirror(client, experiment_id, run), made)
+
+
+def _experiment(tags: dict[str, str]) -> tuple[str, str]:
+    return tags.get(EXPERIMENT_TAG, NO_EXPERIMENT), tags.get(BASELINE_TAG, NO_EXPERIMENT)
 
 
 def _tried(failed: list[UserError], act: Callable[[], str]) -> str:

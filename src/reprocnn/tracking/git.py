@@ -12,7 +12,7 @@ from reprocnn.errors import UserError
 
 DIFF = ("diff", "--no-ext-diff", "--no-color", "--src-prefix=a/", "--dst-prefix=b/")
 """A diff that applies, whatever the user's configuration."""
-GENERATED = (":!reports", ":!dvc.lock")
+GENERATED = (":!reports", ":!dvc.lock", ":!.dvc/tmp")
 """What git is told to leave out of changes: no person made them."""
 
 _DETACHING = re.compile(r"([0-9a-f]{40,64}) HEAD@\{(\d+)\} checkout: moving from (\S+) to (\S+)")

@@ -12,7 +12,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from reprocnn import paths
 from reprocnn.files import md5
 from reprocnn.tracking.facts import BASELINE_TAG, EXPERIMENT_TAG, NO_EXPERIMENT
-from reprocnn.tracking.record import MODEL_TAG, RESTORED_TAG, TRAINING_TAG, Record, Row, agree
+from reprocnn.tracking.record import (
+    MODEL_TAG,
+    RESTORED_TAG,
+    TRAINING_TAG,
+    Record,
+    Row,
+    agree,
+    read_journals,
+    rename_journal,
+)
+from reprocnn.tracking.store import own_uri, tracking_uri
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -61,9 +71,39 @@ def find(client: "MlflowClient", experiment_id: str, record: Record) -> "Run | N
         queries.append(" and ".join([model, *own]))
         queries += [model] if record.origin[EXPERIMENT_TAG] == NO_EXPERIMENT else []
     for query in queries:
-        for run in client.search_runs([experiment_id], query, order_by=["attributes.start_time DESC"]):
-            if agree(run.data.params, record.params):
-                return run
+        found = client.search_runs([experiment_id], query, order_by=["attributes.start_time DESC"])
+        found = [run for run in found if agree(run.data.params, record.params)]
+        # A training that was seen comes before one that was made from DVC's files.
+        if found:
+            return min(found, key=lambda run: RESTORED_TAG in run.data.tags)
+    return None
+
+
+def find_left(
+    client: "MlflowClient", experiment_id: str, record: Record, experiments: set[tuple[str, str]]
+) -> "Run | None":
+    """Find the run that has another name than the experiment of a record, though it is the same result.
+
+    So it is after `dvc exp rename`, and after `dvc exp save` of what `dvc repro` made. The run has the model, the
+    params and the files of the record; its own experiment is gone, or it has none; and it was made in this checkout.
+
+    Args:
+        client: of the store.
+        experiment_id: of MLflow's.
+        record: of an experiment.
+        experiments: name and baseline of each experiment that there is.
+    """
+    if record.origin[EXPERIMENT_TAG] == NO_EXPERIMENT:
+        return None
+    trainings = {journal.training for journal in read_journals()}
+    for run in client.search_runs([experiment_id], f"tags.`{MODEL_TAG}` = '{record.model_md5}'"):
+        tags = run.data.tags
+        ours = tags.get(TRAINING_TAG) in trainings or tracking_uri() == own_uri()
+        left = (tags.get(EXPERIMENT_TAG, ""), tags.get(BASELINE_TAG, "")) not in experiments
+        files = json.loads(tags.get(ARTIFACTS_TAG, "{}"))
+        same = all(files.get(name, "") in {"", md5(path)} for name, path in record.files.items())
+        if ours and left and same and agree(run.data.params, record.params):
+            return run
     return None
 
 
@@ -167,6 +207,8 @@ class Mirror:
     def _missing_values(self, record: Record) -> Iterator[Step]:
         if params := {k: v for k, v in _outside_dvc(record.params).items() if k not in self._params}:
             yield "params", lambda: self._add_params(params)
+        if self._has_other_name(record):
+            yield "experiment", lambda: self._rename(record)
         live = record.status == "RUNNING"  # gone on, perhaps under another name; later it is the user's to rename
         name = record.name if live else self._name
         wanted = _outside_dvc(record.tags)
@@ -189,6 +231,17 @@ class Mirror:
             yield f"{len(files)} files", lambda: self._add_files(files, record.hashes)
         if record.model and not self._has_model:
             yield "model", lambda: self._add_model(Path(record.model or ""))
+
+    def _has_other_name(self, record: Record) -> bool:
+        """Return whether the record is of an experiment, and the run of none or of one with another name."""
+        own = {tag: record.origin.get(tag) for tag in (EXPERIMENT_TAG, BASELINE_TAG)}
+        return own[EXPERIMENT_TAG] != NO_EXPERIMENT and any(self._tags.get(tag) != own[tag] for tag in own)
+
+    def _rename(self, record: Record) -> None:
+        """Give the run, and its journal, the experiment of the record. A name that the user gave the run stays."""
+        given = self._name != self._tags.get(EXPERIMENT_TAG) and "@" not in self._name  # such as main@1234567
+        self._add_tags(_outside_dvc(record.origin), self._name if given else record.name)
+        rename_journal(self._tags.get(TRAINING_TAG, ""), record)
 
     def _add_params(self, params: dict[str, str]) -> None:
         from mlflow.entities import Param

@@ -165,6 +165,12 @@ def read_journals(key: str = "") -> list[Record]:
     return sorted(found, key=lambda record: record.started)
 
 
+def rename_journal(training: str, other: Record) -> None:
+    """Give the journal of a training the name and the origin of another record of the same result."""
+    for journal in read_journals(training) if training else []:
+        write_journal(journal.model_copy(update={"name": other.name, "origin": journal.origin | other.origin}))
+
+
 def is_going_on(journal: Record) -> bool:
     """Whether a process holds the lock of a training; the system frees it however the process ends."""
     locks_ = kept("checkpoints").glob(f"{journal.training.rpartition('-')[0]}*.lock")

@@ -20,6 +20,7 @@ from reprocnn.tracking.facts import masked
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Run
 
 EXPERIMENT = "reprocnn"
 FILE, ARTIFACTS = "mlflow.db", "mlartifacts"
@@ -185,6 +186,15 @@ def explained() -> Iterator[None]:
         raise
     except Exception as error:
         raise failure(error) from None
+
+
+def all_runs(client: "MlflowClient", experiment_id: str) -> Iterator["Run"]:
+    """Give every run that is not deleted, the newest first, page by page."""
+    page = client.search_runs([experiment_id])
+    yield from page
+    while page.token:
+        page = client.search_runs([experiment_id], page_token=page.token)
+        yield from page
 
 
 def connected() -> tuple["MlflowClient", str]:
