@@ -125,16 +125,21 @@ def connect() -> tuple["MlflowClient", str]:
 
 
 def client(uri: str) -> "MlflowClient":
-    """A client of a store. A database that can't be opened is told at once: MLflow tries again for 100 s."""
+    """A client of a store."""
     import mlflow
 
     if _is_database(uri):
-        import sqlalchemy
-
-        engine = sqlalchemy.create_engine(uri)
-        engine.connect().close()
-        engine.dispose()
+        _try(uri)
     return mlflow.MlflowClient(uri)
+
+
+def _try(uri: str) -> None:
+    """Open a database, so that one which can't be opened is told at once: MLflow tries again for 100 s."""
+    import sqlalchemy
+
+    engine = sqlalchemy.create_engine(uri)
+    engine.connect().close()
+    engine.dispose()
 
 
 def has_no_server(uri: str) -> bool:
@@ -161,7 +166,7 @@ def _experiment(of: "MlflowClient", is_ours: bool) -> str:
     if found is None:
         # The tag makes the UI open with the runs, not with its pages for language models.
         kind = {"mlflow.experimentKind": "custom_model_development"}
-        location = (repository() / ARTIFACTS).as_uri() if is_ours else None
+        location = _artifacts() if is_ours else None
         try:
             return str(of.create_experiment(name, artifact_location=location, tags=kind))
         except MlflowException as error:
@@ -171,6 +176,10 @@ def _experiment(of: "MlflowClient", is_ours: bool) -> str:
     if found.lifecycle_stage == "deleted":  # in the UI, where the next run would have no place
         of.restore_experiment(found.experiment_id)
     return str(found.experiment_id)
+
+
+def _artifacts() -> str:
+    return (repository() / ARTIFACTS).as_uri()
 
 
 @contextmanager
@@ -226,11 +235,16 @@ def _prepare_sqlite(file: Path) -> None:
     import sqlite3
     from contextlib import closing
 
-    if file.exists():
+    if file.exists() and file.stat().st_size:
         return
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
     with atomic_file(file) as partial:
         partial.unlink(missing_ok=True)
-        client(_sqlite_uri(partial)).search_experiments(max_results=1)
+        uri = _sqlite_uri(partial)
+        _try(uri)
+        # Not by a client: it would put the working directory into SQL as it stands, with an apostrophe if it has one.
+        SqlAlchemyStore(uri, _artifacts())
         with closing(sqlite3.connect(partial)) as connection:
             connection.execute("PRAGMA journal_mode=WAL")  # stays in the file
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
