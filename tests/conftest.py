@@ -92,9 +92,19 @@ class Checkout:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, target)
         self.run("git", "init", "-q", "-b", "main")
+        self.set_user()
+        self.commit("start")
+
+    @classmethod
+    def of(cls, folder: Path) -> "Checkout":
+        """A checkout that is there already."""
+        checkout = cls.__new__(cls)
+        checkout.folder = folder
+        return checkout
+
+    def set_user(self) -> None:
         self.run("git", "config", "user.email", "test@example.org")
         self.run("git", "config", "user.name", "test")
-        self.commit("start")
 
     @staticmethod
     def _listed() -> list[str]:
@@ -102,22 +112,26 @@ class Checkout:
         done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
         return [name for name in done.stdout.splitlines() if (ROOT / name).is_file()]
 
-    def run(self, *command: str, fails: bool = False, **environment: str) -> str:
-        """Run a command; return what it printed. `fails`: it has to."""
+    @staticmethod
+    def environment() -> dict[str, str]:
+        """That of a command of the user's."""
         own = {k: v for k, v in os.environ.items() if not k.startswith(("DVC_", "MLFLOW_"))}
-        own["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{own['PATH']}"
+        return own | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{own['PATH']}"}
+
+    def run(self, *command: str, fails: bool | None = False, **environment: str) -> str:
+        """Run a command; return what it printed. `fails`: it has to; None: it may."""
         done = subprocess.run(
             command,
             cwd=self.folder,
-            env=own | environment,
+            env=self.environment() | environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
         )
-        assert (done.returncode != 0) is fails, f"{command}: {done.returncode}\n{done.stdout}"
+        assert fails is None or (done.returncode != 0) is fails, f"{command}: {done.returncode}\n{done.stdout}"
         return done.stdout
 
-    def reprocnn(self, *command: str, fails: bool = False) -> str:
+    def reprocnn(self, *command: str, fails: bool | None = False) -> str:
         """Run a command of `python -m reprocnn` with the checkout's own code."""
         return self.run("python", "-m", "reprocnn", *command, fails=fails, PYTHONPATH=str(self.folder / "src"))
 

@@ -32,9 +32,10 @@ def test_summary_says_what_was_made(here: Path, capsys: pytest.CaptureFixture[st
 
 
 def test_ui_names_the_server(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://server:5000")
-    cli.main(["ui"])
-    assert "http://server:5000" in capsys.readouterr().out
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    with pytest.raises(SystemExit, match=r"error: MLflow at http://127.0.0.1:9.*\n  fix: "):
+        cli.main(["ui"])
+    assert "the runs are on the server that MLFLOW_TRACKING_URI names: http://127.0.0.1:9" in capsys.readouterr().out
 
 
 def test_ui_serves_the_store_of_the_checkout(here: Path) -> None:

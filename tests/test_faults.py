@@ -58,14 +58,9 @@ def _runs(checkout: Checkout) -> list[tuple[str, str, list[int]]]:
 def _killed(checkout: Checkout, stage: str, event: str, last: int) -> bool:
     """Run a stage that is killed at an event; False where it ended before."""
     command = [sys.executable, str(KILLER), stage, event, str(last)]
-    done = subprocess.run(command, cwd=checkout.folder, capture_output=True, text=True, env=_environment())
+    done = subprocess.run(command, cwd=checkout.folder, capture_output=True, text=True, env=Checkout.environment())
     assert done.returncode in {0, -signal.SIGKILL}, done.stdout + done.stderr
     return done.returncode != 0
-
-
-def _environment() -> dict[str, str]:
-    own = {k: v for k, v in os.environ.items() if not k.startswith(("DVC_", "MLFLOW_"))}
-    return own | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{own['PATH']}"}
 
 
 def test_a_killed_training_goes_on_to_the_same_bytes(checkout: Checkout, faults: Faults) -> None:
@@ -159,7 +154,7 @@ def test_a_pipeline_that_was_killed_goes_on(checkout: Checkout, faults: Faults) 
         process = subprocess.Popen(
             ["dvc", "repro", "--force", "--downstream", "train"],
             cwd=checkout.folder,
-            env=_environment(),
+            env=Checkout.environment(),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
@@ -259,7 +254,7 @@ def test_a_server_that_dies_in_the_middle_loses_nothing(checkout: Checkout, faul
     folder.mkdir()
     serve = [sys.executable, "-m", "mlflow", "server", "--port", str(port), "--workers", "1"]
     options = ["--backend-store-uri", f"sqlite:///{folder}/m.db", "--artifacts-destination", str(folder / "artifacts")]
-    environment = _environment() | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    environment = Checkout.environment() | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
 
     def start() -> "subprocess.Popen[bytes]":
         process = subprocess.Popen(
@@ -276,7 +271,7 @@ def test_a_server_that_dies_in_the_middle_loses_nothing(checkout: Checkout, faul
     server = start()
     command = [sys.executable, "stages/train.py"]
     with subprocess.Popen(
-        command, cwd=checkout.folder, env=_environment() | uri, stdout=subprocess.PIPE, text=True
+        command, cwd=checkout.folder, env=Checkout.environment() | uri, stdout=subprocess.PIPE, text=True
     ) as training:
         assert training.stdout
         for line in training.stdout:
@@ -320,7 +315,7 @@ def _at_once(checkout: Checkout, n: int) -> None:
         subprocess.Popen(
             [*command, "-n", f"temp{i}", "-S", f"seed={i + 1}"],
             cwd=checkout.folder,
-            env=_environment(),
+            env=Checkout.environment(),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

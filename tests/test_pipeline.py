@@ -5,6 +5,8 @@ import json
 import os
 import re
 import shutil
+import signal
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -69,7 +71,7 @@ def _names(entries: list[object]) -> set[str]:
 
 
 def _outs(stage: str) -> set[str]:
-    return _names(DEFINITIONS[stage]["outs"]) | _names(DEFINITIONS[stage].get("metrics", []))
+    return {name for kind in ("outs", "metrics", "plots") for name in _names(DEFINITIONS[stage].get(kind, []))}
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -133,6 +135,12 @@ def test_every_stage_has_a_description_and_every_path_a_stage() -> None:
     assert known - {"params.yaml", "reports/environment.json"} == {out for stage in STAGES for out in _outs(stage)}
 
 
+def test_no_out_keeps_a_stage_out_of_the_run_cache() -> None:
+    """DVC keeps no entry for a stage with an out that is not in its cache, other than metrics and plots."""
+    for stage in STAGES:
+        assert all(isinstance(out, str) for out in DEFINITIONS[stage]["outs"]), stage
+
+
 def test_only_evaluate_reads_the_test_split() -> None:
     readers = [s for s in STAGES if "data/raw/test" in _names(DEFINITIONS[s]["deps"])]
     assert readers == ["evaluate"]
@@ -168,6 +176,11 @@ def _runs(checkout: Checkout) -> list[dict[str, object]]:
     printed = checkout.run("python", "-c", code, PYTHONPATH=str(checkout.folder / "src"))
     runs: list[dict[str, object]] = json.loads(printed.split("@", 1)[1])
     return runs
+
+
+def _delete_run(checkout: Checkout, run_id: str) -> None:
+    code = f"from reprocnn.tracking import store; store.connect()[0].delete_run('{run_id}')"
+    checkout.run("python", "-c", code, PYTHONPATH=str(checkout.folder / "src"))
 
 
 def test_a_checkout_is_a_valid_project_and_repro_makes_everything(checkout: Checkout) -> None:
@@ -239,6 +252,45 @@ def test_an_experiment_is_one_run_with_its_name(checkout: Checkout) -> None:
     assert "up to date" in checkout.run("dvc", "status")
     checkout.run("git", "checkout", ".")
     checkout.run("dvc", "checkout")
+
+
+def test_a_repeated_experiment_is_restored_and_sync_makes_its_run(checkout: Checkout) -> None:
+    settings = ("-S", "epochs=2", "-S", "learning_rate=1e-3")
+    printed = checkout.run("dvc", "exp", "run", "-n", "again", *settings)
+    assert _ran(printed) == []
+    for stage in ("train", "evaluate", "plot"):
+        assert f"Stage '{stage}' is cached - skipping run" in printed
+    assert re.search(r"again +\w{7} +no run", checkout.reprocnn("runs"))
+    assert re.search(r"again +\w{7} +run \w+  added run, params", checkout.reprocnn("sync"))
+    assert re.search(r"again +\w{7} +run \w+  whole", checkout.reprocnn("runs"))
+    first, second = (next(r for r in _runs(checkout) if r["name"] == name) for name in ("two", "again"))
+    assert first["id"] != second["id"]
+    assert first["epochs"] == second["epochs"]
+    checkout.run("git", "checkout", ".")
+    checkout.run("dvc", "checkout")
+    checkout.run("dvc", "exp", "remove", "again")
+    _delete_run(checkout, str(second["id"]))
+
+
+def test_one_training_is_one_run_under_any_name(checkout: Checkout) -> None:
+    """After `dvc exp rename`, and `dvc exp save` of what `dvc repro` made."""
+    before = {str(r["id"]): str(r["name"]) for r in _runs(checkout)}
+    checkout.run("dvc", "exp", "rename", "two", "deux")
+    checkout.run("dvc", "exp", "save", "-n", "kept")
+    assert re.search(r"deux +\w{7} +run \w+  lacks experiment", checkout.reprocnn("runs"))
+    checkout.reprocnn("sync")
+    after = {str(r["id"]): str(r["name"]) for r in _runs(checkout)}
+    assert after.keys() == before.keys()
+    two = next(number for number, name in before.items() if name == "two")
+    assert after[two] == "deux"
+    assert sorted(after.values()).count("kept") == 1
+    lines = checkout.reprocnn("runs")
+    workspace, kept = (re.findall(rf"{name}.* run (\w+)  whole", lines)[0] for name in ("workspace", "kept "))
+    assert workspace == kept
+    assert "added" not in checkout.reprocnn("sync")
+    checkout.run("dvc", "exp", "remove", "kept")
+    checkout.run("dvc", "exp", "rename", "deux", "two")
+    checkout.reprocnn("sync")
 
 
 def test_a_store_that_was_lost_is_made_again_from_dvcs_files(checkout: Checkout) -> None:
@@ -323,6 +375,7 @@ def test_plots_show_and_diff(checkout: Checkout) -> None:
 @pytest.mark.parametrize(
     ("setting", "expected"),
     [
+        ("batch_size=-1", "batch_size: found -1"),  # as long as 32: Git must not take the file for unchanged
         ("epochs=abc", "epochs: found 'abc'"),
         ("model=resnext", "allowed: mlp"),
         ("epoch=3", "Could not override 'epoch'"),
@@ -334,8 +387,9 @@ def test_a_wrong_experiment_is_refused_and_the_result_comes_back(
     printed = checkout.run("dvc", "exp", "run", "-S", setting, fails=True)
     assert expected in printed
     assert "Traceback" not in printed
-    (checkout.folder / "params.yaml").unlink()  # as the README says
-    checkout.run("git", "checkout", "--", "params.yaml", "dvc.lock", "reports")
+    if "found" in expected:  # a stage ran, DVC itself refuses the other
+        assert " M params.yaml" in checkout.run("git", "status", "--porcelain")
+    checkout.run("git", "checkout", "--", "params.yaml", "dvc.lock", "reports")  # as the README says
     checkout.run("dvc", "checkout")
     assert "up to date" in checkout.run("dvc", "status")
     assert checkout.run("git", "status", "--porcelain", "--untracked-files=no") == ""
@@ -404,8 +458,7 @@ def test_a_fresh_clone_has_a_whole_run_where_the_model_comes_out_as_committed(
 ) -> None:
     checkout.run("dvc", "checkout")
     checkout.run("git", "clone", "-q", str(checkout.folder), str(tmp_path / "clone"))
-    clone = Checkout.__new__(Checkout)
-    clone.folder = tmp_path / "clone"
+    clone = Checkout.of(tmp_path / "clone")
     assert set(_ran(clone.run("dvc", "repro"))) == set(STAGES)
     assert clone.run("git", "status", "--porcelain") == ""  # the same bytes, reports and lock included
     (run,) = _runs(clone)
@@ -413,26 +466,30 @@ def test_a_fresh_clone_has_a_whole_run_where_the_model_comes_out_as_committed(
     assert "figures" in run["files"]  # type: ignore[operator]
 
 
+FOLDER = ("-S", "dataset=folder", "-S", "image_size=8", "-S", "batch_size=4")
+OWN = ("-S", "folder=data/images")
+
+
+def _lock_hash(checkout: Checkout, name: str, path: str) -> str:
+    reference = checkout.run("git", "for-each-ref", "--format=%(objectname)", f"refs/exps/*/*/{name}").strip()
+    lock = checkout.run("git", "show", f"{reference}:dvc.lock")
+    return re.findall(rf"path: {path}\n\s+hash: md5\n\s+md5: (\S+)", lock)[0]
+
+
 def test_images_of_the_users_own(checkout: Checkout, make_images: Callable[..., None]) -> None:
     images = checkout.folder / "data" / "images"
     make_images(images, ("my cats", "Hündchen"), n=10)
-    settings = ("-S", "dataset=folder", "-S", "image_size=8", "-S", "batch_size=4")
-    printed = checkout.run("dvc", "exp", "run", "-n", "temp", "--temp", *settings)
+    printed = checkout.run("dvc", "exp", "run", *FOLDER, fails=True)
+    assert "dataset: folder needs the folder of your images" in printed
+    checkout.run("git", "checkout", ".")
+    printed = checkout.run("dvc", "exp", "run", "-n", "copied", "--temp", "-C", "data/images", *FOLDER, *OWN)
     assert "images: 16 + 4 images of 8x8x3" in printed
-    printed = checkout.run("dvc", "exp", "run", "-n", "here", *settings)
+    assert "the images at data/images are in neither Git nor DVC" in printed
+    (run,) = [r for r in _runs(checkout) if r["name"] == "copied"]
+    assert run["tags"]["images.untracked"] == "data/images"  # type: ignore[index]
+    printed = checkout.run("dvc", "exp", "run", "-n", "here", *FOLDER, *OWN)
     assert "'download' is cached" in printed  # the same images: DVC takes what the other run made
-
-    def folder_hash(revision: str) -> str:
-        lock = checkout.run("git", "show", f"refs/exps/{revision}:dvc.lock")
-        return re.findall(r"path: data/images\n\s+hash: md5\n\s+md5: (\S+)", lock)[0]
-
-    names = checkout.run("git", "for-each-ref", "--format=%(refname)", "refs/exps").split()
-    found = {
-        n.split("/")[-1]: folder_hash(n.removeprefix("refs/exps/"))
-        for n in names
-        if n.split("/")[-1] in {"temp", "here"}
-    }
-    assert found["temp"] == found["here"]  # the images are in the lock, not the empty folder of the copy
+    assert _lock_hash(checkout, "copied", "data/images") == _lock_hash(checkout, "here", "data/images")
     assert _ran(checkout.run("dvc", "repro")) == []
     make_images(images, ("my cats",), n=11)
     assert _ran(checkout.run("dvc", "repro", "download")) == ["download"]
@@ -442,3 +499,109 @@ def test_images_of_the_users_own(checkout: Checkout, make_images: Callable[..., 
     printed = checkout.run("dvc", "repro", fails=True)
     assert "my cats/notes.txt: not an image that Pillow reads" in printed
     assert "Traceback" not in printed
+    (images / "my cats" / "notes.txt").unlink()
+    _restore(checkout)
+
+
+def _restore(checkout: Checkout) -> None:
+    checkout.run("git", "checkout", ".")
+    checkout.run("dvc", "checkout")
+
+
+def test_the_images_of_an_experiment_are_those_of_its_revision(
+    checkout: Checkout, make_images: Callable[..., None]
+) -> None:
+    images = checkout.folder / "data" / "images"
+    before = sum(file.is_file() for file in images.rglob("*"))
+    checkout.run("dvc", "add", "data/images")
+    checkout.commit("images")
+    tracked = re.findall(r"md5: (\S+)", (checkout.folder / "data/images.dvc").read_text())[0]
+    checkout.run("dvc", "exp", "run", "--queue", "-n", "pinned", *FOLDER, *OWN)
+    make_images(images, ("my cats", "cow"), n=14)
+    printed = checkout.run("dvc", "exp", "run", "--run-all")
+    counts = re.search(r"images: (\d+) \+ (\d+) images", printed)
+    assert counts
+    assert int(counts[1]) + int(counts[2]) == before
+    assert "in neither Git nor DVC" not in printed
+    assert _lock_hash(checkout, "pinned", "data/images") == tracked
+    printed = checkout.reprocnn("verify", "pinned")
+    assert "every out is equal, byte for byte" in printed
+    checkout.run("git", "reset", "-q", "--hard", "HEAD~1")
+    shutil.rmtree(images)
+
+
+def test_images_may_be_a_link(checkout: Checkout, make_images: Callable[..., None], tmp_path: Path) -> None:
+    make_images(tmp_path, ("cat", "dog"), n=10)
+    (checkout.folder / "data" / "images").symlink_to(tmp_path)
+    checkout.edit("LICENSE", "MIT", "My edit, MIT")
+    printed = checkout.run("dvc", "exp", "run", *FOLDER, *OWN, "download")
+    assert "images: 16 + 4 images of 8x8x3" in printed
+    assert "My edit" in (checkout.folder / "LICENSE").read_text()
+    assert checkout.run("git", "stash", "list") == ""
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cat", "dog"]
+    (checkout.folder / "data" / "images").unlink()
+    _restore(checkout)
+
+
+@pytest.mark.parametrize("name", ["pets (1)", "a,b", "k=v", "~x", "it's", "[z]", "a#b", "100% ü"])
+def test_odd_names_of_folders_in_quotes(
+    checkout: Checkout, make_images: Callable[..., None], tmp_path: Path, name: str
+) -> None:
+    make_images(tmp_path / name, n=10)
+    quoted = str(tmp_path / name).replace("'", "\\'")
+    printed = checkout.run("dvc", "exp", "run", *FOLDER, "-S", f"folder='{quoted}'", "download")
+    assert f"{name}: 16 + 4 images" in printed
+    _restore(checkout)
+
+
+def test_what_a_shell_sets_does_not_reach_the_stages(checkout: Checkout) -> None:
+    lock = (checkout.folder / "dvc.lock").read_text()
+    shell = {
+        "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+        "TF_USE_LEGACY_KERAS": "1",
+        "KERAS_MAX_EPOCHS": "1",
+        "KERAS_BACKEND": "torch",
+        "SCIPY_ARRAY_API": "1",
+        "GIT_INDEX_FILE": "/nowhere/index",
+        "PYTHONIOENCODING": "ascii",
+    }
+    for stage in STAGES:
+        checkout.run("python", f"stages/{stage}.py", **shell)
+    assert "up to date" in checkout.run("dvc", "status")
+    assert (checkout.folder / "dvc.lock").read_text() == lock
+    assert re.search(r"workspace +run \w+  whole", checkout.reprocnn("runs"))
+
+
+def test_a_killed_experiment_is_told_of_with_the_way_back(checkout: Checkout) -> None:
+    """`kill -9` of `dvc exp run` leaves HEAD off its branch, and so does the next run."""
+    command = ["dvc", "exp", "run", "--force", "download"]
+    with subprocess.Popen(command, cwd=checkout.folder, env=checkout.environment(), start_new_session=True) as process:
+        while "main" in (checkout.folder / ".git/HEAD").read_text():
+            assert process.poll() is None
+        os.killpg(process.pid, signal.SIGKILL)
+    printed = checkout.run("dvc", "exp", "run", "--force", "download")
+    assert "left HEAD off branch main" in printed
+    assert "when this run has ended: git switch main" in printed
+    checkout.run("git", "commit", "-q", "--allow-empty", "-m", "on no branch")
+    head = checkout.run("git", "rev-parse", "HEAD").strip()
+    (way,) = re.findall(r"fix: (git switch .*)", checkout.reprocnn("doctor", fails=True))
+    checkout.run("sh", "-c", way)
+    assert checkout.run("git", "rev-parse", "main").strip() == head
+    assert "git switch" not in checkout.run("dvc", "exp", "run", "--force", "download")
+
+
+def test_a_project_in_a_folder_of_a_bigger_repository(checkout: Checkout, tmp_path: Path) -> None:
+    project = tmp_path / "big" / "apps" / "digits"
+    shutil.copytree(checkout.folder, project, ignore=shutil.ignore_patterns(".git", "mlflow*", "mlartifacts", "exps"))
+    inner = Checkout.of(project)
+    inner.run("git", "init", "-q", "-b", "main", str(tmp_path / "big"))
+    inner.set_user()
+    inner.commit("start")
+    printed = inner.run("dvc", "exp", "run", "-n", "inner", "-S", "epochs=2", "-S", "learning_rate=1e-3")
+    assert "'train' is cached" in printed
+    assert re.search(r"inner +\w{7} +run \w+  added run", inner.reprocnn("sync"))
+    (found,) = re.findall(r"inner +\w{7} +run (\w+)  whole", inner.reprocnn("runs"))
+    assert re.search(r"ok +git +main@", inner.reprocnn("doctor", fails=None))
+    there = tmp_path / "there"
+    assert f"cd {there}/apps/digits/" in inner.reprocnn("reproduce", found, "--folder", str(there))
+    assert "epochs: 2 " in (there / "apps" / "digits" / "params.yaml").read_text()

@@ -189,6 +189,7 @@ def test_git_repository_and_commit(here: Path, git: Callable[..., None]) -> None
     found = _one(checkout.repository())
     assert (found.state, found.text) == ("wrong", "there is no commit, and DVC needs one")
     assert found.fix.startswith("git add -A && git commit")
+    (here / "dvc.yaml").touch()
     git("add", "-A")
     git("commit", "-m", "start")
     assert _one(checkout.repository()).text == facts.run_name()
@@ -196,13 +197,41 @@ def test_git_repository_and_commit(here: Path, git: Callable[..., None]) -> None
     assert _one(checkout.repository()) == Finding("ok", "git", f"{facts.run_name()}; not committed: 1 files")
 
 
-def test_a_folder_in_another_repository_is_none(
+def test_a_folder_of_another_repository_has_to_be_tracked_by_it(
     here: Path, git: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    git("init")
-    (here / "inner").mkdir()
+    git("init", "-b", "main")
+    git("commit", "--allow-empty", "-m", "start")
+    write_bytes(here / "inner" / "dvc.yaml", b"")
     monkeypatch.chdir(here / "inner")
-    assert "inner is not a Git repository" in _one(checkout.repository()).text
+    found = _one(checkout.repository())
+    assert (found.state, f"does not track {here / 'inner'}" in found.text) == ("wrong", True)
+    git("add", "-A")
+    assert _one(checkout.repository()).state == "ok"
+
+
+def test_a_head_that_a_killed_experiment_left(here: Path, git: Callable[..., None]) -> None:
+    write_bytes(here / "dvc.yaml", b"")
+    git("init", "-b", "main")
+    git("add", "-A")
+    git("commit", "-m", "start")
+    git("checkout", facts.origin()["git.commit"])  # as DVC does
+    found = _one(checkout.repository())
+    assert (found.state, found.fix) == ("wrong", "git switch main")
+    git("switch", "main")
+    assert _one(checkout.repository()).state == "ok"
+
+
+def test_names_that_are_not_utf_8(here: Path) -> None:
+    _edit("params.yaml", "folder: data/README.md", "folder: pets")
+    folder = os.fsencode(here / "pets")
+    (here / "pets").mkdir()
+    try:
+        Path(os.fsdecode(folder + b"/caf\xe9.png")).touch()
+    except OSError:  # a file system that takes UTF-8 alone can't have the fault
+        return
+    found = _one(checkout.parameters())
+    assert (found.state, r"caf\xe9.png' is not UTF-8" in found.text) == ("wrong", True)
 
 
 def test_git_that_refuses_gives_its_own_fix(
@@ -226,9 +255,9 @@ def test_git_is_not_there(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_params(here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     found = _one(checkout.parameters())
-    assert (found.state, found.fix) == ("wrong", "set `folder: data/images`, or make it")
-    assert "nothing at data/images" in found.text
-    (here / "data/images").mkdir(parents=True)
+    assert (found.state, found.fix) == ("wrong", "set `folder: data/README.md`, or make it")
+    assert "nothing at data/README.md" in found.text
+    write_bytes(here / "data/README.md", b"")
     assert _one(checkout.parameters()) == Finding("ok", "params.yaml", "deep_cnn on digits, epochs: 10")
     _edit("params.yaml", "epochs: 10", "epochs: many")
     monkeypatch.setattr(doctor, "_CHECKS", {"params.yaml": checkout.parameters})
@@ -405,6 +434,7 @@ def test_the_disk_is_too_small_for_the_data_set(here: Path, monkeypatch: pytest.
 def test_what_images_of_ones_own_need(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     look = _storage(monkeypatch, "hardlink", "hardlink")
     _edit("params.yaml", "dataset: digits ", "dataset: folder ")
+    _edit("params.yaml", "folder: data/README.md", "folder: data/images")
     for name in ("cat/1.png", "cat/2.png", "dog/1.png"):
         write_bytes(here / "data/images" / name, b"")
     needed = 3 * 32 * 32 * 3 * 5

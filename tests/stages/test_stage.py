@@ -1,3 +1,8 @@
+import os
+import subprocess
+import time
+from pathlib import Path
+
 import pytest
 
 import _stage
@@ -34,3 +39,24 @@ def test_ctrl_c_ends_with_130_and_a_bug_with_its_traceback(monkeypatch: pytest.M
     monkeypatch.setenv("REPROCNN_TRACEBACK", "1")
     with pytest.raises(OSError, match="No space"):
         _stage.run(_raising(OSError(28, "No space")))  # type: ignore[arg-type]
+
+
+def test_git_sees_a_params_yaml_that_dvc_changed(here: Path) -> None:
+    """DVC puts the file into the index as it changes it; here too, the size and the second stay."""
+    subprocess.run(["git", "init", "-q"], check=True)
+    text = (here / "params.yaml").read_text()
+    subprocess.run(["git", "add", "-A"], check=True)
+    before = (here / "params.yaml").stat()
+    for mtime in (time.time() - 60, time.time()):
+        os.utime("params.yaml", (mtime, mtime))
+        _stage.run(lambda: None)
+        assert int((here / "params.yaml").stat().st_mtime) > int(mtime)
+    assert (here / "params.yaml").stat().st_size == before.st_size
+    assert (here / "params.yaml").read_text() == text
+
+
+def test_a_failing_stage_renews_the_time_too(here: Path) -> None:
+    os.utime("params.yaml", (1, 1))
+    with pytest.raises(SystemExit):
+        _stage.run(_raising(UserError("what was found", "what to do")))  # type: ignore[arg-type]
+    assert (here / "params.yaml").stat().st_mtime > 1

@@ -50,7 +50,8 @@ def make_absent() -> None:
         with store.explained():
             known = {_experiment(run.data.tags) for run in store.all_runs(client, experiment_id)}
         absent = [e for e in revisions.experiments() if _experiment(e.origin) not in known]
-        _each(client, experiment_id, [*absent, revisions.workspace()], _completed)
+        here = [revisions.workspace()] if revisions.LOCK.exists() else []
+        _each(client, experiment_id, [*absent, *here], _completed)
 
 
 def runs(names: list[str]) -> None:
@@ -101,7 +102,7 @@ def _each(
     client: "MlflowClient", experiment_id: str, results: list[Result], act: Callable[[Mirror, Record], str]
 ) -> list[UserError]:
     """Act on the run and the record of each result, and say so; give the errors of those that failed."""
-    width = max(len(result.name) for result in results)
+    width = max((len(result.name) for result in results), default=0)
     failed: list[UserError] = []
     for number, result in enumerate(results, start=1):
         try:

@@ -18,10 +18,11 @@ def ui(port: int) -> None:
     Experiments that have no run get it first.
     """
     uri = store.tracking_uri()
-    sync.make_absent()  # an empty store gets the experiment, so that the UI shows it rather than an error
     if not store.has_no_server(uri):
-        print(f"the runs are on the server that MLFLOW_TRACKING_URI names: {masked(uri)}")
+        print(f"the runs are on the server that MLFLOW_TRACKING_URI names: {masked(uri)}", flush=True)
+        sync.make_absent()
         return
+    sync.make_absent()  # an empty store gets the experiment, so that the UI shows it rather than an error
     port = port if port and _is_free(port) else _free_port()
     print(f"MLflow UI: http://127.0.0.1:{port}  (store: {masked(uri)}; Ctrl-C ends it)", flush=True)
     command = [sys.executable, "-m", "mlflow", "ui", "--port", str(port)]

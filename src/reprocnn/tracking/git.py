@@ -68,7 +68,7 @@ def left_branch(since: float = float("inf")) -> str:
     if git("symbolic-ref", "--quiet", "HEAD"):
         return ""
     entries = git("reflog", "show", "--date=unix", "--format=%H %gd %gs", "HEAD").splitlines()
-    for entry, older in zip(entries, [*entries[1:], ""], strict=True):
+    for entry, older in zip(entries, [*entries, ""][1:], strict=True):
         if found := _DETACHING.match(entry):
             commit, time, branch, target = found.groups()
             by_dvc = (
