@@ -1,4 +1,5 @@
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -217,3 +218,22 @@ def test_a_run_has_its_end_though_its_files_have_no_place(trained: Path) -> None
     (trained / "mlartifacts").unlink()
     assert _mirror(made).complete(made) == ["11 files"]
     assert experiment_id == run.info.experiment_id
+
+
+def test_a_model_is_logged_in_a_thread_to_the_runs_experiment_and_leaves_the_environment_alone(
+    trained: Path, monkeypatch: pytest.MonkeyPatch, environment_changes: list[str]
+) -> None:
+    from reprocnn.backend import keras
+
+    keras.Sequential([keras.Input((2, 2, 1)), keras.layers.Flatten(), keras.layers.Dense(2)]).save(paths.MODEL)
+    client, experiment_id = store.connect()
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", "0")
+    made = _record("exp-a", model=paths.MODEL)
+    mirror = _mirror(made)
+    with ThreadPoolExecutor() as pool:
+        assert pool.submit(mirror.complete, made).result()[-1] == "model"
+    assert environment_changes == []
+    assert _mirror(made).complete(made) == []
+    (output,) = client.get_run(str(mirror.run_id)).outputs.model_outputs
+    logged = client.get_logged_model(output.model_id)
+    assert (logged.experiment_id, logged.name, logged.params["epochs"]) == (experiment_id, "model", "10")

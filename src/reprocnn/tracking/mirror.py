@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from reprocnn import paths
@@ -135,6 +136,14 @@ def _restored(record: Record) -> str:
         "system metrics": True,
     }
     return f"from DVC's files; absent: {', '.join(name for name, is_absent in absent.items() if is_absent)}"
+
+
+def _save_model(**given: Any) -> None:
+    """Save a model as `mlflow.tensorflow.save_model` does, to which `Model.log` hands an option of its own too."""
+    import mlflow.tensorflow
+
+    del given["validate_serving_input"]
+    mlflow.tensorflow.save_model(**given)
 
 
 class Mirror:
@@ -305,7 +314,6 @@ class Mirror:
         # First: what imports TensorFlow before it has its noise.
         from reprocnn.backend import keras, quiet  # isort: split
 
-        import mlflow.tensorflow
         import numpy as np
         from mlflow.models import Model, infer_signature
 
@@ -322,11 +330,12 @@ class Mirror:
             Model.log(
                 None,
                 model_id=logged.model_id,
-                flavor=mlflow.tensorflow,
+                flavor=SimpleNamespace(save_model=_save_model),
                 model=model,
                 run_id=self.run_id,
                 signature=infer_signature(example, model.predict_on_batch(example)),
                 input_example=example,
+                validate_serving_input=False,  # to try it would change the environment, perhaps in a thread
                 # Without these MLflow finds them out by loading the model in a new process, which takes 20 to 30 s.
                 pip_requirements=[f"{name}=={version(name)}" for name in ("tensorflow", "keras")],
             )
