@@ -16,6 +16,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
@@ -28,8 +29,9 @@ ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2", ".
 _COMPRESSIONS = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
 _BROKEN_ARCHIVE = (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, lzma.LZMAError, EOFError)
 _ENCRYPTED, _UTF8 = 0x1, 0x800  # bits of a zip member's flags
-_UNICODE_PATH = 0x7075  # number of the extra field in which Info-ZIP and 7-Zip keep the name in UTF-8
-_OLD_ENCODINGS = ("gbk", "big5", "shift_jis", "euc_kr", "cp1251", "cp437", "cp1252")
+_UNICODE_PATH = 0x7075  # the extra field of a zip member in which some programs write the name in UTF-8
+_UNIX = {3, 19}  # the systems Unix and macOS, as a zip member has them
+_ENCODINGS = ("utf-8", "gbk", "big5", "shift_jis", "euc_kr", "cp1251", "cp437", "cp1252")
 
 Read = Callable[[], bytes]
 
@@ -121,48 +123,64 @@ def _of_zip(path: Path) -> Iterator[Member]:
     except UnicodeDecodeError:
         raise UserError(f"{path}: a name is marked as UTF-8 and is not", "unpack it and pack it again") from None
     with archive:
-        for info in sorted(archive.infolist(), key=lambda info: info.orig_filename):
-            name = _name_in_zip(path, info).replace("\\", "/")  # as some Windows programs write it
+        infos = sorted(archive.infolist(), key=lambda info: info.orig_filename)
+        for info, name in zip(infos, _names_in_zip(path, infos), strict=True):
             _refuse_unsafe(path, name, link=stat.S_ISLNK(info.external_attr >> 16))
-            read = None if name.endswith("/") else lambda info=info: _read_in_zip(archive, info)
+            read = None if name.endswith("/") else partial(_read_in_zip, archive, info)
             yield Member(_normal(name), read)
 
 
-def _name_in_zip(path: Path, info: zipfile.ZipInfo) -> str:
-    """The name of a member. Without a mark for UTF-8 its encoding is that of the system that packed it, which is not
-    written down: zipfile takes it for cp437. Pure ASCII is the same in all of them, and UTF-8 shows by its bytes."""
-    if info.flag_bits & _UTF8 or info.orig_filename.isascii():
-        return info.orig_filename
-    raw = info.orig_filename.encode("cp437")
-    if (marked := _unicode_path(info.extra, raw)) is not None:
-        raw = marked
-    try:
-        return raw.decode("utf-8")
-    except UnicodeDecodeError:
-        pass
-    readings: dict[str, str] = {}
-    for encoding in _OLD_ENCODINGS:
-        try:
-            readings.setdefault(raw.decode(encoding), encoding)
-        except UnicodeDecodeError:
-            continue
-    seen = ", ".join(f"{name!r} ({encoding})" for name, encoding in readings.items())
-    one = next(iter(readings.values()), "cp437")
-    raise UserError(
-        f"{path}: a name does not tell its encoding; it may be {seen}",
-        f'unpack it with the right one, then use the folder: python -c "import zipfile; '
-        f"zipfile.ZipFile('{path}', metadata_encoding='{one}').extractall('{path.with_suffix('')}')\"",
-    )
+def _names_in_zip(path: Path, infos: list[zipfile.ZipInfo]) -> list[str]:
+    """The names of members, also where zipfile takes them for cp437: neither ASCII nor marked as UTF-8.
+
+    Such a name has the encoding of the system that packed it, which is not written down. On Unix and macOS that is
+    UTF-8. That the bytes could be UTF-8 is not enough: those of two Chinese letters in GBK often are too.
+    """
+    names = []
+    for info in infos:
+        name: str | None = info.orig_filename
+        if not (info.flag_bits & _UTF8 or info.orig_filename.isascii()):
+            raw = info.orig_filename.encode("cp437")
+            name = _name_in_extra_field(info.extra, raw)
+            if name is None and info.create_system in _UNIX:
+                name = _decoded(raw, "utf-8")
+            if name is None:
+                raise _unknown_encoding(path, raw)
+        names.append(str(name).replace("\\", "/"))  # as some Windows programs write it
+    return names
 
 
-def _unicode_path(extra: bytes, raw: bytes) -> bytes | None:
-    """The name in the extra field for it, where it belongs to `raw`; None without."""
+def _name_in_extra_field(extra: bytes, raw: bytes) -> str | None:
+    """The name in UTF-8 that some programs write beside the other; None without, or where it is of another name."""
     while len(extra) >= 4:
         kind, size = struct.unpack("<HH", extra[:4])
         field, extra = extra[4 : 4 + size], extra[4 + size :]
         if kind == _UNICODE_PATH and field[:5] == b"\x01" + struct.pack("<L", zlib.crc32(raw)):
-            return field[5:]
+            return _decoded(field[5:], "utf-8")
     return None
+
+
+def _unknown_encoding(path: Path, raw: bytes) -> UserError:
+    readings: dict[str, str] = {}
+    for encoding in _ENCODINGS:
+        if name := _decoded(raw, encoding):
+            readings.setdefault(name, encoding)
+    seen = ", ".join(f"{name!r} ({encoding})" for name, encoding in readings.items())
+    code = (
+        f"import zipfile; zipfile.ZipFile('{path}', metadata_encoding='{next(iter(readings.values()))}')"
+        f".extractall('{path.with_suffix('')}')"
+    )
+    return UserError(
+        f"{path}: a name does not tell its encoding; it may be {seen}",
+        f'unpack it with the right one, and use the folder: python -c "{code}"',
+    )
+
+
+def _decoded(raw: bytes, encoding: str) -> str | None:
+    try:
+        return raw.decode(encoding)
+    except UnicodeDecodeError:
+        return None
 
 
 def _read_in_zip(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:

@@ -134,7 +134,7 @@ class Unreadables:
 
     def error(self) -> UserError:
         """All of them as one error: under each cause the first names, and the fix."""
-        most = max(1, _MOST_NAMED // len(self._by_cause))
+        most = max(3, _MOST_NAMED // len(self._by_cause))
         cut = " or more" if self._count >= MOST_COLLECTED else ""
         lines, fix = [f"{self._source}: {self._count}{cut} of {self._total} images can't be read"], ""
         for (cause, next_fix), names in self._by_cause.items():
