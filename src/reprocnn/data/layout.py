@@ -203,7 +203,7 @@ class _Reader:
         for folder in parent.children():
             self._labels["/".join(folder.path)] = folder.class_name, split
         what = "images" if split == "all" else f"{split} images"
-        self._lines.append(f"{what} from the class folders in {parent if parent.path else self._source}")
+        self._lines.append(f"{what} from " + (f"the class folders in {parent}" if parent.path else "its class folders"))
         if nested := [str(f) for folder in parent.children() for f in folder.below() if f.files]:
             self._lines.append(f"folders inside of a class folder belong to that class: {some(nested)}")
 
