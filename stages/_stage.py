@@ -7,6 +7,7 @@
 - One stage at a time in a workspace, that ends when its dvc does and cleans up when it is told to end.
 """
 
+import io
 import os
 import signal
 import sys
@@ -54,6 +55,9 @@ locks.end_with_dvc()  # before the imports of a stage, which take seconds
 def run(main: Callable[[], None]) -> None:
     """Run a stage's `main`; its errors become exit status 1, its interruption 130, SIGTERM 143."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a class may be called what the terminal's encoding lacks
+            stream.reconfigure(errors="backslashreplace")
     status: str | int = 0
     try:
         with locks.exclusive(Path(".dvc/tmp/stage.lock"), "runs a stage in this workspace"):

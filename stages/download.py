@@ -10,6 +10,8 @@ from reprocnn.params import DownloadParams, load_params
 def main() -> None:
     params = load_params(DownloadParams)
     data = registry.load(params)
+    for line in data.reading:
+        print(line, flush=True)
     raw.write_raw(data, params.title, paths.RAW_TRAIN, paths.RAW_TEST, paths.DATASET)
     n_test = int(data.is_test.sum())
     size = "x".join(map(str, data.image_shape))

@@ -55,6 +55,8 @@ class DownloadParams(Section):
     """Pixels a side that the images of `folder` are brought to."""
     color_mode: Literal["rgb", "grayscale"] = "rgb"
     """Channels that the images of `folder` are brought to."""
+    white: Auto | Annotated[float, Field(gt=0, le=2**32 - 1)] = "auto"
+    """White in images of `folder` of more than 8 bits per channel; `auto`: by the file, or else refused."""
     test_fraction: Fraction = 0.2
     """Part of the images kept as test split where the source has none."""
     split_seed: Seed = 0

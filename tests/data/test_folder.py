@@ -89,37 +89,6 @@ def test_train_without_test_is_split(tmp_path: Path, make_images: Make) -> None:
     assert data.is_test.sum() == 3
 
 
-def test_every_mode_and_size_becomes_8_bit_of_the_wanted_size() -> None:
-    for mode in ("RGB", "RGBA", "L", "LA", "P", "1", "CMYK", "I;16"):
-        buffer = io.BytesIO()
-        Image.new(mode, (20, 10)).save(buffer, "TIFF" if mode == "CMYK" else "PNG")
-        for color_mode, channels in (("rgb", 3), ("grayscale", 1)):
-            pixels = folder.decode(buffer.getvalue(), 8, color_mode)
-            assert (pixels.shape, pixels.dtype) == ((8, 8, channels), np.uint8), mode
-
-
-def test_what_is_transparent_is_white_and_16_bits_keep_their_brightness() -> None:
-    clear = folder.decode(_png("RGBA", color=(200, 0, 0, 0)), 9, "rgb")
-    assert (clear == 255).all()
-    half = folder.decode(_png("I;16", color=32768), 9, "grayscale")
-    assert half.min() == half.max() == 127
-
-
-def test_an_image_is_cropped_to_its_centre_and_turned_as_exif_says() -> None:
-    wide = Image.new("L", (30, 10), 0)
-    wide.paste(255, (10, 0, 20, 10))
-    buffer = io.BytesIO()
-    wide.save(buffer, "PNG")
-    assert (folder.decode(buffer.getvalue(), 10, "grayscale") == 255).all()
-    upper = Image.new("L", (8, 8), 0)
-    upper.paste(255, (0, 0, 8, 4))
-    exif = Image.Exif()
-    exif[0x0112] = 3  # upside down
-    buffer = io.BytesIO()
-    upper.save(buffer, "PNG", exif=exif)
-    assert folder.decode(buffer.getvalue(), 8, "grayscale")[:4].max() == 0
-
-
 @pytest.mark.parametrize(
     ("files", "expected"),
     [
@@ -131,15 +100,11 @@ def test_an_image_is_cropped_to_its_centre_and_turned_as_exif_says() -> None:
         ({"train/1.png": _png(), "train/cat/2.png": _png()}, "train/1.png is in no class folder"),
         (
             {"train/cat/1.png": _png(), "val/cat/2.png": _png()},
-            "found val/\n  fix: merge val/ into train/",
+            "\n  fix: merge val/ into train/",
         ),
         (
             {"train/cat/1.png": _png(), "train/dog/1.png": _png(), "test/cow/2.png": _png()},
-            "class 'cow' is in test/ but not in train/",
-        ),
-        (
-            {f"{s}/{c}/1.png": _png() for s in ("Train", "Test") for c in ("cat", "dog")},
-            "expected train/ and test/, found Test/, Train/",
+            "class 'cow' in test/ but not in train/",
         ),
         (
             {"cat/1.png": _png(), "cat/2.png": _png(), "dog/1.png": _png()},
@@ -147,12 +112,12 @@ def test_an_image_is_cropped_to_its_centre_and_turned_as_exif_says() -> None:
         ),
         (
             {f"{c}/{i}.png": _png() for c in ("cat", "dog") for i in range(4)} | {"cat/my notes é.txt": b"hello"},
-            "cat/my notes é.txt: not an image that Pillow reads\n  fix: repair or remove",
+            "  1 not an image that Pillow reads:\n    cat/my notes é.txt\n  fix: move it out of",
         ),
         (
             {f"{c}/{i}.png": _png(size=(50, 50)) for c in ("cat", "dog") for i in range(4)}
             | {"dog/broken.png": _png(size=(90, 90), color=(1, 2, 3))[:60]},
-            "dog/broken.png: ",
+            "  1 cut off: it ends early:\n    dog/broken.png\n  fix: copy or download it again",
         ),
     ],
 )
@@ -186,22 +151,14 @@ def test_a_broken_member_of_a_zip_is_named(tmp_path: Path, make_images: Make) ->
     content = bytearray(path.read_bytes())
     content[content.index(b"dog/2.png") + 200] ^= 255
     path.write_bytes(content)
-    with pytest.raises(UserError, match=r"dog/2.png: Bad CRC-32"):
+    with pytest.raises(UserError, match=r"1 broken in the archive:\n    dog/2.png: Bad CRC-32.*\n  fix: download"):
         _load(path)
-
-
-def test_pixels_without_a_known_range_are_refused() -> None:
-    for mode in ("I", "F"):
-        buffer = io.BytesIO()
-        Image.new(mode, (9, 9)).save(buffer, "TIFF")
-        with pytest.raises(ValueError, match="8 or 16 bits, found 32"):
-            folder.decode(buffer.getvalue(), 8, "rgb")
 
 
 def test_an_empty_class_folder_is_named(tmp_path: Path, make_images: Make) -> None:
     make_images(tmp_path)
     (tmp_path / "bird").mkdir()
-    with pytest.raises(UserError, match="bird is empty"):
+    with pytest.raises(UserError, match="no images in bird/"):
         _load(tmp_path)
 
 

@@ -1,6 +1,6 @@
 """The one form in which every source hands over its images, and the files they are written to."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,7 @@ class RawData:
         is_test: bool (N,), whether an image belongs to the test split.
         image_shape: (height, width, channels) of every image.
         chunks: uint8 (n, height, width, channels), 0-255, in the order of `labels`.
+        reading: how the source was read, in lines for the user.
     """
 
     class_names: list[str]
@@ -28,6 +29,7 @@ class RawData:
     is_test: NDArray[np.bool_]
     image_shape: tuple[int, int, int]
     chunks: Iterable[NDArray[np.uint8]]
+    reading: Sequence[str] = ()
 
 
 def in_chunks(images: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:

@@ -15,10 +15,12 @@ def load(params: DownloadParams) -> RawData:
         case "cifar10" | "cifar100":
             return cifar.load(params.dataset)
         case "folder":
+            white = None if params.white == "auto" else params.white
             return folder.load(
                 folder.find(params.folder),
                 params.image_size,
                 params.color_mode,
                 params.test_fraction,
                 params.split_seed,
+                white,
             )

@@ -1,0 +1,233 @@
+"""How the names of files become classes and splits: real public layouts, and what is neither read nor guessed."""
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from reprocnn.data.layout import Layout, read_layout
+from reprocnn.data.split_names import split_of
+from reprocnn.errors import UserError
+
+
+def _read(*patterns: str) -> Layout:
+    return read_layout(Path("x"), _files(*patterns), [])
+
+
+def _files(*patterns: str) -> list[str]:
+    """`cat,dog/*.jpg` is two images of each; a pattern without a star is one file."""
+    files = []
+    for pattern in patterns:
+        names = [""]
+        for part in pattern.split("/"):
+            options = [part.replace("*", i) for i in "12"] if "*" in part else part.split(",")
+            names = [f"{name}/{option}".lstrip("/") for name in names for option in options]
+        files += names
+    return files
+
+
+def _counted(layout: Layout) -> dict[str, int]:
+    return dict(Counter(f"{split} {name}" for name, split in zip(layout.classes, layout.splits, strict=True)))
+
+
+def _refused(*patterns: str) -> str:
+    with pytest.raises(UserError) as caught:
+        _read(*patterns)
+    return str(caught.value)
+
+
+SPLIT = {"train a": 2, "train b": 2, "test a": 2, "test b": 2}
+ALL = {"all a": 2, "all b": 2}
+
+
+@pytest.mark.parametrize(
+    ("patterns", "expected"),
+    [
+        pytest.param(["a,b/*.jpg"], ALL, id="one level"),
+        pytest.param(["pets/images/a,b/*.jpg"], ALL, id="one level in wrappers"),
+        pytest.param(["train,test/a,b/*.jpg"], SPLIT, id="splits"),
+        pytest.param(["x/y/train,test/a,b/*.jpg"], SPLIT, id="splits in wrappers"),
+        pytest.param(["train/train/a,b/*.jpg", "test/a,b/*.jpg"], SPLIT, id="a wrapper below one split"),
+        pytest.param(["my test data/train,test/a,b/*.jpg"], SPLIT, id="a wrapper that is called like a split"),
+        pytest.param(["train/train,test/a,b/*.jpg"], SPLIT, id="a wrapper called train around splits"),
+        pytest.param(["train/a,b/*.jpg"], ALL, id="train alone"),
+        pytest.param(["seg_train/seg_train/a,b/*.jpg"], ALL, id="train alone by another name"),
+        pytest.param(["a,b/train,test/*.jpg"], SPLIT, id="splits in classes"),
+        pytest.param(["Training,Test/a,b/*.jpg"], SPLIT, id="other cases"),
+        pytest.param(["a,b/images/*.jpg"], ALL, id="a wrapper below each class"),
+        pytest.param(["train/a,b/images/*.jpg", "test/a,b/*.jpg"], SPLIT, id="tiny-imagenet's classes"),
+        pytest.param(["a/*.jpg", "b/c/1.jpg", "b/d/2.jpg"], ALL, id="folders in one of the classes"),
+        pytest.param(["train/a,b/x,y/1.jpg"], ALL, id="folders in classes below train"),
+        pytest.param(
+            ["train/test tube,valid,train/*.jpg"], {"all test tube": 2, "all valid": 2, "all train": 2}, id="t"
+        ),
+        pytest.param(["valid,invalid/*.jpg"], {"all valid": 2, "all invalid": 2}, id="an everyday word"),
+        pytest.param(
+            ["cafe\u0301,b/1.jpg", "caf\u00e9/2.jpg"], {"all caf\u00e9": 2, "all b": 1}, id="two spellings of é"
+        ),
+        pytest.param(
+            ["train/cafe\u0301,b/1.jpg", "test/caf\u00e9,b/1.jpg"],
+            {"train caf\u00e9": 1, "test caf\u00e9": 1, "train b": 1, "test b": 1},
+            id="two spellings of é in splits",
+        ),
+        # as they are published
+        pytest.param(
+            ["seg_train/seg_train/a,b/*.jpg", "seg_test/seg_test/a,b/*.jpg", "seg_pred/seg_pred/*.jpg"],
+            SPLIT,
+            id="Intel image classification",
+        ),
+        pytest.param(["training_set/training_set/a,b/*.jpg", "test_set/test_set/a,b/*.jpg"], SPLIT, id="cats and dogs"),
+        pytest.param(["EuroSAT/2750/a,b/*.jpg"], ALL, id="EuroSAT"),
+        pytest.param(["flower_photos/a,b/*.jpg", "flower_photos/LICENSE.txt"], ALL, id="flowers"),
+        pytest.param(
+            ["101_ObjectCategories/a,BACKGROUND_Google/*.jpg", "Annotations/a/annotation_*.mat"],
+            {"all a": 2, "all BACKGROUND_Google": 2},
+            id="Caltech-101",
+        ),
+        pytest.param(["food-101/images/a,b/*.jpg", "food-101/meta/train.txt,train.json"], ALL, id="Food-101"),
+        pytest.param(
+            ["Images/n02085620-Chihuahua,n02085782-Japanese_spaniel/*.jpg"],
+            {"all n02085620-Chihuahua": 2, "all n02085782-Japanese_spaniel": 2},
+            id="Stanford dogs",
+        ),
+        pytest.param(["PetImages/a,b/*.jpg", "MSR-LA - 3467.docx", "readme[1].txt"], ALL, id="PetImages"),
+        pytest.param(["Training,Test/a,b/*.jpg", "papers/*.pdf"], SPLIT, id="fruits-360, older"),
+        pytest.param(["train,test/a,b/*.jpg", "train.csv", "test.csv", "train/classes.txt"], SPLIT, id="lists beside"),
+    ],
+)
+def test_a_layout_is_read(patterns: list[str], expected: dict[str, int]) -> None:
+    assert _counted(_read(*patterns)) == expected
+
+
+@pytest.mark.parametrize(
+    ("patterns", "expected"),
+    [
+        pytest.param(
+            ["Training,Test/a,b/*.jpg", "test-multiple_fruits/*.jpg", "papers/1.pdf"],
+            "expected one train/ and one test/, found Training/, Test/, test-multiple_fruits/",
+            id="fruits-360",
+        ),
+        pytest.param(
+            ["chest_xray/chest_xray/train,test,val/a,b/*.jpg", "chest_xray/train,test,val/a,b/*.jpg"],
+            "found chest_xray/val/; it holds",
+            id="chest_xray",
+        ),
+        pytest.param(
+            ["chest_xray/chest_xray/train,test/a,b/*.jpg", "chest_xray/train,test/a,b/*.jpg"],
+            "expected only train/ and test/, found chest_xray/chest_xray/ beside chest_xray/train/",
+            id="chest_xray without val",
+        ),
+        pytest.param(["flowers/a,b/*.jpg", "flowers/flowers/a,b/*.jpg"], "'a' is a class, and a folder", id="twice"),
+        pytest.param(["imagenette2/train,val/a,b/*.jpg"], "or rename it to test/", id="imagenette"),
+        pytest.param(
+            ["t/train/a,b/images/*.jpg", "t/val/images/*.jpg", "t/test/images/*.jpg"],
+            "merge t/val/",
+            id="tiny-imagenet",
+        ),
+        pytest.param(
+            ["t/train/a,b/images/*.jpg", "t/test/images/*.jpg"],
+            "the images of t/test/ are in no class folders",
+            id="tiny-imagenet without val",
+        ),
+        pytest.param(["Train/0,1/*.png", "Test/*.png", "Train.csv"], "the images of Test/ are in no class", id="GTSRB"),
+        pytest.param(["Train/0,1/*.png", "Test/*.png", "Meta/*.png"], "found Meta/ beside Train/", id="GTSRB's Meta"),
+        pytest.param(["images/train2017,val2017/*.jpg", "annotations/a.json"], "found images/val2017/", id="COCO"),
+        pytest.param(["train,test1/*.jpg"], "the images of test1/ are in no class folders", id="dogs-vs-cats"),
+        pytest.param(
+            ["Images,Annotation/a,b/1"], "Images/ is beside class folders and is no class", id="Stanford dogs"
+        ),
+        pytest.param(["images,masks/*.png"], "images/ is beside class folders and is no class", id="masks"),
+        pytest.param(["test/a,b/*.jpg"], "found test/ and no train/", id="test alone"),
+        pytest.param(["val/a,b/*.jpg"], "found val/", id="val alone"),
+        pytest.param(["a,b,test_images/*.jpg"], "found test_images/ and no train/", id="test beside classes"),
+        pytest.param(
+            ["bus,train,car/*.jpg"], "if 'train' is a class, put all class folders into one", id="a class train"
+        ),
+        pytest.param(["beaker,test_tube/*.jpg"], "if 'test_tube' is a class, put all", id="a class test tube"),
+        pytest.param(
+            ["x_train,y_test/a,b/*.jpg"], "expected one train/ and one test/, found x_train/, y_test/", id="xy"
+        ),
+        pytest.param(
+            ["a_train,a_test,b_train,b_test/*.jpg"], "expected one train/ and one", id="splits in class names"
+        ),
+        pytest.param(["train_test,b/a/*.jpg"], "train_test/ names several splits", id="several splits"),
+        pytest.param(
+            ["a/train,test/*.jpg", "b/*.jpg"], "a/train/ is a split inside of a class", id="splits in a class"
+        ),
+        pytest.param(["a,b/train,val/*.jpg"], "a/train/ is a split inside of a class", id="val in classes"),
+        pytest.param(["train/a,b/test/*.jpg"], "train/a/test/ is a split inside of a class", id="both ways"),
+        pytest.param(["part1,part2/a,b/*.jpg"], "part1/ may be a class, or part1/a/", id="classes in parts"),
+        pytest.param(["a,b/*.jpg", "more/a,b/*.jpg"], "'a' is a class, and a folder inside of more/", id="more"),
+        pytest.param(["a,b,unlabeled/*.jpg"], "unlabeled/ is beside class folders and is no class", id="unlabelled"),
+        pytest.param(["train,test/a,b/*.jpg", "more/*.jpg"], "found more/ beside train/", id="extra"),
+        pytest.param(["train,test/a,b/*.jpg", "train/1.jpg"], "train/1.jpg is in no class folder", id="loose in train"),
+        pytest.param(["train,test/a,b/*.jpg", "test/1.jpg"], "test/1.jpg is in no class folder", id="loose in test"),
+        pytest.param(["a,b/*.jpg", "*.jpg"], "1.jpg, 2.jpg are in no class folder", id="loose"),
+        pytest.param(["a,b/*.jpg", "c.zip"], "expected images, found c.zip", id="an archive among classes"),
+        pytest.param(["train.zip", "test.zip"], "unpack it", id="archives"),
+        pytest.param(["a,b/*.jpg", "c/notes.txt"], "no images in c/", id="a class without images"),
+        pytest.param(
+            ["train/a,b,c/*.jpg", "test/a,d,e/*.jpg"], "classes 'd', 'e' in test/ but not in train/", id="new"
+        ),
+        pytest.param(["classes.txt"], "no images found", id="nothing"),
+    ],
+)
+def test_what_is_unclear_is_refused_with_its_reason(patterns: list[str], expected: str) -> None:
+    message = _refused(*patterns)
+    assert expected in message
+    assert "\n  fix: " in message
+
+
+def test_the_refusal_draws_the_folders_with_their_counts() -> None:
+    drawing = _refused("x/Training/Training/a,b,c,d,e,f,g,h/*.jpg", "x/eval/*.jpg", "x/9.jpg").splitlines()
+    assert drawing[1:] == [
+        "    x/  19 image(s)",
+        "      Training/Training/  16 image(s)",
+        *(f"        {name}/  2 image(s)" for name in "abcdef"),
+        "        and 2 more folder(s)",
+        "      eval/  2 image(s)",
+        "      1 image(s) in no folder: x/9.jpg",
+        "  fix: move it away, or use " + drawing[-1].partition("use ")[2],
+    ]
+
+
+NAMES_OF_TRAIN = (
+    "train Train TRAIN training Training train_images trainImages TRAINset trainset train-data dataset-train train2017 "
+    "train_set training_set train.1 Train(1)"
+)
+OTHER_WORDS = (
+    "trains latest protest contest value device testudo attest testimony valley devil trainer entrain validity "
+    "mountain rain invalid évaluation detest pretests 测试 n02085620-Chihuahua 7"
+)
+
+
+@pytest.mark.parametrize("name", NAMES_OF_TRAIN.split())
+def test_a_name_of_the_training_split_is_known(name: str) -> None:
+    assert split_of(name) == ("train", ())
+
+
+@pytest.mark.parametrize("name", OTHER_WORDS.split())
+def test_an_everyday_word_is_no_split(name: str) -> None:
+    assert split_of(name)[0] is None
+
+
+def test_what_is_left_out_and_how_it_was_read_is_told() -> None:
+    layout = _read(
+        "seg_train/a,b/*.jpg", "seg_test/a,b/*.jpg", "seg_pred/seg_pred/*.jpg", "info.csv", "seg_train/a/x/3.jpg"
+    )
+    assert layout.lines == [
+        "train images from the class folders in seg_train/",
+        "folders inside of a class folder belong to that class: seg_train/a/x/",
+        "test images from the class folders in seg_test/",
+        "left out: 2 image(s) of seg_pred/, which are in no class folders",
+        "left out: 1 file(s) in no class folder that are no images: info.csv",
+    ]
+
+
+def test_a_file_in_a_class_folder_counts_as_an_image_of_it_whatever_its_suffix() -> None:
+    assert _counted(_read("a,b/*.jpg", "a/notes.txt")) == {"all a": 3, "all b": 2}
+
+
+def test_empty_folders_are_named_the_topmost_of_them() -> None:
+    with pytest.raises(UserError, match="no images in c/, train/d/\n"):
+        read_layout(Path("x"), _files("train/a,b/*.jpg"), ["c", "c/e", "c/e/f", "train", "train/a", "train/d"])
