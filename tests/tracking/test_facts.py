@@ -26,6 +26,7 @@ from reprocnn.tracking import facts
         ("+key AKIAIOSFODNN7EXAMPLE", "AKIAIOSFODNN7EXAMPLE"),
         ("+x = ghp_0123456789abcdefghij0123", "ghp_0123456789abcdefghij0123"),
         ("+https://me:pass1@host/x", "pass1"),
+        ("http://me:p@ss1@host/x", "ss1"),
         ("+-----BEGIN RSA PRIVATE KEY-----\n+MIIE\n+-----END RSA PRIVATE KEY-----", "MIIE"),
     ],
 )

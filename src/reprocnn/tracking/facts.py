@@ -148,7 +148,7 @@ _SECRETS = (
     # Values that are secrets wherever they stand: AWS, GitHub, GitLab, Slack, OpenAI, Hugging Face, JSON web tokens
     re.compile(r"()\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"),
     re.compile(r"()\b(?:gh[pousr]_|github_pat_|glpat-|xox[abp]-|sk-|hf_|eyJ)[\w.-]{16,}"),
-    re.compile(r"(\w+://)[^\s/@]+(?=@)"),
+    re.compile(r"(\w+://)[^\s/]+(?=@)"),
     re.compile(r"(-----BEGIN [A-Z ]*PRIVATE KEY-----)[\s\S]*?(?=-----END|\Z)"),
 )
 
