@@ -67,7 +67,7 @@ def members(path: Path) -> Iterator[Member]:
                 f"{path} is neither a directory nor a zip or tar archive", "unpack it, or pack it as zip or tar"
             )
         for member in found:
-            if not is_litter(member.name):
+            if not member.name.isprintable() and not is_litter(member.name):
                 _refuse_unreadable_name(path, member.name)
             yield member
 
@@ -83,8 +83,6 @@ def refuse_broken(path: Path) -> Iterator[None]:
 
 def _refuse_unreadable_name(path: Path, name: str) -> None:
     """Refuse control characters, line ends, and bytes that are no UTF-8 (Python has them as surrogates)."""
-    if name.isprintable():
-        return
     kinds = {unicodedata.category(character) for character in name}
     if "Cs" in kinds:
         raise UserError(
@@ -96,7 +94,7 @@ def _refuse_unreadable_name(path: Path, name: str) -> None:
 
 
 def _of_directory(path: Path) -> Iterator[Member]:
-    start = len(str(path / "x")) - 1  # of the names inside
+    start = len(str(path / "x")) - 1  # of the names inside, in those of files
 
     def refuse(error: OSError) -> None:
         # A folder that went away is no folder any more.
@@ -112,9 +110,13 @@ def _of_directory(path: Path) -> Iterator[Member]:
             if place.is_symlink() and not is_litter(inside):
                 raise UserError(f"{place} is a symbolic link to a directory", "put the directory itself there")
             yield Member(inside, None)
+        inside = f"{Path(folder)}/"[start:] if Path(folder) != path else ""
         for name in sorted(files):
-            file = Path(folder, name)
-            yield Member(str(file)[start:], file.read_bytes)
+            yield Member(inside + name, partial(_read_in_directory, path, inside + name))
+
+
+def _read_in_directory(path: Path, name: str) -> bytes:
+    return (path / name).read_bytes()
 
 
 def _of_zip(path: Path) -> Iterator[Member]:

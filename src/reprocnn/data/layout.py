@@ -15,7 +15,7 @@ from reprocnn.errors import UserError
 LAYOUT = "one folder per class, for example cats/*.jpg and dogs/*.jpg, with or without train/ and test/ above them"
 
 _EXPLICIT = "put all class folders into one folder `train`, below which every folder is a class"
-_ABOUT_IMAGES = {
+_ABOUT_IMAGES = (
     *(
         ".txt",
         ".md",
@@ -33,7 +33,7 @@ _ABOUT_IMAGES = {
         ".pdf",
     ),
     *(".doc", ".docx", ".xls", ".xlsx", ".tex", ".bib", ".mat", ".pkl", ".parquet", ".py", ".ipynb", ".sh", ".log"),
-}
+)
 """Suffixes of files that belong to many data sets and are no images; outside of class folders they are left out."""
 
 
@@ -65,7 +65,7 @@ def read_layout(source: Path, files: list[str], folders: list[str]) -> Layout:
     Raises:
         UserError: there are no images, a folder is empty, or the layout can be read in more than one way.
     """
-    images = [name for name in files if PurePosixPath(name).suffix.lower() not in _ABOUT_IMAGES]
+    images = [name for name in files if not name.lower().endswith(_ABOUT_IMAGES)]
     if not images:
         raise UserError(f"{source}: no images found", f"use {LAYOUT}")
     _refuse_empty(source, files, folders)
@@ -218,7 +218,7 @@ class _Reader:
     def _leave_out(self, names: list[str]) -> None:
         """Tell of files that are no images; a folder beside class folders with no others was meant as a class."""
         parents = {path.rpartition("/")[0] for path in self._labels}
-        about = [name for name in names if PurePosixPath(name).suffix.lower() in _ABOUT_IMAGES]
+        about = [name for name in names if name.lower().endswith(_ABOUT_IMAGES)]
         for name in about:
             for folder in PurePosixPath(name).parents:
                 above = str(folder.parent).removeprefix(".")

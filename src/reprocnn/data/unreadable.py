@@ -1,7 +1,7 @@
 """Why a file is not read as an image, and what to do about it: one cause, one fix, and all such files at once."""
 
 from collections.abc import Callable
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from PIL import UnidentifiedImageError
 
@@ -65,7 +65,7 @@ _OTHER_FORMATS: tuple[tuple[str, str, Callable[[bytes], bool]], ...] = (
     ),
 )
 _IMAGE_STARTS = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"II*\0", b"MM\0*", b"BM", b"RIFF")
-_RAW = {".3fr", ".arw", ".cr2", ".cr3", ".dng", ".nef", ".nrw", ".orf", ".pef", ".raf", ".raw", ".rw2", ".srw"}
+_RAW = (".3fr", ".arw", ".cr2", ".cr3", ".dng", ".nef", ".nrw", ".orf", ".pef", ".raf", ".raw", ".rw2", ".srw")
 
 
 def refuse_by_name(name: str) -> None:
@@ -74,7 +74,7 @@ def refuse_by_name(name: str) -> None:
     Raises:
         Unreadable: it is one, by its suffix.
     """
-    if PurePosixPath(name).suffix.lower() in _RAW:
+    if name.lower().endswith(_RAW):
         raise Unreadable(
             "raw data of a camera", "convert it to JPEG, for example `darktable-cli a.nef a.jpg`, or remove it"
         )
