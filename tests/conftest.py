@@ -1,7 +1,9 @@
 """What several tests need: a checkout of the working tree, a folder with params.yaml, images that they make."""
 
+import json
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -150,6 +152,37 @@ class Checkout:
 def make_checkout(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Checkout]:
     """Makes checkouts."""
     return lambda: Checkout(tmp_path_factory.mktemp("checkout"))
+
+
+@pytest.fixture(scope="module")
+def checkout(make_checkout: Callable[[], Checkout]) -> Checkout:
+    """A checkout in which a short pipeline ran and was committed; its tests run in their order."""
+    made = make_checkout()
+    made.edit("params.yaml", "model: deep_cnn", "model: mlp")
+    made.edit("params.yaml", "epochs: 10", "epochs: 1")
+    made.run("dvc", "repro")
+    made.commit("short run")
+    return made
+
+
+def ran(printed: str) -> list[str]:
+    """The stages that dvc ran."""
+    return re.findall(r"Running stage '(\w+)'", printed)
+
+
+def runs_of(checkout: Checkout) -> list[dict[str, object]]:
+    """The MLflow runs in the store of a checkout."""
+    code = (
+        "import json; from reprocnn.tracking import store; c, e = store.connect()\n"
+        "print('@' + json.dumps([dict(id=r.info.run_id, name=r.info.run_name, status=r.info.status,"
+        " metrics=r.data.metrics, params=r.data.params, tags=r.data.tags, uri=r.info.artifact_uri,"
+        " epochs=[m.step for m in c.get_metric_history(r.info.run_id, 'train_loss')],"
+        " files=[f.path for f in c.list_artifacts(r.info.run_id)])"
+        " for r in c.search_runs([e])]))"
+    )
+    printed = checkout.run("python", "-c", code, PYTHONPATH=str(checkout.folder / "src"))
+    runs: list[dict[str, object]] = json.loads(printed.split("@", 1)[1])
+    return runs
 
 
 TOLD: list[tuple[str, int, str]] = []

@@ -8,12 +8,11 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from conftest import ROOT, Checkout
+from conftest import ROOT, Checkout, ran, runs_of
 from reprocnn import params, paths
 from reprocnn.params import read_params
 
@@ -149,35 +148,6 @@ def test_only_evaluate_reads_the_test_split() -> None:
 # Through dvc itself
 
 
-@pytest.fixture(scope="module")
-def checkout(make_checkout: Callable[[], Checkout]) -> Checkout:
-    """A checkout in which a short pipeline ran and was committed; its tests run in their order."""
-    made = make_checkout()
-    made.edit("params.yaml", "model: deep_cnn", "model: mlp")
-    made.edit("params.yaml", "epochs: 10", "epochs: 1")
-    made.run("dvc", "repro")
-    made.commit("short run")
-    return made
-
-
-def _ran(printed: str) -> list[str]:
-    return re.findall(r"Running stage '(\w+)'", printed)
-
-
-def _runs(checkout: Checkout) -> list[dict[str, object]]:
-    code = (
-        "import json; from reprocnn.tracking import store; c, e = store.connect()\n"
-        "print('@' + json.dumps([dict(id=r.info.run_id, name=r.info.run_name, status=r.info.status,"
-        " metrics=r.data.metrics, params=r.data.params, tags=r.data.tags, uri=r.info.artifact_uri,"
-        " epochs=[m.step for m in c.get_metric_history(r.info.run_id, 'train_loss')],"
-        " files=[f.path for f in c.list_artifacts(r.info.run_id)])"
-        " for r in c.search_runs([e])]))"
-    )
-    printed = checkout.run("python", "-c", code, PYTHONPATH=str(checkout.folder / "src"))
-    runs: list[dict[str, object]] = json.loads(printed.split("@", 1)[1])
-    return runs
-
-
 def _delete_run(checkout: Checkout, run_id: str) -> None:
     code = f"from reprocnn.tracking import store; store.connect()[0].delete_run('{run_id}')"
     checkout.run("python", "-c", code, PYTHONPATH=str(checkout.folder / "src"))
@@ -189,37 +159,37 @@ def test_a_checkout_is_a_valid_project_and_repro_makes_everything(checkout: Chec
             assert (checkout.folder / out).exists(), out
     assert checkout.run("git", "status", "--porcelain") == ""
     assert "up to date" in checkout.run("dvc", "status")
-    (run,) = _runs(checkout)
+    (run,) = runs_of(checkout)
     assert run["status"] == "FINISHED"
     assert str(run["name"]).startswith("main@")
     assert "figures" in run["files"]  # type: ignore[operator]
 
 
 def test_a_second_repro_runs_nothing(checkout: Checkout) -> None:
-    assert _ran(checkout.run("dvc", "repro")) == []
+    assert ran(checkout.run("dvc", "repro")) == []
 
 
 def test_caches_of_python_and_editors_change_nothing(checkout: Checkout) -> None:
     (checkout.folder / "src/reprocnn/models/__pycache__").mkdir(exist_ok=True)
     (checkout.folder / "src/reprocnn/models/__pycache__/x.pyc").write_text("")
     (checkout.folder / "src/reprocnn/models/mlp.py~").write_text("")
-    assert _ran(checkout.run("dvc", "repro")) == []
+    assert ran(checkout.run("dvc", "repro")) == []
 
 
 def test_editing_a_figure_draws_again_and_does_not_retrain(checkout: Checkout) -> None:
     checkout.edit("src/reprocnn/reporting/figures.py", "test accuracy", "accuracy")
-    assert _ran(checkout.run("dvc", "repro")) == ["plot"]
-    assert len(_runs(checkout)) == 1
+    assert ran(checkout.run("dvc", "repro")) == ["plot"]
+    assert len(runs_of(checkout)) == 1
 
 
 def test_a_new_source_of_images_does_not_retrain(checkout: Checkout) -> None:
     (checkout.folder / "src/reprocnn/data/other.py").write_text('"""Another source."""\n')
-    assert "train" not in _ran(checkout.run("dvc", "repro"))
+    assert "train" not in ran(checkout.run("dvc", "repro"))
 
 
 def test_editing_a_layer_retrains(checkout: Checkout) -> None:
     checkout.edit("src/reprocnn/models/mlp.py", "(128, 64)", "(32, 16)")
-    assert _ran(checkout.run("dvc", "repro")) == ["train", "evaluate", "plot"]
+    assert ran(checkout.run("dvc", "repro")) == ["train", "evaluate", "plot"]
     checkout.commit("a smaller net")
 
 
@@ -235,10 +205,10 @@ def test_the_data_stages_and_plot_do_not_import_tensorflow(checkout: Checkout) -
 
 
 def test_an_experiment_is_one_run_with_its_name(checkout: Checkout) -> None:
-    before = len(_runs(checkout))
+    before = len(runs_of(checkout))
     printed = checkout.run("dvc", "exp", "run", "-n", "two", "-S", "epochs=2", "-S", "learning_rate=1e-3")
-    assert _ran(printed)[0] == "train"
-    runs = _runs(checkout)
+    assert ran(printed)[0] == "train"
+    runs = runs_of(checkout)
     assert len(runs) == before + 1
     (run,) = [r for r in runs if r["name"] == "two"]
     assert run["tags"]["dvc.exp.name"] == "two"  # type: ignore[index]
@@ -257,13 +227,13 @@ def test_an_experiment_is_one_run_with_its_name(checkout: Checkout) -> None:
 def test_a_repeated_experiment_is_restored_and_sync_makes_its_run(checkout: Checkout) -> None:
     settings = ("-S", "epochs=2", "-S", "learning_rate=1e-3")
     printed = checkout.run("dvc", "exp", "run", "-n", "again", *settings)
-    assert _ran(printed) == []
+    assert ran(printed) == []
     for stage in ("train", "evaluate", "plot"):
         assert f"Stage '{stage}' is cached - skipping run" in printed
     assert re.search(r"again +\w{7} +no run", checkout.reprocnn("runs"))
     assert re.search(r"again +\w{7} +run \w+  added run, params", checkout.reprocnn("sync"))
     assert re.search(r"again +\w{7} +run \w+  whole", checkout.reprocnn("runs"))
-    first, second = (next(r for r in _runs(checkout) if r["name"] == name) for name in ("two", "again"))
+    first, second = (next(r for r in runs_of(checkout) if r["name"] == name) for name in ("two", "again"))
     assert first["id"] != second["id"]
     assert first["epochs"] == second["epochs"]
     checkout.run("git", "checkout", ".")
@@ -274,12 +244,12 @@ def test_a_repeated_experiment_is_restored_and_sync_makes_its_run(checkout: Chec
 
 def test_one_training_is_one_run_under_any_name(checkout: Checkout) -> None:
     """After `dvc exp rename`, and `dvc exp save` of what `dvc repro` made."""
-    before = {str(r["id"]): str(r["name"]) for r in _runs(checkout)}
+    before = {str(r["id"]): str(r["name"]) for r in runs_of(checkout)}
     checkout.run("dvc", "exp", "rename", "two", "deux")
     checkout.run("dvc", "exp", "save", "-n", "kept")
     assert re.search(r"deux +\w{7} +run \w+  lacks experiment", checkout.reprocnn("runs"))
     checkout.reprocnn("sync")
-    after = {str(r["id"]): str(r["name"]) for r in _runs(checkout)}
+    after = {str(r["id"]): str(r["name"]) for r in runs_of(checkout)}
     assert after.keys() == before.keys()
     two = next(number for number, name in before.items() if name == "two")
     assert after[two] == "deux"
@@ -295,7 +265,7 @@ def test_one_training_is_one_run_under_any_name(checkout: Checkout) -> None:
 
 def test_a_store_that_was_lost_is_made_again_from_dvcs_files(checkout: Checkout) -> None:
     """With what the journals have, and without them, as a colleague who pulled the experiment has it."""
-    before = {str(r["name"]): r for r in _runs(checkout)}
+    before = {str(r["name"]): r for r in runs_of(checkout)}
     for journals in (True, False):
         for path in checkout.folder.glob("mlflow.db*"):
             path.unlink()
@@ -304,11 +274,11 @@ def test_a_store_that_was_lost_is_made_again_from_dvcs_files(checkout: Checkout)
         assert re.search(r"two +\w{7} +no run", checkout.reprocnn("runs"))
         printed = checkout.reprocnn("sync")
         assert re.search(r"two +\w{7} +run \w+  added run, params, ", printed)
-        assert len(_runs(checkout)) == len({str(r["tags"]["model.md5"]) for r in _runs(checkout)})  # type: ignore[index]
+        assert len(runs_of(checkout)) == len({str(r["tags"]["model.md5"]) for r in runs_of(checkout)})  # type: ignore[index]
         again = checkout.reprocnn("sync")
         assert "added" not in again
         assert re.search(r"two +\w{7} +run \w+  whole", checkout.reprocnn("runs", "two"))
-        (run,) = [r for r in _runs(checkout) if r["name"] == "two"]
+        (run,) = [r for r in runs_of(checkout) if r["name"] == "two"]
         for part in ("params", "epochs", "status"):
             assert run[part] == before["two"][part]
         same = {k for k in before["two"]["metrics"] if not k.startswith("system/")}  # type: ignore[attr-defined]
@@ -325,7 +295,7 @@ def test_a_store_that_was_lost_is_made_again_from_dvcs_files(checkout: Checkout)
 
 
 def test_a_run_leads_to_its_experiment(checkout: Checkout, tmp_path: Path) -> None:
-    (run,) = [r for r in _runs(checkout) if r["name"] == "two"]
+    (run,) = [r for r in runs_of(checkout) if r["name"] == "two"]
     printed = checkout.reprocnn("reproduce", str(run["id"])[:12], "--folder", str(tmp_path / "there"))
     reference = checkout.run("git", "for-each-ref", "--format=%(refname)", "refs/exps/*/*/two").strip()
     commit = checkout.run("git", "rev-parse", reference)
@@ -337,11 +307,11 @@ def test_a_run_leads_to_its_experiment(checkout: Checkout, tmp_path: Path) -> No
 
 
 def test_verify_repeats_an_experiment_and_names_what_differs(checkout: Checkout) -> None:
-    before = checkout.run("git", "status", "--porcelain"), len(_runs(checkout))
+    before = checkout.run("git", "status", "--porcelain"), len(runs_of(checkout))
     printed = checkout.reprocnn("verify", "two")
     assert "every out is equal, byte for byte" in printed
     assert re.search(r"train +models/model.keras +\w{12} +equal", printed)
-    assert before == (checkout.run("git", "status", "--porcelain"), len(_runs(checkout)))
+    assert before == (checkout.run("git", "status", "--porcelain"), len(runs_of(checkout)))
     lock = (checkout.folder / "dvc.lock").read_text()
     checkout.edit("dvc.lock", re.findall(r"models/model.keras\n.*\n +md5: (\w+)", lock)[0], "f0" * 16)
     checkout.edit("src/reprocnn/models/mlp.py", '"""The dense net; `dropout`', '"""A dense net; `dropout`')
@@ -395,7 +365,7 @@ def test_a_wrong_experiment_is_refused_and_the_result_comes_back(
     assert checkout.run("git", "status", "--porcelain", "--untracked-files=no") == ""
 
 
-def test_an_unknown_key_is_refused_by_the_next_stage_that_runs(checkout: Checkout) -> None:
+def test_an_unknown_key_is_refused_by_the_next_stage_thatruns_of(checkout: Checkout) -> None:
     checkout.edit("src/reprocnn/reporting/figures.py", "most confident", "worst")
     printed = checkout.run("dvc", "exp", "run", "-S", "+zzz=1", fails=True)
     assert "unknown key `zzz`" in printed
@@ -431,7 +401,7 @@ def test_two_queued_experiments_at_once_on_a_fresh_store(checkout: Checkout) -> 
         if "Queued" not in status and "Running" not in status:
             break
     assert status.count("Success") == 2, status
-    runs = _runs(checkout)
+    runs = runs_of(checkout)
     assert sorted(r["params"]["learning_rate"] for r in runs) == ["0.0005", "0.002"]  # type: ignore[index]
     for run in runs:
         assert run["status"] == "FINISHED"
@@ -444,7 +414,7 @@ def test_a_temp_run_uses_its_own_code_and_keeps_its_artifacts(checkout: Checkout
     checkout.run("dvc", "exp", "run", "--queue", "-n", "small")
     checkout.edit("src/reprocnn/models/mlp.py", "(8, 8)", "(this is not python")
     checkout.run("dvc", "exp", "run", "--run-all")
-    (run,) = [r for r in _runs(checkout) if r["name"] == "small"]
+    (run,) = [r for r in runs_of(checkout) if r["name"] == "small"]
     assert run["metrics"]["parameters"] == 64 * 8 + 8 + 8 * 8 + 8 + 8 * 10 + 10  # type: ignore[index]
     folder = Path(str(run["uri"]).removeprefix("file://"))
     assert checkout.folder in folder.parents
@@ -459,99 +429,11 @@ def test_a_fresh_clone_has_a_whole_run_where_the_model_comes_out_as_committed(
     checkout.run("dvc", "checkout")
     checkout.run("git", "clone", "-q", str(checkout.folder), str(tmp_path / "clone"))
     clone = Checkout.of(tmp_path / "clone")
-    assert set(_ran(clone.run("dvc", "repro"))) == set(STAGES)
+    assert set(ran(clone.run("dvc", "repro"))) == set(STAGES)
     assert clone.run("git", "status", "--porcelain") == ""  # the same bytes, reports and lock included
-    (run,) = _runs(clone)
+    (run,) = runs_of(clone)
     assert "test_accuracy" in run["metrics"]  # type: ignore[operator]
     assert "figures" in run["files"]  # type: ignore[operator]
-
-
-FOLDER = ("-S", "dataset=folder", "-S", "image_size=8", "-S", "batch_size=4")
-OWN = ("-S", "folder=data/images")
-
-
-def _lock_hash(checkout: Checkout, name: str, path: str) -> str:
-    reference = checkout.run("git", "for-each-ref", "--format=%(objectname)", f"refs/exps/*/*/{name}").strip()
-    lock = checkout.run("git", "show", f"{reference}:dvc.lock")
-    return re.findall(rf"path: {path}\n\s+hash: md5\n\s+md5: (\S+)", lock)[0]
-
-
-def test_images_of_the_users_own(checkout: Checkout, make_images: Callable[..., None]) -> None:
-    images = checkout.folder / "data" / "images"
-    make_images(images, ("my cats", "Hündchen"), n=10)
-    printed = checkout.run("dvc", "exp", "run", *FOLDER, fails=True)
-    assert "dataset: folder needs the folder of your images" in printed
-    checkout.run("git", "checkout", ".")
-    printed = checkout.run("dvc", "exp", "run", "-n", "copied", "--temp", "-C", "data/images", *FOLDER, *OWN)
-    assert "images: 16 + 4 images of 8x8x3" in printed
-    assert "the images at data/images are in neither Git nor DVC" in printed
-    (run,) = [r for r in _runs(checkout) if r["name"] == "copied"]
-    assert run["tags"]["images.untracked"] == "data/images"  # type: ignore[index]
-    printed = checkout.run("dvc", "exp", "run", "-n", "here", *FOLDER, *OWN)
-    assert "'download' is cached" in printed  # the same images: DVC takes what the other run made
-    assert _lock_hash(checkout, "copied", "data/images") == _lock_hash(checkout, "here", "data/images")
-    assert _ran(checkout.run("dvc", "repro")) == []
-    make_images(images, ("my cats",), n=11)
-    assert _ran(checkout.run("dvc", "repro", "download")) == ["download"]
-    (images / "my cats" / "3.png").unlink()
-    assert _ran(checkout.run("dvc", "repro", "download")) == ["download"]
-    (images / "my cats" / "notes.txt").write_text("not an image")
-    printed = checkout.run("dvc", "repro", fails=True)
-    assert "my cats/notes.txt: not an image that Pillow reads" in printed
-    assert "Traceback" not in printed
-    (images / "my cats" / "notes.txt").unlink()
-    _restore(checkout)
-
-
-def _restore(checkout: Checkout) -> None:
-    checkout.run("git", "checkout", ".")
-    checkout.run("dvc", "checkout")
-
-
-def test_the_images_of_an_experiment_are_those_of_its_revision(
-    checkout: Checkout, make_images: Callable[..., None]
-) -> None:
-    images = checkout.folder / "data" / "images"
-    before = sum(file.is_file() for file in images.rglob("*"))
-    checkout.run("dvc", "add", "data/images")
-    checkout.commit("images")
-    tracked = re.findall(r"md5: (\S+)", (checkout.folder / "data/images.dvc").read_text())[0]
-    checkout.run("dvc", "exp", "run", "--queue", "-n", "pinned", *FOLDER, *OWN)
-    make_images(images, ("my cats", "cow"), n=14)
-    printed = checkout.run("dvc", "exp", "run", "--run-all")
-    counts = re.search(r"images: (\d+) \+ (\d+) images", printed)
-    assert counts
-    assert int(counts[1]) + int(counts[2]) == before
-    assert "in neither Git nor DVC" not in printed
-    assert _lock_hash(checkout, "pinned", "data/images") == tracked
-    printed = checkout.reprocnn("verify", "pinned")
-    assert "every out is equal, byte for byte" in printed
-    checkout.run("git", "reset", "-q", "--hard", "HEAD~1")
-    shutil.rmtree(images)
-
-
-def test_images_may_be_a_link(checkout: Checkout, make_images: Callable[..., None], tmp_path: Path) -> None:
-    make_images(tmp_path, ("cat", "dog"), n=10)
-    (checkout.folder / "data" / "images").symlink_to(tmp_path)
-    checkout.edit("LICENSE", "MIT", "My edit, MIT")
-    printed = checkout.run("dvc", "exp", "run", *FOLDER, *OWN, "download")
-    assert "images: 16 + 4 images of 8x8x3" in printed
-    assert "My edit" in (checkout.folder / "LICENSE").read_text()
-    assert checkout.run("git", "stash", "list") == ""
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["cat", "dog"]
-    (checkout.folder / "data" / "images").unlink()
-    _restore(checkout)
-
-
-@pytest.mark.parametrize("name", ["pets (1)", "a,b", "k=v", "~x", "it's", "[z]", "a#b", "100% ü"])
-def test_odd_names_of_folders_in_quotes(
-    checkout: Checkout, make_images: Callable[..., None], tmp_path: Path, name: str
-) -> None:
-    make_images(tmp_path / name, n=10)
-    quoted = str(tmp_path / name).replace("'", "\\'")
-    printed = checkout.run("dvc", "exp", "run", *FOLDER, "-S", f"folder='{quoted}'", "download")
-    assert f"{name}: 16 + 4 images" in printed
-    _restore(checkout)
 
 
 def test_what_a_shell_sets_does_not_reach_the_stages(checkout: Checkout) -> None:
@@ -579,6 +461,7 @@ def test_a_killed_experiment_is_told_of_with_the_way_back(checkout: Checkout) ->
         while "main" in (checkout.folder / ".git/HEAD").read_text():
             assert process.poll() is None
         os.killpg(process.pid, signal.SIGKILL)
+    time.sleep(3)  # Git's times, and those of processes, are whole seconds; a person takes longer, too
     printed = checkout.run("dvc", "exp", "run", "--force", "download")
     assert "left HEAD off branch main" in printed
     assert "when this run has ended: git switch main" in printed
@@ -603,5 +486,5 @@ def test_a_project_in_a_folder_of_a_bigger_repository(checkout: Checkout, tmp_pa
     (found,) = re.findall(r"inner +\w{7} +run (\w+)  whole", inner.reprocnn("runs"))
     assert re.search(r"ok +git +main@", inner.reprocnn("doctor", fails=None))
     there = tmp_path / "there"
-    assert f"cd {there}/apps/digits/" in inner.reprocnn("reproduce", found, "--folder", str(there))
+    assert f"cd {there}/apps/digits\n" in inner.reprocnn("reproduce", found, "--folder", str(there))
     assert "epochs: 2 " in (there / "apps" / "digits" / "params.yaml").read_text()

@@ -1,0 +1,103 @@
+"""The user's own images through dvc: tracked, not tracked, linked, with odd names. The tests run in their order."""
+
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from conftest import Checkout, ran, runs_of
+
+FOLDER = ("-S", "dataset=folder", "-S", "image_size=8", "-S", "batch_size=4")
+OWN = ("-S", "folder=data/images")
+
+
+def _lock_hash(checkout: Checkout, name: str, path: str) -> str:
+    reference = checkout.run("git", "for-each-ref", "--format=%(objectname)", f"refs/exps/*/*/{name}").strip()
+    lock = checkout.run("git", "show", f"{reference}:dvc.lock")
+    return re.findall(rf"path: {path}\n\s+hash: md5\n\s+md5: (\S+)", lock)[0]
+
+
+def test_images_of_the_users_own(checkout: Checkout, make_images: Callable[..., None]) -> None:
+    images = checkout.folder / "data" / "images"
+    make_images(images, ("my cats", "Hündchen"), n=10)
+    printed = checkout.run("dvc", "exp", "run", *FOLDER, fails=True)
+    assert "dataset: folder needs the folder of your images" in printed
+    checkout.run("git", "checkout", ".")
+    printed = checkout.run("dvc", "exp", "run", "-n", "copied", "--temp", "-C", "data/images", *FOLDER, *OWN, "train")
+    assert "images: 16 + 4 images of 8x8x3" in printed
+    assert "the images at data/images are in neither Git nor DVC" in printed
+    (run,) = [r for r in runs_of(checkout) if r["name"] == "copied"]
+    assert run["tags"]["images.untracked"] == "data/images"  # type: ignore[index]
+    printed = checkout.run("dvc", "exp", "run", "-n", "here", *FOLDER, *OWN, "train")
+    assert "'download' is cached" in printed  # the same images: DVC takes what the other run made
+    assert _lock_hash(checkout, "copied", "data/images") == _lock_hash(checkout, "here", "data/images")
+    assert ran(checkout.run("dvc", "repro", "train")) == []
+    make_images(images, ("my cats",), n=11)
+    assert ran(checkout.run("dvc", "repro", "download")) == ["download"]
+    (images / "my cats" / "3.png").unlink()
+    assert ran(checkout.run("dvc", "repro", "download")) == ["download"]
+    (images / "my cats" / "notes.txt").write_text("not an image")
+    printed = checkout.run("dvc", "repro", fails=True)
+    assert "1 not an image that Pillow reads:\n    my cats/notes.txt\n" in printed
+    assert "Traceback" not in printed
+    (images / "my cats" / "notes.txt").unlink()
+    _restore(checkout)
+
+
+def _restore(checkout: Checkout) -> None:
+    checkout.run("git", "checkout", ".")
+    checkout.run("dvc", "checkout")
+
+
+def test_the_images_of_an_experiment_are_those_of_its_revision(
+    checkout: Checkout, make_images: Callable[..., None], tmp_path: Path
+) -> None:
+    images = checkout.folder / "data" / "images"
+    make_images(images, ("my cats", "bird"), n=12)
+    before = sum(file.is_file() for file in images.rglob("*"))
+    checkout.run("dvc", "add", "data/images")
+    checkout.commit("images")
+    tracked = re.findall(r"md5: (\S+)", (checkout.folder / "data/images.dvc").read_text())[0]
+    checkout.run("dvc", "exp", "run", "--queue", "-n", "pinned", *FOLDER, *OWN, "download")
+    make_images(images, ("my cats", "cow"), n=14)
+    printed = checkout.run("dvc", "exp", "run", "--run-all")
+    counts = re.search(r"images: (\d+) \+ (\d+) images", printed)
+    assert counts, printed
+    assert int(counts[1]) + int(counts[2]) == before
+    assert _lock_hash(checkout, "pinned", "data/images") == tracked
+    # As `verify` and `reproduce` have it
+    code = "import sys; from pathlib import Path; from reprocnn import revisions\n"
+    code += "print(revisions.clone(revisions.of('pinned').commit, Path(sys.argv[1])))"
+    clone = tmp_path / "clone"
+    printed = checkout.run("python", "-c", code, str(clone), PYTHONPATH=str(checkout.folder / "src"))
+    assert "in neither Git nor DVC" not in printed
+    assert sum(file.is_file() for file in (clone / "data" / "images").rglob("*")) == before
+    checkout.run("git", "reset", "-q", "--hard", "HEAD~1")
+    shutil.rmtree(images)
+    checkout.run("dvc", "checkout")
+
+
+def test_images_may_be_a_link(checkout: Checkout, make_images: Callable[..., None], tmp_path: Path) -> None:
+    make_images(tmp_path, ("cat", "dog"), n=10)
+    (checkout.folder / "data" / "images").symlink_to(tmp_path)
+    checkout.edit("LICENSE", "MIT", "My edit, MIT")
+    printed = checkout.run("dvc", "exp", "run", *FOLDER, *OWN, "download")
+    assert "images: 16 + 4 images of 8x8x3" in printed
+    assert "My edit" in (checkout.folder / "LICENSE").read_text()
+    assert checkout.run("git", "stash", "list") == ""
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cat", "dog"]
+    (checkout.folder / "data" / "images").unlink()
+    _restore(checkout)
+
+
+@pytest.mark.parametrize("name", ["pets (1), k=v", "it's 100% ü", "~[z] a#b & {c}"])
+def test_odd_names_of_folders_in_quotes(
+    checkout: Checkout, make_images: Callable[..., None], tmp_path: Path, name: str
+) -> None:
+    make_images(tmp_path / name, n=10)
+    quoted = str(tmp_path / name).replace("'", "\\'")
+    printed = checkout.run("dvc", "exp", "run", *FOLDER, "-S", f"folder='{quoted}'", "download")
+    assert f"{name}: 16 + 4 images" in printed
+    _restore(checkout)
