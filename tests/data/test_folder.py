@@ -204,20 +204,6 @@ def test_a_broken_archive_is_refused(tmp_path: Path, make_images: Make) -> None:
         _load(tmp_path / "archive")
 
 
-def test_an_experiment_in_a_copy_finds_the_images_of_the_checkout(
-    tmp_path: Path, make_images: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    make_images(tmp_path / "checkout" / "images")
-    (tmp_path / "checkout" / "images" / "README.md").write_text("about")
-    (tmp_path / "copy" / "images").mkdir(parents=True)
-    (tmp_path / "copy" / "images" / "README.md").write_text("as Git has it")
-    monkeypatch.setenv("DVC_ROOT", str(tmp_path / "checkout"))
-    monkeypatch.chdir(tmp_path / "copy")
-    assert _load(folder.find("images"))[0].class_names == ["cat", "dog"]
-    assert (tmp_path / "copy" / "images" / "README.md").read_text() == "as Git has it"
-    assert folder.find(str(tmp_path / "checkout" / "images")).is_absolute()
-
-
 def test_nothing_there_is_said(here: Path) -> None:
     with pytest.raises(UserError, match="nothing at pets"):
         folder.find("pets")

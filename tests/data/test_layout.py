@@ -134,9 +134,9 @@ def test_a_layout_is_read(patterns: list[str], expected: dict[str, int]) -> None
         pytest.param(["images/train2017,val2017/*.jpg", "annotations/a.json"], "found images/val2017/", id="COCO"),
         pytest.param(["train,test1/*.jpg"], "the images of test1/ are in no class folders", id="dogs-vs-cats"),
         pytest.param(
-            ["Images,Annotation/a,b/1"], "Images/ is beside class folders and is no class", id="Stanford dogs"
+            ["Images,Annotation/a,b/1"], "Images/ is beside class folders and isn't a class", id="Stanford dogs"
         ),
-        pytest.param(["images,masks/*.png"], "images/ is beside class folders and is no class", id="masks"),
+        pytest.param(["images,masks/*.png"], "images/ is beside class folders and isn't a class", id="masks"),
         pytest.param(["test/a,b/*.jpg"], "found test/ and no train/", id="test alone"),
         pytest.param(["val/a,b/*.jpg"], "found val/", id="val alone"),
         pytest.param(["a,b,test_images/*.jpg"], "found test_images/ and no train/", id="test beside classes"),
@@ -158,7 +158,7 @@ def test_a_layout_is_read(patterns: list[str], expected: dict[str, int]) -> None
         pytest.param(["train/a,b/test/*.jpg"], "train/a/test/ is a split inside of a class", id="both ways"),
         pytest.param(["part1,part2/a,b/*.jpg"], "part1/ may be a class, or part1/a/", id="classes in parts"),
         pytest.param(["a,b/*.jpg", "more/a,b/*.jpg"], "'a' is a class, and a folder inside of more/", id="more"),
-        pytest.param(["a,b,unlabeled/*.jpg"], "unlabeled/ is beside class folders and is no class", id="unlabelled"),
+        pytest.param(["a,b,unlabeled/*.jpg"], "unlabeled/ is beside class folders and isn't a class", id="unlabelled"),
         pytest.param(["train,test/a,b/*.jpg", "more/*.jpg"], "found more/ beside train/", id="extra"),
         pytest.param(["train,test/a,b/*.jpg", "train/1.jpg"], "train/1.jpg is in no class folder", id="loose in train"),
         pytest.param(["train,test/a,b/*.jpg", "test/1.jpg"], "test/1.jpg is in no class folder", id="loose in test"),
@@ -220,7 +220,7 @@ def test_what_is_left_out_and_how_it_was_read_is_told() -> None:
         "folders inside of a class folder belong to that class: seg_train/a/x/",
         "test images from the class folders in seg_test/",
         "left out: 2 image(s) of seg_pred/, which are in no class folders",
-        "left out: 1 file(s) in no class folder that are no images: info.csv",
+        "left out: 1 file(s) in no class folder that aren't images: info.csv",
     ]
 
 

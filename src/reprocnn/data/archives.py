@@ -82,7 +82,7 @@ def refuse_broken(path: Path) -> Iterator[None]:
 
 
 def _refuse_unreadable_name(path: Path, name: str) -> None:
-    """Refuse control characters, line ends, and bytes that are no UTF-8 (Python has them as surrogates)."""
+    """Refuse control characters, line ends, and bytes that aren't UTF-8 (Python has them as surrogates)."""
     kinds = {unicodedata.category(character) for character in name}
     if "Cs" in kinds:
         raise UserError(
@@ -97,7 +97,7 @@ def _of_directory(path: Path) -> Iterator[Member]:
     start = len(str(path / "x")) - 1  # of the names inside, in those of files
 
     def refuse(error: OSError) -> None:
-        # A folder that went away is no folder any more.
+        # The folder may be gone by now.
         if not isinstance(error, FileNotFoundError) and not is_litter(str(error.filename)[start:]):
             raise UserError(f"{error.filename} can't be read: {error.strerror}", "see to its permissions") from None
 

@@ -93,7 +93,7 @@ class _Reader:
         self._lines: list[str] = []
 
     def read(self, files: list[str]) -> Layout:
-        """Give each file its class; those that are no images are left out where they are in no class folder."""
+        """Give each file its class; those that aren't images are left out where they are in no class folder."""
         root = self._tree.unwrapped_to_splits()
         self._refuse_loose(root)
         if splits := _splits(root):
@@ -117,7 +117,7 @@ class _Reader:
         if extra := [str(f) for f in beside if f not in unlabelled]:
             self._refuse(
                 f"expected only train/ and test/, found {some(extra)} beside {train}",
-                f"move away what is no split; or, if {train.path[-1]!r} is a class, {_EXPLICIT}",
+                f"move away what isn't a split; or, if {train.path[-1]!r} is a class, {_EXPLICIT}",
             )
         for test in tests:
             if _has_no_classes(test):
@@ -161,7 +161,7 @@ class _Reader:
     def _read_classes(self, root: Folder) -> None:
         for folder in root.children():
             if is_container(folder.path[-1]) or is_unlabelled(folder.path[-1]):
-                self._refuse(f"{folder} is beside class folders and is no class", f"move it away; or {_EXPLICIT}")
+                self._refuse(f"{folder} is beside class folders and isn't a class", f"move it away; or {_EXPLICIT}")
         self._refuse_nested_classes(root)
         unclear = [folder for folder in root.children() if len(folder.holders()) > 1]
         if unclear and not any(folder.files for folder in root.children()):
@@ -216,7 +216,7 @@ class _Reader:
         return None
 
     def _leave_out(self, names: list[str]) -> None:
-        """Tell of files that are no images; a folder beside class folders with no others was meant as a class."""
+        """Tell of files that aren't images; a folder beside class folders with no others was meant as a class."""
         parents = {path.rpartition("/")[0] for path in self._labels}
         about = [name for name in names if name.lower().endswith(_ABOUT_IMAGES)]
         for name in about:
@@ -225,7 +225,7 @@ class _Reader:
                 if folder.name and above in parents and not is_about(folder.name):
                     self._refuse(f"no images in {folder}/", "put images in there, or move it away")
         if about:
-            self._lines.append(f"left out: {len(about)} file(s) in no class folder that are no images: {some(about)}")
+            self._lines.append(f"left out: {len(about)} file(s) in no class folder that aren't images: {some(about)}")
 
     def _refuse(self, problem: str, fix: str) -> NoReturn:
         raise UserError(f"{self._source}: {problem}; it holds\n{self._tree.drawn()}", fix)

@@ -1,4 +1,4 @@
-"""What the name of a folder says: that it is a split, or something else that is no class."""
+"""What the name of a folder says: that it is a split, or something else that isn't a class."""
 
 import re
 

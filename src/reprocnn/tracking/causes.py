@@ -137,7 +137,7 @@ def _of_database(error: BaseException) -> Cause | None:
 
 
 def _of_answer(error: BaseException) -> Cause | None:
-    """Of what a server said."""
+    """Explain an answer of a server."""
     from mlflow.exceptions import MlflowException, get_error_code
     from mlflow.protos.databricks_pb2 import ErrorCode
     from requests import exceptions
@@ -167,7 +167,7 @@ def _of_answer(error: BaseException) -> Cause | None:
 
 def _no_server(answer: str) -> Cause:
     return Cause(
-        f"what answers there is no MLflow server ({answer})",
+        f"the answer there isn't an MLflow server's ({answer})",
         "correct the host, the port and the path of MLFLOW_TRACKING_URI",
     )
 

@@ -92,7 +92,7 @@ def find_left(
         client: of the store.
         experiment_id: of MLflow's.
         record: of an experiment.
-        experiments: name and baseline of each experiment that there is.
+        experiments: name and baseline of each existing experiment.
     """
     if record.origin[EXPERIMENT_TAG] == NO_EXPERIMENT:
         return None
@@ -194,7 +194,7 @@ class Mirror:
         return added + _take(self._missing_values(record))
 
     def complete_files(self, record: Record) -> list[str]:
-        """Add the files that are missing, to a run that there is."""
+        """Add the files that an existing run lacks."""
         return _take(self._missing_files(record))
 
     def _create(self, record: Record) -> None:

@@ -73,7 +73,7 @@ def file_store(uri: str) -> Path | None:
     if uri.startswith("file:"):
         parts = urlparse(uri)
         return None if parts.netloc else repository() / unquote(parts.path)
-    # `server:5000` is no folder, though MLflow takes `127.0.0.1:5000` for one.
+    # `server:5000` isn't a folder, though MLflow takes `127.0.0.1:5000` for one.
     return None if uri in _NO_FOLDER or re.match(r"[^/]*:", uri) else repository() / uri
 
 
