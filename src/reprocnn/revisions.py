@@ -184,7 +184,7 @@ def _get_images(files: "DVCFileSystem", images: Path, project: Path) -> None:
 
 
 def _link(source: Path, target: Path) -> None:
-    """Link the files of a folder, or one archive, without touching what is there."""
+    """Link the files of a folder, or one archive; keep files that exist."""
     target.parent.mkdir(parents=True, exist_ok=True)
     if source.is_dir():
         shutil.copytree(source, target, copy_function=_link_if_absent, dirs_exist_ok=True)

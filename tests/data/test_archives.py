@@ -2,6 +2,7 @@
 
 import io
 import os
+import shlex
 import struct
 import subprocess
 import sys
@@ -78,14 +79,15 @@ def test_a_name_of_unknown_encoding_is_refused_with_its_readings_and_a_command(
     tmp_path: Path, encoding: str, name: str
 ) -> None:
     """The bytes of the first are UTF-8 too, of other letters."""
-    path = _zip(tmp_path / "a.zip", [f"{name}/1.png".encode(encoding), b"dog/1.png"])
+    (tmp_path / "it's $1").mkdir()
+    path = _zip(tmp_path / "it's $1" / "a.zip", [f"{name}/1.png".encode(encoding), b"dog/1.png"])
     with pytest.raises(UserError, match="does not tell its encoding") as caught:
         _names(path)
     assert f"'{name}/1.png' ({encoding})" in caught.value.problem
-    code = caught.value.fix.partition('python -c "')[2].removesuffix('"')
-    used = code.partition("metadata_encoding='")[2].partition("'")[0]
-    subprocess.run([sys.executable, "-c", code.replace(f"'{used}'", f"'{encoding}'")], check=True)
-    assert name in {path.name for path in (tmp_path / "a").iterdir()}
+    _, _, code = shlex.split(caught.value.fix.partition("the folder: ")[2])
+    used = code.partition('metadata_encoding="')[2].partition('"')[0]
+    subprocess.run([sys.executable, "-c", code.replace(f'"{used}"', f'"{encoding}"')], check=True)
+    assert name in {found.name for found in path.with_suffix("").iterdir()}
 
 
 def test_names_that_are_not_utf8_are_refused_in_tar_archives_and_directories(tmp_path: Path) -> None:

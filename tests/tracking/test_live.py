@@ -223,7 +223,7 @@ def test_a_run_is_finished_though_its_files_have_no_place(trained: Path, capsys:
     client, experiment_id = store.connect()
     name = client.get_experiment(experiment_id).name
     client.rename_experiment(experiment_id, "another")
-    client.create_experiment(name, artifact_location="s3://bucket/runs")  # boto3 is no package of this project
+    client.create_experiment(name, artifact_location="s3://bucket/runs")  # this project doesn't install boto3
     _trained()
     (run,) = _runs()
     assert (run.info.status, run.data.metrics["train_loss"]) == ("FINISHED", 0.25)

@@ -5,8 +5,10 @@ Archives are read member by member; nothing is extracted to a path that an archi
 
 import bz2
 import gzip
+import json
 import lzma
 import os
+import shlex
 import stat
 import struct
 import tarfile
@@ -168,13 +170,13 @@ def _unknown_encoding(path: Path, raw: bytes) -> UserError:
         if name := _decoded(raw, encoding):
             readings.setdefault(name, encoding)
     seen = ", ".join(f"{name!r} ({encoding})" for name, encoding in readings.items())
-    code = (
-        f"import zipfile; zipfile.ZipFile('{path}', metadata_encoding='{next(iter(readings.values()))}')"
-        f".extractall('{path.with_suffix('')}')"
-    )
+    # Double quotes in Python, so that shlex has single ones for the shell
+    archive, target = (json.dumps(str(place), ensure_ascii=False) for place in (path, path.with_suffix("")))
+    encoding = next(iter(readings.values()))
+    code = f'import zipfile; zipfile.ZipFile({archive}, metadata_encoding="{encoding}").extractall({target})'
     return UserError(
         f"{path}: a name does not tell its encoding; it may be {seen}",
-        f'unpack it with the right one, and use the folder: python -c "{code}"',
+        f"unpack it with the right one, and use the folder: python -c {shlex.quote(code)}",
     )
 
 

@@ -34,7 +34,7 @@ _ABOUT_IMAGES = (
     ),
     *(".doc", ".docx", ".xls", ".xlsx", ".tex", ".bib", ".mat", ".pkl", ".parquet", ".py", ".ipynb", ".sh", ".log"),
 )
-"""Suffixes of files that belong to many data sets and are no images; outside of class folders they are left out."""
+"""Suffixes of files that many data sets have beside their images; outside of class folders they are left out."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def read_layout(source: Path, files: list[str], folders: list[str]) -> Layout:
         folders: names of all folders, as far as the source lists them, without litter.
 
     Raises:
-        UserError: there are no images, a folder is empty, or the layout can be read in more than one way.
+        UserError: no images were found, a folder is empty, or the layout can be read in more than one way.
     """
     images = [name for name in files if not name.lower().endswith(_ABOUT_IMAGES)]
     if not images:
@@ -143,7 +143,7 @@ class _Reader:
             self._refuse(f"expected only train/ and test/, found {validation[0]}", merge + measure)
         if "train" not in splits:
             name = splits["test"][0].path[-1]
-            own = f"if there are no other images, name the folder {name} itself as `folder`"
+            own = f"if these are all your images, name the folder {name} itself as `folder`"
             self._refuse(f"found {names} and no train/", f"add train/; {own}; if {name!r} is a class, {_EXPLICIT}")
         if max(map(len, splits.values())) > 1 or len({split_of(folder.path[-1])[1] for folder in folders}) > 1:
             self._refuse(

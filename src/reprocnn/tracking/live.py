@@ -196,9 +196,10 @@ def _begun(key: str, environment: dict[str, str], hashes: dict[str, str]) -> Rec
     params = record.params_of(Path())
     untracked = facts.untracked_images(params)
     for images in untracked.values():
+        inside = Path(images).resolve().is_relative_to(Path.cwd())  # DVC adds nothing outside or behind a link
         print(
             f"warning: the images at {images} are in neither Git nor DVC, so nobody else can repeat this run; "
-            f"`dvc add {images}` keeps them with it",
+            + (f"`dvc add {images}` keeps them with it" if inside else "put them into the checkout and `dvc add` them"),
             flush=True,
         )
     return Record(

@@ -166,7 +166,7 @@ def read_journals(key: str = "") -> list[Record]:
 
 
 def rename_journal(training: str, other: Record) -> None:
-    """Give the journal of a training the name and the origin of another record of the same result."""
+    """Set the name and the origin in a training's journal to those of another record of the same result."""
     for journal in read_journals(training) if training else []:
         write_journal(journal.model_copy(update={"name": other.name, "origin": journal.origin | other.origin}))
 
