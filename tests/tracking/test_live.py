@@ -44,6 +44,16 @@ def test_a_training_is_one_run_with_its_epochs_and_its_end(trained: Path) -> Non
     assert [(m.step, m.timestamp) for m in history] == [(1, 1_700_000_000_000), (2, 1_700_000_000_000)]
 
 
+def test_a_training_that_ends_before_the_store_is_ready_was_seen_all_the_same(
+    trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live._Beside, "wake", lambda _: None)  # the tracker begins when the training has ended
+    _trained()
+    (run,) = _runs()
+    assert run.info.status == "FINISHED"
+    assert "restored" not in run.data.tags
+
+
 def test_evaluate_and_plot_add_to_the_trainings_run_and_leave_its_end(trained: Path) -> None:
     _trained()
     before = _runs()[0].info

@@ -92,7 +92,7 @@ class LiveRun:
     @staticmethod
     def _found(now: Record) -> Mirror:
         client, experiment_id = connect()
-        return Mirror(client, experiment_id, find(client, experiment_id, now))
+        return Mirror(client, experiment_id, find(client, experiment_id, now), live=True)
 
 
 def _started_monitor(run_id: str | None) -> Any:

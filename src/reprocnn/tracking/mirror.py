@@ -153,10 +153,11 @@ class Mirror:
         client: of the store.
         experiment_id: where to make the run.
         run: what `find` found; None: it is made when the first step is taken.
+        live: the process that trains makes the run; it may be late, where the store takes longer than the training.
     """
 
-    def __init__(self, client: "MlflowClient", experiment_id: str, run: "Run | None") -> None:
-        self._client, self._experiment_id = client, experiment_id
+    def __init__(self, client: "MlflowClient", experiment_id: str, run: "Run | None", *, live: bool = False) -> None:
+        self._client, self._experiment_id, self._live = client, experiment_id, live
         self.run_id: str | None = None
         if run:
             self._load(run)
@@ -198,8 +199,8 @@ class Mirror:
         return _take(self._missing_files(record))
 
     def _create(self, record: Record) -> None:
-        """Make the run; one that was not seen live says what it is made from."""
-        restored = {} if record.status == "RUNNING" else {RESTORED_TAG: _restored(record)}
+        """Make the run; one that is made later, from DVC's files, says so."""
+        restored = {} if self._live else {RESTORED_TAG: _restored(record)}
         run = self._client.create_run(
             self._experiment_id,
             start_time=int(record.started * 1000),
