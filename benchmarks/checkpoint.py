@@ -16,7 +16,7 @@ import numpy as np
 from reprocnn import backend
 from reprocnn.models.registry import build
 from reprocnn.params import FitParams
-from reprocnn.training.checkpoints import Checkpoint
+from reprocnn.run.checkpoints import Checkpoint
 from reprocnn.training.fit import fit
 
 N, EPOCH = 2_000, 50_000

@@ -13,8 +13,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from reprocnn.files import md5
-from reprocnn.revisions import lock_of
+from reprocnn.artifacts.files import md5
+from reprocnn.ledger.revisions import lock_of
 
 ROOT = Path(__file__).resolve().parents[1]
 SETS = ("", "AVX512_CORE", "AVX2", "SSE41")

@@ -17,7 +17,7 @@ from typing import get_args
 
 from pipeline import machine
 
-from reprocnn.files import read_json
+from reprocnn.artifacts.files import read_json
 from reprocnn.params import ModelParams
 from training import prepare, product, stage
 

@@ -22,8 +22,8 @@ from typing import Any
 import numpy as np
 from ruamel.yaml import YAML
 
-from reprocnn.files import atomic_folder, write_json
-from reprocnn.tracking.facts import cpu_name
+from reprocnn.artifacts.files import atomic_folder, write_json
+from reprocnn.run.identity import cpu_name
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -18,7 +18,8 @@ from pathlib import Path
 import numpy as np
 from pipeline import ROOT, printed, run, set_params
 
-from reprocnn.files import atomic_folder, read_json, read_split
+from reprocnn.artifacts.files import atomic_folder, read_json
+from reprocnn.artifacts.split import read_split
 
 EPOCHS = 20
 """Of the text."""

@@ -45,11 +45,13 @@ from reprocnn import environment  # noqa: E402
 
 environment.prepare()  # before the libraries read them
 
-from reprocnn import locks, paths  # noqa: E402
 from reprocnn.errors import UserError  # noqa: E402
-from reprocnn.tracking import git  # noqa: E402
+from reprocnn.ledger import git  # noqa: E402
+from reprocnn.params import PARAMS  # noqa: E402
+from reprocnn.run import locks, orphans  # noqa: E402
+from reprocnn.run.state import repository  # noqa: E402
 
-locks.end_with_dvc()  # before the imports of a stage, which take seconds
+orphans.end_with_dvc()  # before the imports of a stage, which take seconds
 
 
 def run(main: Callable[[], None]) -> None:
@@ -77,7 +79,7 @@ def run(main: Callable[[], None]) -> None:
         status = 130
     finally:
         _tidy()
-    if any(thread.name == locks.TRACKER for thread in threading.enumerate()):
+    if any(thread.name == "tracker" for thread in threading.enumerate()):
         _leave(status)
     if status:
         sys.exit(status)
@@ -86,9 +88,9 @@ def run(main: Callable[[], None]) -> None:
 def _tidy() -> None:
     """Let Git see a changed params.yaml, and say where HEAD was left by a `dvc exp run` that was killed."""
     with suppress(OSError):
-        _renew(paths.PARAMS)
-    in_workspace = paths.repository() == Path.cwd()
-    if in_workspace and (branch := git.left_branch(since=locks.dvc_started())):
+        _renew(PARAMS)
+    in_workspace = repository() == Path.cwd()
+    if in_workspace and (branch := git.left_branch(since=orphans.dvc_started())):
         print(
             f"warning: an earlier `dvc exp run` was killed and left HEAD off branch {branch}: a commit now would be on "
             f"no branch; when this run has ended: {git.way_back(branch)}",

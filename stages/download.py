@@ -2,7 +2,8 @@
 
 import _stage  # isort: split
 
-from reprocnn import paths
+from reprocnn.artifacts.dataset import DATASET
+from reprocnn.artifacts.split import RAW_TEST, RAW_TRAIN
 from reprocnn.data import raw, registry
 from reprocnn.params import DownloadParams, load_params
 
@@ -12,7 +13,7 @@ def main() -> None:
     data = registry.load(params)
     for line in data.reading:
         print(line, flush=True)
-    raw.write_raw(data, params.title, paths.RAW_TRAIN, paths.RAW_TEST, paths.DATASET)
+    raw.write_raw(data, params.title, RAW_TRAIN, RAW_TEST, DATASET)
     n_test = int(data.is_test.sum())
     size = "x".join(map(str, data.image_shape))
     print(f"{params.title}: {len(data.labels) - n_test} + {n_test} images of {size}")

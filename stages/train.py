@@ -2,23 +2,31 @@
 
 import _stage  # isort: split
 
-from reprocnn import backend, paths
-from reprocnn.files import read_json, write_csv, write_json, write_model
+from reprocnn import backend
+from reprocnn.artifacts.files import read_json, write_json
+from reprocnn.artifacts.history import HISTORY
+from reprocnn.artifacts.model import MODEL, write_model
+from reprocnn.artifacts.model_card import MODEL_CARD
+from reprocnn.artifacts.split import TRAIN, VALIDATION
+from reprocnn.artifacts.statistics import STATISTICS
+from reprocnn.artifacts.tables import write_csv
+from reprocnn.artifacts.training import TRAINING
+from reprocnn.ledger import live
 from reprocnn.models.registry import build
 from reprocnn.params import TrainParams, load_params
-from reprocnn.tracking import facts, live
-from reprocnn.training import checkpoints
+from reprocnn.run import checkpoints
+from reprocnn.run.identity import environment, stage_hashes
 from reprocnn.training.fit import fit, load_splits, summary
 
 
 def main() -> None:
     params = load_params(TrainParams)
-    train, validation = load_splits(paths.TRAIN, paths.VALIDATION, params.batch_size)
-    statistics = read_json(paths.STATISTICS)
+    train, validation = load_splits(TRAIN, VALIDATION, params.batch_size)
+    statistics = read_json(STATISTICS)
     shape, names = tuple(statistics["image_shape"]), statistics["class_names"]
     backend.prepare(params.seed, params.threads, params.portable)
     model = build(params.model, shape, len(names), params.options(), params.seed)
-    read, machine = facts.stage_hashes("train"), facts.environment(backend.gpus(), params.threads)
+    read, machine = stage_hashes("train"), environment(backend.gpus(), params.threads)
     key = checkpoints.key(params=params.model_dump(), read=read, machine=machine)
     with (
         checkpoints.checkpoint(key) as checkpoint,
@@ -32,10 +40,10 @@ def main() -> None:
             checkpoint=checkpoint,
             on_epoch=run.log_epoch,
         )
-        write_model(paths.MODEL, model)
-        write_json(paths.MODEL_CARD, statistics | {"model": params.model})
-        write_csv(paths.HISTORY, history)
-        write_json(paths.TRAINING, summary(history, model, params.patience))
+        write_model(MODEL, model)
+        write_json(MODEL_CARD, statistics | {"model": params.model})
+        write_csv(HISTORY, history)
+        write_json(TRAINING, summary(history, model, params.patience))
         run.log_trained()
 
 

@@ -173,7 +173,7 @@ def ran(printed: str) -> list[str]:
 def runs_of(checkout: Checkout) -> list[dict[str, object]]:
     """The MLflow runs in the store of a checkout."""
     code = (
-        "import json; from reprocnn.tracking import store; c, e = store.connect()\n"
+        "import json; from reprocnn.ledger import store; c, e = store.connect()\n"
         "print('@' + json.dumps([dict(id=r.info.run_id, name=r.info.run_name, status=r.info.status,"
         " metrics=r.data.metrics, params=r.data.params, tags=r.data.tags, uri=r.info.artifact_uri,"
         " epochs=[m.step for m in c.get_metric_history(r.info.run_id, 'train_loss')],"

@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 
 from conftest import Checkout, Faults
-from reprocnn.files import md5
+from reprocnn.artifacts.files import md5
 
 KILLER = Path(__file__).with_name("killer.py")
 TRAINED = ("models/model.keras", "models/model.json", "reports/history.csv", "reports/training.json")
@@ -47,7 +47,7 @@ def _hashes(checkout: Checkout, names: tuple[str, ...]) -> dict[str, str]:
 def _runs(checkout: Checkout) -> list[tuple[str, str, list[int]]]:
     """Name, status and epochs of each MLflow run, the newest first."""
     code = (
-        "import json; from reprocnn.tracking import store; c, e = store.connect()\n"
+        "import json; from reprocnn.ledger import store; c, e = store.connect()\n"
         "print('@' + json.dumps([(r.info.run_name, r.info.status, [m.step for m in"
         " c.get_metric_history(r.info.run_id, 'train_loss')]) for r in c.search_runs([e])]))"
     )

@@ -7,16 +7,17 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from reprocnn import paths
-from reprocnn.commands import doctor, models, preset, reproduce, summary, sync, ui, verify
+from reprocnn.commands import models, preset, reproduce, summary, sync, ui, verify
+from reprocnn.commands.doctor import doctor
 from reprocnn.errors import UserError
+from reprocnn.run.state import repository
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run a command; see `python -m reprocnn --help`."""
     parsed = _parser().parse_args(arguments)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that each cleans up behind it
-    os.chdir(paths.repository())
+    os.chdir(repository())
     try:
         if not Path(".dvc").is_dir() and parsed.run is not _doctor:
             raise UserError(f"{Path.cwd()} is no checkout of this project", "cd to it, or `python -m reprocnn doctor`")

@@ -12,7 +12,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from reprocnn.errors import UserError
-from reprocnn.paths import PARAMS
+
+PARAMS = Path("params.yaml")
 
 Auto = Literal["auto"]
 Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]

@@ -7,22 +7,26 @@ from pathlib import Path
 import mlflow
 import pytest
 
-from reprocnn import cli, locks, paths
-from reprocnn.tracking import facts, record, store
-from reprocnn.tracking.record import PROCESS_TAG, Record
+from reprocnn import cli
+from reprocnn.ledger import record, store
+from reprocnn.ledger.origin import BASELINE_TAG, EXPERIMENT_TAG
+from reprocnn.ledger.record import PROCESS_TAG, Record
+from reprocnn.run import locks
+from reprocnn.run.identity import this_process
+from reprocnn.run.state import kept
 
 
 @pytest.fixture
 def gone() -> str:
     """A process of this host that has ended."""
-    host, _, start = facts.this_process().split()
+    host, _, start = this_process().split()
     with subprocess.Popen([sys.executable, "-c", ""]) as process:
         process.wait()
     return f"{host} {process.pid} {start}"
 
 
 def _journal(process: str, training: str = "key-1", **changes: object) -> Record:
-    origin = {facts.EXPERIMENT_TAG: "none", facts.BASELINE_TAG: "none"}
+    origin = {EXPERIMENT_TAG: "none", BASELINE_TAG: "none"}
     rows = [{"epoch": epoch, "train_loss": 1 / epoch, "seconds": 1.0, "ended": 100.0 + epoch} for epoch in (1, 2)]
     journal = Record(name="main@abc", origin=origin, started=100.0, training=training, process=process, rows=rows)
     journal = journal.model_copy(update=changes)
@@ -53,8 +57,8 @@ def test_a_training_that_was_killed_before_the_tracker_heard_of_it_gets_its_run(
 
 
 def test_a_training_that_is_going_on_is_left_alone(here: Path) -> None:
-    _journal(facts.this_process())
-    with locks.exclusive(paths.kept("checkpoints") / "key12.lock", "trains"):
+    _journal(this_process())
+    with locks.exclusive(kept("checkpoints") / "key12.lock", "trains"):
         cli.main(["sync"])
     assert _runs() == {}
     assert record.read_journals()[0].status == "RUNNING"
@@ -68,7 +72,7 @@ def test_a_run_that_somebody_deleted_stays_so(here: Path, gone: str) -> None:
 
 def test_a_journal_does_not_touch_the_run_of_another_experiment_with_its_model(here: Path, gone: str) -> None:
     client, experiment_id = store.connect()
-    tags = {record.MODEL_TAG: "m", facts.EXPERIMENT_TAG: "exp-a", "training.id": "other"}
+    tags = {record.MODEL_TAG: "m", EXPERIMENT_TAG: "exp-a", "training.id": "other"}
     run = client.create_run(experiment_id, tags=tags)
     client.set_terminated(run.info.run_id)
     _journal(gone, run_id="0" * 32, status="FINISHED", model_md5="m")
@@ -79,7 +83,7 @@ def test_a_journal_does_not_touch_the_run_of_another_experiment_with_its_model(h
 
 def test_runs_of_ended_processes_that_no_journal_tells_of_are_marked(here: Path, gone: str) -> None:
     client, experiment_id = store.connect()
-    processes = {"dead": gone, "alive": facts.this_process(), "elsewhere": "other-host 1 1"}
+    processes = {"dead": gone, "alive": this_process(), "elsewhere": "other-host 1 1"}
     for name, process in processes.items():
         client.create_run(experiment_id, tags={PROCESS_TAG: process, "training.id": name})
     cli.main(["sync"])

@@ -2,10 +2,11 @@ from pathlib import Path
 
 import numpy as np
 
-from reprocnn import files
+from reprocnn.artifacts import split
+from reprocnn.artifacts.files import md5
+from reprocnn.artifacts.split import read_split
 from reprocnn.data import preprocessing
 from reprocnn.data.normalization import fitted
-from reprocnn.files import read_split
 
 
 def test_a_split_is_normalised_and_one_hot_whatever_the_chunk(tmp_path: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
@@ -14,7 +15,7 @@ def test_a_split_is_normalised_and_one_hot_whatever_the_chunk(tmp_path: Path, mo
     indices = np.array([1, 2, 5, 11, 19])
     normalization = fitted("unit", [], 2)
     for name, size in (("a", 2**20), ("b", 2 * 18 * 4)):
-        monkeypatch.setattr(files, "CHUNK_BYTES", size)
+        monkeypatch.setattr(split, "CHUNK_BYTES", size)
         preprocessing.write_normalized(tmp_path / name, images, labels, indices, normalization, n_classes=4)
     read, one_hot = read_split(tmp_path / "a")
     assert (read.dtype, one_hot.dtype) == (np.float32, np.float32)
@@ -22,7 +23,7 @@ def test_a_split_is_normalised_and_one_hot_whatever_the_chunk(tmp_path: Path, mo
     np.testing.assert_array_equal(read, images[indices].astype(np.float32) / np.float32(255))
     assert one_hot.argmax(axis=1).tolist() == [1, 2, 1, 3, 3]
     assert (one_hot.sum(axis=1) == 1).all()
-    assert files.md5(tmp_path / "a" / "images.npy") == files.md5(tmp_path / "b" / "images.npy")
+    assert md5(tmp_path / "a" / "images.npy") == md5(tmp_path / "b" / "images.npy")
 
 
 def test_statistics_are_of_the_chosen_images_alone() -> None:

@@ -3,9 +3,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from reprocnn.artifacts.files import read_json
+from reprocnn.artifacts.split import read_split
 from reprocnn.data.raw import RawData, write_raw
 from reprocnn.errors import UserError
-from reprocnn.files import read_json, read_split
 
 
 def _data(labels: list[int], is_test: list[bool]) -> RawData:

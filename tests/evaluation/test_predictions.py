@@ -2,8 +2,8 @@ from pathlib import Path
 
 import numpy as np
 
+from reprocnn.artifacts.tables import read_csv
 from reprocnn.evaluation import predictions
-from reprocnn.files import read_csv
 from reprocnn.models.registry import build
 
 CARD = {"normalization": {"kind": "standardize", "mean": [0.5], "std": [0.25]}}
@@ -13,7 +13,7 @@ def test_predict_normalises_as_the_card_says_whatever_the_batch(monkeypatch) -> 
     model = build("mlp", (6, 6, 1), 3, {}, 0)
     images = np.random.default_rng(0).integers(0, 256, (7, 6, 6, 1)).astype(np.uint8)
     expected = model.predict_on_batch((images / np.float32(255) - 0.5) / 0.25)
-    monkeypatch.setattr("reprocnn.files.CHUNK_BYTES", 3 * 6 * 6 * 4)
+    monkeypatch.setattr("reprocnn.artifacts.split.CHUNK_BYTES", 3 * 6 * 6 * 4)
     np.testing.assert_allclose(predictions.predict(model, images, CARD), expected, rtol=1e-4)
 
 

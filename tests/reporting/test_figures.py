@@ -8,7 +8,8 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from reprocnn.files import md5, write_figure
+from reprocnn.artifacts.figures import write_figure
+from reprocnn.artifacts.files import md5
 from reprocnn.reporting import figures, report
 
 DEJAVU = [

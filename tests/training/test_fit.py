@@ -9,13 +9,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reprocnn import backend, files
+from reprocnn import backend
+from reprocnn.artifacts.files import md5
+from reprocnn.artifacts.model import write_model
+from reprocnn.artifacts.tables import write_csv
 from reprocnn.backend import keras
 from reprocnn.errors import UserError
 from reprocnn.models import costs
 from reprocnn.models.registry import build
 from reprocnn.params import FitParams
-from reprocnn.training.checkpoints import Checkpoint, Row
+from reprocnn.run.checkpoints import Checkpoint, Row
 from reprocnn.training.fit import Split, _balanced, fit, load_splits, summary
 
 
@@ -78,9 +81,9 @@ EVERYTHING = {
 
 
 def _hashes(folder: Path, model: keras.Model, history: pd.DataFrame) -> list[str]:
-    files.write_model(folder / "model.keras", model)
-    files.write_csv(folder / "history.csv", history)
-    return [files.md5(folder / name) for name in ("model.keras", "history.csv")]
+    write_model(folder / "model.keras", model)
+    write_csv(folder / "history.csv", history)
+    return [md5(folder / name) for name in ("model.keras", "history.csv")]
 
 
 def test_a_model_learns_and_every_epoch_is_told(tmp_path: Path) -> None:
@@ -245,7 +248,7 @@ def test_balanced_classes_have_the_same_part_in_the_loss() -> None:
 
 def test_the_saved_model_has_keras_own_layers_in_float32(tmp_path: Path) -> None:
     model, _ = _train(tmp_path, model="speednet", options={"width": 8}, **EVERYTHING)
-    files.write_model(tmp_path / "model.keras", model)
+    write_model(tmp_path / "model.keras", model)
     code = (
         "import sys, keras; m = keras.models.load_model(sys.argv[1])\n"
         "assert all(type(l).__module__.startswith('keras.') for l in m.layers), m.layers\n"

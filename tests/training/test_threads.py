@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from conftest import ROOT
-from reprocnn.tracking.facts import environment
+from reprocnn.run.identity import environment
 
 TRAIN = """
 import os, sys, tempfile

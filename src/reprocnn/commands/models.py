@@ -57,7 +57,7 @@ def models(image_shape: tuple[int, int, int], n_classes: int) -> None:
 
 def _size(name: str, image_shape: tuple[int, int, int], n_classes: int, options: dict[str, Any]) -> str:
     """Layers, parameters and MFLOPs, or why it can't be built."""
-    from reprocnn.models import costs  # imports TensorFlow, which takes seconds
+    from reprocnn.models import costs
     from reprocnn.models.registry import build
 
     try:

@@ -7,10 +7,9 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from reprocnn.artifacts.files import atomic_file
 from reprocnn.errors import UserError
-from reprocnn.files import atomic_file
-from reprocnn.params import FitParams, ModelParams, Params, check, load_params, read_params
-from reprocnn.paths import PARAMS
+from reprocnn.params import PARAMS, FitParams, ModelParams, Params, check, load_params, read_params
 
 FOLDER = Path("presets")
 _MORE = {"validation_fraction", "normalization", "tta"}

@@ -5,13 +5,14 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from reprocnn import paths, revisions
 from reprocnn.errors import UserError
-from reprocnn.tracking import record, store
-from reprocnn.tracking.facts import BASELINE_TAG, EXPERIMENT_TAG, masked
-from reprocnn.tracking.git import git, show
-from reprocnn.tracking.mirror import CHANGES
-from reprocnn.tracking.record import MODEL_TAG
+from reprocnn.ledger import record, revisions, store
+from reprocnn.ledger.git import git, show
+from reprocnn.ledger.masking import masked
+from reprocnn.ledger.mirror import CHANGES
+from reprocnn.ledger.origin import BASELINE_TAG, EXPERIMENT_TAG
+from reprocnn.ledger.record import MODEL_TAG
+from reprocnn.params import PARAMS
 
 
 def reproduce(run_id: str, folder: str | None) -> None:
@@ -82,7 +83,7 @@ def _commit(run: Any) -> tuple[str, str]:
 
 def _has_params(commit: str, params: dict[str, str]) -> bool:
     with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / paths.PARAMS).write_text(show(commit, paths.PARAMS))
+        (Path(folder) / PARAMS).write_text(show(commit, PARAMS))
         return record.agree(params, record.params_of(Path(folder)))
 
 

@@ -1,15 +1,18 @@
 """What the last run made."""
 
-from reprocnn import paths
+from reprocnn.artifacts.figures import FIGURES, REPORT
+from reprocnn.artifacts.files import read_json
+from reprocnn.artifacts.model import MODEL
+from reprocnn.artifacts.model_card import MODEL_CARD
+from reprocnn.artifacts.scores import METRICS
 from reprocnn.errors import UserError
-from reprocnn.files import read_json
 
 
 def summary() -> None:
     """Print the result in the workspace and where to look."""
-    if not (paths.METRICS.exists() and paths.REPORT.exists()):
-        raise UserError(f"{paths.REPORT} is missing: nothing was run here", "dvc repro")
-    metrics, card = read_json(paths.METRICS), read_json(paths.MODEL_CARD)
+    if not (METRICS.exists() and REPORT.exists()):
+        raise UserError(f"{REPORT} is missing: nothing was run here", "dvc repro")
+    metrics, card = read_json(METRICS), read_json(MODEL_CARD)
     low, high = metrics["accuracy_low"], metrics["accuracy_high"]
     tta = ""
     if "tta_accuracy" in metrics:
@@ -17,7 +20,7 @@ def summary() -> None:
     print(
         f"\n{card['model']} on {card['dataset']}: test accuracy {metrics['accuracy']:.2%} "
         f"(95 % interval {low:.2%} to {high:.2%}, {metrics['n']} images)\n{tta}"
-        f"  report   {paths.REPORT}   figures {paths.FIGURES}/\n"
-        f"  metrics  {paths.METRICS}   model {paths.MODEL}\n"
+        f"  report   {REPORT}   figures {FIGURES}/\n"
+        f"  metrics  {METRICS}   model {MODEL}\n"
         "  MLflow   make ui   (it first adds the experiments that DVC took from its cache)"
     )

@@ -7,13 +7,22 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reprocnn import locks, paths, revisions
+from reprocnn.artifacts.figures import FIGURES
+from reprocnn.artifacts.history import HISTORY
+from reprocnn.artifacts.model import MODEL
+from reprocnn.artifacts.model_card import MODEL_CARD
+from reprocnn.artifacts.scores import METRICS
+from reprocnn.artifacts.training import TRAINING
 from reprocnn.errors import UserError
-from reprocnn.revisions import Result
-from reprocnn.tracking import facts, record, store
-from reprocnn.tracking.facts import BASELINE_TAG, EXPERIMENT_TAG, NO_EXPERIMENT
-from reprocnn.tracking.mirror import Mirror, find, find_left
-from reprocnn.tracking.record import PROCESS_TAG, Record
+from reprocnn.ledger import record, revisions, store
+from reprocnn.ledger.masking import masked
+from reprocnn.ledger.mirror import Mirror, find, find_left
+from reprocnn.ledger.origin import BASELINE_TAG, EXPERIMENT_TAG, NO_EXPERIMENT
+from reprocnn.ledger.record import PROCESS_TAG, Record
+from reprocnn.ledger.revisions import Result
+from reprocnn.run import locks
+from reprocnn.run.identity import is_gone
+from reprocnn.run.state import kept
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -28,7 +37,7 @@ def sync(names: list[str]) -> None:
     Raises:
         UserError: there is no such experiment, or MLflow does not answer.
     """
-    with locks.exclusive(paths.kept("sync.lock"), "makes MLflow match DVC"):
+    with locks.exclusive(kept("sync.lock"), "makes MLflow match DVC"):
         client, experiment_id = store.connected()
         failed = _each(client, experiment_id, _results(names), _completed)
         if not names:
@@ -45,7 +54,7 @@ def make_absent() -> None:
     Raises:
         UserError: MLflow does not answer.
     """
-    with locks.exclusive(paths.kept("sync.lock"), "makes MLflow match DVC"):
+    with locks.exclusive(kept("sync.lock"), "makes MLflow match DVC"):
         client, experiment_id = store.connected()
         with store.explained():
             known = {_experiment(run.data.tags) for run in store.all_runs(client, experiment_id)}
@@ -112,7 +121,7 @@ def _each(
         except UserError as error:
             said = f"skipped: {error.problem}"
         except Exception as error:  # a remote of DVC's that can't be read: the others go on
-            failed.append(UserError(facts.masked(" ".join(str(error).split())), "python -m reprocnn doctor"))
+            failed.append(UserError(masked(" ".join(str(error).split())), "python -m reprocnn doctor"))
             said = f"failed: {failed[-1].problem}"
         print(f"[{number}/{len(results)}] {result.name:{width}}  {result.where:9}  {said}", flush=True)
     return failed
@@ -139,15 +148,15 @@ def _tried(failed: list[UserError], act: Callable[[], str]) -> str:
 
 
 def _record(result: Result, folder: Path) -> Record:
-    if not all(result.has(folder, out) for out in (paths.HISTORY, paths.TRAINING)):
+    if not all(result.has(folder, out) for out in (HISTORY, TRAINING)):
         raise UserError("its training is not finished, or its files are not those of dvc.lock", "dvc repro")
-    if not (folder / paths.MODEL_CARD).exists():
+    if not (folder / MODEL_CARD).exists():
         raise UserError("its model is neither in DVC's cache nor in a remote", "dvc pull, or dvc repro")
-    stages = [s for s, out in (("evaluate", paths.METRICS), ("plot", paths.FIGURES)) if result.has(folder, out)]
+    stages = [s for s, out in (("evaluate", METRICS), ("plot", FIGURES)) if result.has(folder, out)]
     made = record.of_folder(folder, result.name, result.origin, result.model_md5, tuple(stages))
     made.hashes = made.hashes or result.read
     made.changes = made.changes or result.changes
-    if made.model and not result.has(folder, paths.MODEL):
+    if made.model and not result.has(folder, MODEL):
         made.model = None
     return made
 
@@ -188,7 +197,7 @@ def _end_runs(client: "MlflowClient", experiment_id: str) -> list[UserError]:
     def end_all() -> str:
         for run in client.search_runs([experiment_id], "attributes.status = 'RUNNING'"):
             process = run.data.tags.get(PROCESS_TAG)
-            if process and facts.is_gone(process):
+            if process and is_gone(process):
                 print(f"{run.info.run_name}  {_tried(failed, partial(end, run))}", flush=True)
         return ""
 

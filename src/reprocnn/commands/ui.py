@@ -8,8 +8,8 @@ import sys
 
 from reprocnn.commands import sync
 from reprocnn.errors import UserError
-from reprocnn.tracking import store
-from reprocnn.tracking.facts import masked
+from reprocnn.ledger import store
+from reprocnn.ledger.masking import masked
 
 
 def ui(port: int) -> None:

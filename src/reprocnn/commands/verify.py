@@ -9,11 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from reprocnn import paths, revisions
+from reprocnn.artifacts.files import read_json
+from reprocnn.artifacts.model import MODEL
+from reprocnn.artifacts.scores import METRICS
 from reprocnn.errors import UserError
-from reprocnn.files import read_json
-from reprocnn.tracking import record
-from reprocnn.tracking.git import git, show
+from reprocnn.ledger import record, revisions
+from reprocnn.ledger.git import git, show
+from reprocnn.run.identity import ENVIRONMENT
 
 _ABSENT = "-"
 
@@ -71,9 +73,9 @@ def _compare(committed: dict[str, Any], made: dict[str, Any]) -> Iterator[str]:
 
 
 def _accuracies(commit: str, clone: Path) -> str:
-    before = show(commit, paths.METRICS)
+    before = show(commit, METRICS)
     committed = f"{json.loads(before)['accuracy']:.2%}" if before else "not committed"
-    return f"test accuracy: {committed} committed, {read_json(clone / paths.METRICS)['accuracy']:.2%} here"
+    return f"test accuracy: {committed} committed, {read_json(clone / METRICS)['accuracy']:.2%} here"
 
 
 def _reasons(committed: dict[str, Any], made: dict[str, Any], commit: str, clone: Path) -> Iterator[str]:
@@ -101,15 +103,15 @@ def _inputs(committed: dict[str, Any], made: dict[str, Any]) -> Iterator[str]:
 
 def _machines(committed: dict[str, Any], commit: str, clone: Path) -> Iterator[str]:
     """In what this machine and its versions differ from those that made the commit."""
-    model = _outs(committed["train"]).get(paths.MODEL.as_posix(), "")
+    model = _outs(committed["train"]).get(MODEL.as_posix(), "")
     with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / paths.ENVIRONMENT
+        file = Path(folder) / ENVIRONMENT
         file.parent.mkdir()
-        file.write_text(show(commit, paths.ENVIRONMENT) or "{}")
+        file.write_text(show(commit, ENVIRONMENT) or "{}")
         then = record.environment_of(Path(folder), model)
-    now = {name: value for name, value in read_json(clone / paths.ENVIRONMENT).items() if name != record.MODEL_TAG}
+    now = {name: value for name, value in read_json(clone / ENVIRONMENT).items() if name != record.MODEL_TAG}
     if not then:
-        yield f"no record of the machine that made it ({paths.ENVIRONMENT} is missing or of another model)"
+        yield f"no record of the machine that made it ({ENVIRONMENT} is missing or of another model)"
         return
     for name in now:
         if then.get(name) != now[name]:

@@ -25,7 +25,6 @@ from urllib3.exceptions import NewConnectionError, ReadTimeoutError
 
 from reprocnn.data.progress import progress
 from reprocnn.errors import UserError
-from reprocnn.files import sha256
 
 CACHE_VARIABLE = "REPROCNN_CACHE"
 MIRROR_VARIABLE = "REPROCNN_MIRROR"
@@ -271,3 +270,9 @@ def _is_url(place: str) -> bool:
 
 def _host(place: str) -> str:
     return place.split("/")[2] if _is_url(place) else str(Path(place).parent)
+
+
+def sha256(path: Path) -> str:
+    """The sha256 of a file, as published for downloads."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from reprocnn.artifacts.split import rows_per_chunk
 from reprocnn.data.archives import ARCHIVES
 from reprocnn.data.decoding import read_image
 from reprocnn.data.folder_tree import some
@@ -15,7 +16,6 @@ from reprocnn.data.raw import RawData
 from reprocnn.data.source import list_source, read_images
 from reprocnn.data.splits import held_out
 from reprocnn.errors import UserError
-from reprocnn.files import rows_per_chunk
 
 _MOST_CLASSES = 20
 """More classes than that are not told one by one."""

@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from reprocnn.artifacts.files import atomic_folder
+from reprocnn.artifacts.split import NpyWriter, rows_per_chunk
 from reprocnn.data.normalization import Normalization, fitted
-from reprocnn.files import NpyWriter, atomic_folder, rows_per_chunk
 
 
 def fit_normalization(images: NDArray[np.uint8], indices: NDArray[np.int64], kind: str) -> Normalization:

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from reprocnn.artifacts.files import atomic_folder, write_json
+from reprocnn.artifacts.split import NpyWriter, rows_per_chunk
 from reprocnn.errors import UserError
-from reprocnn.files import NpyWriter, atomic_folder, rows_per_chunk, write_json
 
 
 @dataclass(frozen=True)

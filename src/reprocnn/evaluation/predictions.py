@@ -9,9 +9,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from reprocnn.artifacts.files import atomic_folder
+from reprocnn.artifacts.split import rows_per_chunk
+from reprocnn.artifacts.tables import write_csv
 from reprocnn.backend import keras
 from reprocnn.data.normalization import Normalization
-from reprocnn.files import atomic_folder, rows_per_chunk, write_csv
 
 Change = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
 """Makes other images of a chunk, in the same shape."""

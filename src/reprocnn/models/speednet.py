@@ -8,8 +8,8 @@ Keras' epsilon in batch normalisation and one learning rate for all, and the whi
 import numpy as np
 from numpy.typing import NDArray
 
+from reprocnn.artifacts.split import rows_per_chunk
 from reprocnn.backend import keras
-from reprocnn.files import rows_per_chunk
 from reprocnn.models import layers
 from reprocnn.models.layers import Tensor
 

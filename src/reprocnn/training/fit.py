@@ -11,14 +11,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from reprocnn.artifacts.split import read_split, rows_per_chunk
 from reprocnn.backend import keras
 from reprocnn.errors import UserError
-from reprocnn.files import read_split, rows_per_chunk
 from reprocnn.models import costs, speednet
 from reprocnn.params import FitParams
+from reprocnn.run.checkpoints import Checkpoint, Row
 from reprocnn.training import augmentation
 from reprocnn.training.batches import Batches
-from reprocnn.training.checkpoints import Checkpoint, Row
 from reprocnn.training.optimizers import optimizer
 from reprocnn.training.training_model import kept_weights, training_model
 

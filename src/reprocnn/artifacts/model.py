@@ -1,0 +1,54 @@
+"""The saved model."""
+
+import io
+import json
+import re
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from reprocnn.artifacts.files import atomic_file
+
+if TYPE_CHECKING:  # the import takes seconds
+    import keras
+
+MODEL = Path("models/model.keras")
+
+# The ZIP format's first moment. Every archive written here carries it instead of the clock.
+_ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
+
+
+def write_model(path: Path, model: "keras.Model") -> None:
+    """Write a model as `.keras`, without the clock, the version and the memory addresses that Keras puts in."""
+    with atomic_file(path) as partial:
+        saved = partial.with_suffix(".keras")  # Keras insists on the suffix
+        try:
+            model.save(saved)
+            partial.write_bytes(_stable_keras(saved))
+        finally:
+            saved.unlink(missing_ok=True)
+
+
+def _stable_keras(path: Path) -> bytes:
+    """The bytes of a `.keras` archive with its varying parts set to constants."""
+    stable = io.BytesIO()
+    with zipfile.ZipFile(path) as old, zipfile.ZipFile(stable, "w") as new:
+        for name in sorted(old.namelist()):
+            content = old.read(name)
+            if name == "metadata.json":
+                constant = {"keras_version": "3", "date_saved": "1980-01-01@00:00:00"}
+                content = json.dumps(json.loads(content) | constant, sort_keys=True).encode()
+            if name == "config.json":
+                content = _renumber_shared_objects(content)
+            new.writestr(zipfile.ZipInfo(name, _ZIP_EPOCH), content)
+    return stable.getvalue()
+
+
+def _renumber_shared_objects(config: bytes) -> bytes:
+    """Replace each `shared_object_id`, a memory address, by its number in order of appearance."""
+    numbers: dict[bytes, int] = {}
+
+    def number(match: re.Match[bytes]) -> bytes:
+        return match[1] + str(numbers.setdefault(match[2], len(numbers))).encode()
+
+    return re.sub(rb'("shared_object_id": )(\d+)', number, config)

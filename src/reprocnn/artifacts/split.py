@@ -1,0 +1,58 @@
+"""A split of images: a folder with images.npy and labels.npy."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+RAW_TRAIN = Path("data/raw/train")
+RAW_TEST = Path("data/raw/test")
+TRAIN = Path("data/processed/train")
+VALIDATION = Path("data/processed/validation")
+
+CHUNK_BYTES = 2**26
+"""Memory of the images that are read, changed and written at a time, as float32."""
+
+
+class NpyWriter:
+    """Appends chunks to a .npy file of a shape known beforehand.
+
+    It writes plainly, not through a memory map, whose written pages would count as the process's memory.
+    """
+
+    def __init__(self, path: Path, shape: tuple[int, ...], dtype: DTypeLike) -> None:
+        self._shape, self._dtype, self._rows = shape, np.dtype(dtype), 0
+        self._file = path.open("wb")
+        header = {"descr": self._dtype.str, "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(self._file, header)
+
+    def append(self, rows: NDArray[Any]) -> None:
+        """Add rows, of the file's dtype and row shape."""
+        if rows.shape[1:] != self._shape[1:] or rows.dtype != self._dtype:
+            raise ValueError(
+                f"Expected rows of {self._dtype}{list(self._shape[1:])}. Received: {rows.dtype}{list(rows.shape[1:])}"
+            )
+        # Not `tofile`: its error for a full disk does not say so.
+        self._file.write(np.ascontiguousarray(rows).data)
+        self._rows += len(rows)
+
+    def __enter__(self) -> "NpyWriter":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._file.close()
+        if kind is None and self._rows != self._shape[0]:
+            raise ValueError(f"Expected {self._shape[0]} rows. Received: {self._rows}")
+
+
+def rows_per_chunk(shape: tuple[int, ...], most: int = 4096) -> int:
+    """How many images of a shape to work on at a time, so that memory stays bounded at any image size."""
+    return max(1, min(most, CHUNK_BYTES // (4 * math.prod(shape))))
+
+
+def read_split(path: Path) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Read a split, a folder with images.npy and labels.npy; the images are memory-mapped."""
+    images = np.load(path / "images.npy", mmap_mode="r", allow_pickle=False)
+    return images, np.load(path / "labels.npy", allow_pickle=False)

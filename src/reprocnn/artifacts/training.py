@@ -1,0 +1,5 @@
+"""The metrics of a training."""
+
+from pathlib import Path
+
+TRAINING = Path("reports/training.json")

@@ -1,0 +1,163 @@
+"""Checks of the checkout: Git, params.yaml, what DVC made and is making, what trainings left."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from reprocnn.artifacts.split import RAW_TRAIN
+from reprocnn.commands.doctor.findings import Finding, dvc, first_line, size
+from reprocnn.errors import UserError
+from reprocnn.ledger import revisions
+from reprocnn.ledger.git import git, left_branch, way_back
+from reprocnn.ledger.origin import run_name
+from reprocnn.params import DownloadParams, Params, load_params, read_params
+from reprocnn.run import locks, state
+from reprocnn.run.state import kept
+
+_COMMIT = "git add -A && git commit -m start"
+_STAGE_LOCK = Path(".dvc/tmp/stage.lock")
+_ABSENT = {"deleted", "not in cache"}
+"""What `dvc status` says of a file that is not here; every other word is of a change."""
+
+
+def repository() -> Iterator[Finding]:
+    """Check for a Git repository with a commit, whose HEAD is on a branch: DVC's experiments need the first two."""
+    if not shutil.which("git"):
+        yield Finding("wrong", "git", "git is not installed", "install it, for example `apt install git`")
+        return
+    plain = os.environ | {"LC_ALL": "C"}
+    done = subprocess.run(["git", "rev-parse", "--show-toplevel"], capture_output=True, text=True, env=plain)
+    if done.returncode and "not a git repository" not in done.stderr:  # such as a folder that another user owns
+        own = re.search(r"git config .+", done.stderr)
+        yield Finding("wrong", "git", first_line(done.stderr), own[0] if own else "see what `git status` says")
+    elif done.returncode:
+        fix = f"git init && {_COMMIT}\ngit clone it, rather than copy or download its files"
+        yield Finding("wrong", "git", f"{Path.cwd()} is not a Git repository, and DVC needs one", fix)
+    elif not git("rev-parse", "--verify", "--quiet", "HEAD"):
+        yield Finding("wrong", "git", "there is no commit, and DVC needs one", _COMMIT)
+    elif not git("ls-files", "dvc.yaml"):
+        text = f"the Git repository {done.stdout.strip()} does not track {Path.cwd()}, and DVC needs that"
+        yield Finding("wrong", "git", text, f"{_COMMIT}  # in that repository\ngit init && {_COMMIT}  # in its own")
+    elif branch := left_branch():
+        text = f"HEAD is on no branch since a `dvc exp run` on {branch} was killed; a commit now would be lost from it"
+        yield Finding("wrong", "git", text, way_back(branch))
+    else:
+        changed = len(git("status", "--porcelain", "--", ".").splitlines())
+        yield Finding("ok", "git", run_name() + (f"; not committed: {changed} files" if changed else ""))
+
+
+def parameters() -> Iterator[Finding]:
+    """Whether the stages take params.yaml, and DVC the folder of images."""
+    params = load_params(Params)
+    if wrong := next(_undecodable(Path(params.folder)), b""):
+        text = f"folder: the name {str(wrong)[1:]} is not UTF-8, and DVC fails on it (`surrogates not allowed`)"
+        yield Finding("wrong", "params.yaml", text, "rename it, or all: convmv -r -f latin1 -t utf8 --notest FOLDER")
+    elif Path(params.folder).exists():
+        yield Finding("ok", "params.yaml", f"{params.model} on {params.title}, epochs: {params.epochs}")
+    else:
+        text = f"folder: nothing at {params.folder}, and DVC asks for it whatever the data set"
+        yield Finding("wrong", "params.yaml", text, f"set `folder: {DownloadParams().folder}`, or make it")
+
+
+def _undecodable(folder: Path) -> Iterator[bytes]:
+    """Give the paths in a folder that are not UTF-8; Python has a surrogate for each such byte."""
+    for root, folders, files in os.walk(os.fsencode(folder)):
+        for name in (*folders, *files):
+            try:
+                name.decode()
+            except UnicodeDecodeError:
+                yield root + b"/" + name
+
+
+def pipeline() -> Iterator[Finding]:
+    """Whether the outs are those of the code, the data and params.yaml, or being made."""
+    if absent := [name for name in (".dvc", "dvc.yaml", "dvc.lock") if not Path(name).exists()]:
+        fix = f"git checkout HEAD -- {absent[0]}" + ("\ndvc repro  # writes it" if absent == ["dvc.lock"] else "")
+        yield Finding("wrong", "dvc.lock", f"there is no {absent[0]} in {Path.cwd()}", fix)
+    elif number := locks.holder(_STAGE_LOCK):
+        yield _stage(number)
+    else:
+        yield _status()
+
+
+def _stage(number: str) -> Finding:
+    """A stage that is running. It ends with its dvc, but for one that hangs."""
+    process = psutil.Process(int(number)) if number.isdigit() else None
+    commands = [Path(word).name for parent in process.parents() for word in parent.cmdline()] if process else []
+    if process is None or "dvc" in commands:
+        return Finding("note", "dvc.lock", f"a stage is running (process {number}); look again when it has ended")
+    text = f"a stage is running that no dvc waits for (process {number})"
+    return Finding("wrong", "dvc.lock", text, f"kill {number}")
+
+
+def _status() -> Finding:
+    try:
+        read_params(revisions.LOCK)
+    except UserError as error:  # as after a merge
+        return Finding("wrong", "dvc.lock", error.problem, f"git checkout HEAD -- {revisions.LOCK} && dvc repro")
+    changes = {stage: set(_words(changed)) for stage, changed in json.loads(dvc("status", "--json")).items()}
+    if not changes:
+        return Finding("ok", "dvc.lock", "in step: the outs are those of the code, the data and params.yaml")
+    if all(words <= _ABSENT for words in changes.values()) and not RAW_TRAIN.exists():
+        return Finding("note", "dvc.lock", "nothing is built here yet", "dvc repro")
+    return Finding("wrong", "dvc.lock", f"out of step: {', '.join(changes)}", "dvc repro  # dvc status: what changed")
+
+
+def _words(found: Any) -> Iterator[str]:
+    """What DVC says of each file and param of a stage, which is nested."""
+    if isinstance(found, str):
+        yield found
+    else:
+        for value in found.values() if isinstance(found, dict) else found:
+            yield from _words(value)
+
+
+def queue() -> Iterator[Finding]:
+    """Whether queued experiments have a worker."""
+    if not Path(".dvc/tmp/exps/celery").is_dir():  # to ask takes seconds
+        yield Finding("ok", "queue", "never used here")
+        return
+    try:
+        said = dvc("queue", "status")
+    except UserError as error:
+        yield Finding("note", "queue", f"not known: {error.problem}")
+        return
+    tasks = re.findall(r"^[0-9a-f]{7} +(\S+) .* (\w+) *$", said, re.MULTILINE)
+    active, idle = map(int, re.findall(r"(\d+) (?:active|idle)", said)[-2:])
+    counts = Counter(state.lower() for _, state in tasks)
+    text = f"{', '.join(f'{n} {state}' for state, n in counts.items()) or 'empty'}; workers: {active + idle}"
+    # A worker that starts does not take up what another one left.
+    left = " ".join(name for name, state in tasks if state == "Running" and not active)
+    fixes = [f"dvc queue kill {left}"] if left else []
+    fixes += ["dvc queue start"] if counts["queued"] and not active + idle else []
+    fix = " && ".join(fixes) + (f"  # and queue {left} again" if left else "")
+    yield Finding("wrong" if fixes else "ok", "queue", text, fix)
+
+
+def checkpoints() -> Iterator[Finding]:
+    """Whether trainings were cut off."""
+    root = kept("checkpoints")
+    left = [f for f in root.glob("*") if f.is_dir() and not locks.holder(root / f"{f.name}.lock")]
+    if not left:
+        yield Finding("ok", "checkpoints", "none left")
+        return
+    files = [file for folder in left for file in folder.rglob("*") if file.is_file()]
+    age = _age(time.time() - max(folder.stat().st_mtime for folder in left))
+    text = f"{len(left)} of trainings that were cut off, {size(sum(file.stat().st_size for file in files))}, {age} old"
+    folders = " ".join(folder.relative_to(state.repository()).as_posix() for folder in left)
+    fix = f"the same `dvc repro` or `dvc exp run` goes on from it\nrm -r {folders}"
+    yield Finding("note", "checkpoints", text, fix)
+
+
+def _age(seconds: float) -> str:
+    unit, name = next(((u, n) for u, n in ((86_400, "days"), (3_600, "hours")) if seconds >= 2 * u), (60, "minutes"))
+    return f"{seconds / unit:.0f} {name}"

@@ -1,0 +1,98 @@
+"""Checks of the disk: how DVC's cache and the workspace share files, and whether the data set fits."""
+
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from reprocnn.artifacts.dataset import DATASET
+from reprocnn.artifacts.files import read_json
+from reprocnn.commands.doctor.findings import Finding, dvc, size
+from reprocnn.errors import UserError
+from reprocnn.ledger import revisions
+from reprocnn.params import DownloadParams, load_params
+
+_COSTS = {
+    "reflink": "an out and its copy in the cache share the disk",
+    "hardlink": "an out is on the disk once, and read-only (`dvc unprotect FILE` before an edit)",
+    "symlink": "an out is on the disk once, and read-only; moving the checkout breaks it (`dvc checkout` mends)",
+}
+
+# Images, values an image, bytes of the download
+_DATASETS = {
+    "digits": (1_797, 8 * 8, 0),
+    "mnist": (70_000, 28 * 28, 11_594_722),
+    "fashion_mnist": (70_000, 28 * 28, 30_878_645),
+    "cifar10": (60_000, 32 * 32 * 3, 170_498_071),
+    "cifar100": (60_000, 32 * 32 * 3, 169_001_437),
+}
+_BYTES_A_VALUE = 1 + 4
+"""Raw as uint8, and normalised as float32."""
+
+
+def storage() -> Iterator[Finding]:
+    """The cache's link type with what it costs, and the free disk."""
+    link = ""
+    try:
+        works = _working()
+        link = "" if works is None else _chosen(works)
+        yield _cost(link, works or "") if link else Finding("ok", "cache", "none yet; the first run makes it")
+    except UserError as error:
+        yield Finding("note", "cache", f"not known: {error.problem}")
+    yield _disk(copies=2 if link == "copy" else 1)
+
+
+def _working() -> str | None:
+    """The link types that work between cache and workspace; None where there is no cache."""
+    found = re.search(r"^Cache types:([a-z, ]*)$", dvc("version"), re.MULTILINE)
+    return found[1].strip() if found else None
+
+
+def _chosen(works: str) -> str:
+    """What DVC takes: the first of the configured types that works."""
+    configured = dvc("config", "cache.type").strip() or "reflink,copy"
+    return next((link for link in map(str.strip, configured.split(",")) if link in works), "copy")
+
+
+def _cost(link: str, works: str) -> Finding:
+    if link != "copy":
+        return Finding("ok", "cache", f"{link}: {_COSTS[link]}")
+    outs = 0
+    with suppress(UserError):  # of dvc.lock, which has its own line
+        outs = sum(out.get("size", 0) for stage in revisions.lock_of("").values() for out in stage.get("outs", []))
+    text = f"copy: each out is on the disk twice, which takes {size(outs)} for those of dvc.lock"
+    if works:
+        fix = f"dvc config --local cache.type '{works.replace(' ', '')},copy' && dvc checkout --relink"
+    else:
+        fix = "dvc cache dir --local FOLDER  # one on the disk of the checkout\nmove it to a file system with links"
+    return Finding("note", "cache", text, fix)
+
+
+def _disk(copies: int) -> Finding:
+    free = shutil.disk_usage(Path()).free
+    try:
+        params = load_params(DownloadParams)
+    except UserError:  # it has its own line
+        return Finding("ok", "disk", f"{size(free)} free")
+    if DATASET.exists() and read_json(DATASET)["dataset"] == params.title:
+        return Finding("ok", "disk", f"{size(free)} free; {params.title} is here")
+    needed = _needed(params, copies)
+    if needed is None:
+        return Finding("ok", "disk", f"{size(free)} free; of an archive it is not known what it needs")
+    text = f"{size(free)} free; {params.title} needs about {size(needed)}"
+    if needed < free:
+        return Finding("ok", "disk", text)
+    return Finding("wrong", "disk", text, "dvc gc --all-commits --all-experiments  # removes what no result names")
+
+
+def _needed(params: DownloadParams, copies: int) -> int | None:
+    """Bytes of the data set, raw and normalised, with its download; None: of an archive they are not known."""
+    if params.dataset != "folder":
+        images, values, download = _DATASETS[params.dataset]
+        return copies * images * values * _BYTES_A_VALUE + download
+    if not Path(params.folder).is_dir():
+        return None
+    images = sum(path.is_file() for path in Path(params.folder).rglob("*"))
+    channels = 3 if params.color_mode == "rgb" else 1
+    return copies * images * params.image_size**2 * channels * _BYTES_A_VALUE

@@ -1,0 +1,351 @@
+"""Bring an MLflow run up to its record: what is missing is added, what is there stays. Every step can be repeated."""
+
+import hashlib
+import json
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from reprocnn.artifacts.files import md5
+from reprocnn.artifacts.split import TRAIN
+from reprocnn.ledger.origin import BASELINE_TAG, EXPERIMENT_TAG, NO_EXPERIMENT
+from reprocnn.ledger.record import (
+    MODEL_TAG,
+    RESTORED_TAG,
+    TRAINING_TAG,
+    Record,
+    Row,
+    agree,
+    read_journals,
+    rename_journal,
+)
+from reprocnn.ledger.store import own_uri, tracking_uri
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+HASHES = "hashes.json"
+"""The artifact with the md5 of what train read and of the other artifacts."""
+ARTIFACTS_TAG = "artifacts.md5"
+"""The tag with the latter: to download the file could take for ever, from a store that hangs."""
+_SOURCE = ("mlflow.user", "mlflow.source.name", "mlflow.source.type")
+CHANGES = "uncommitted.diff"
+"""The artifact with what was not committed."""
+
+Step = tuple[str, Callable[[], None]]
+Value = TypeVar("Value", str, float)
+_OF_DVC = re.compile(r"(?:^|(?<=/))dvc(?=\.(?:yaml|lock)$)|\.dvc(?=ignore$|/|$)")
+
+
+def outside_dvc(name: str) -> str:
+    """The name in MLflow of a param, tag, metric or artifact.
+
+    In a store of files each is a file of its name. DVC reads every `dvc.yaml` and `*.dvc` below the checkout as its
+    own, and fails at one that is none; it tells capitals apart.
+    """
+    return _OF_DVC.sub(lambda found: found[0].upper(), name)
+
+
+def _outside_dvc(values: Mapping[str, Value]) -> dict[str, Value]:
+    return {outside_dvc(name): value for name, value in values.items()}
+
+
+def find(client: "MlflowClient", experiment_id: str, record: Record) -> "Run | None":
+    """The run of a record.
+
+    That is the one its journal names, or else the newest with the model, the DVC experiment and the params. Outside of
+    an experiment any run with the model and the params will do, such as that of an experiment which was applied.
+    """
+    if record.run_id:
+        run = _existing(client, record.run_id)
+        if run and agree(run.data.params, record.params):
+            return run
+    queries = [f"tags.`{TRAINING_TAG}` = '{record.training}'"] if record.training else []
+    if record.model_md5:
+        model = f"tags.`{MODEL_TAG}` = '{record.model_md5}'"
+        own = [f"tags.`{tag}` = '{record.origin[tag]}'" for tag in (EXPERIMENT_TAG, BASELINE_TAG)]
+        queries.append(" and ".join([model, *own]))
+        queries += [model] if record.origin[EXPERIMENT_TAG] == NO_EXPERIMENT else []
+    for query in queries:
+        found = client.search_runs([experiment_id], query, order_by=["attributes.start_time DESC"])
+        found = [run for run in found if agree(run.data.params, record.params)]
+        # A training that was seen comes before one that was made from DVC's files.
+        if found:
+            return min(found, key=lambda run: RESTORED_TAG in run.data.tags)
+    return None
+
+
+def find_left(
+    client: "MlflowClient", experiment_id: str, record: Record, experiments: set[tuple[str, str]]
+) -> "Run | None":
+    """Find the run that has another name than the experiment of a record, though it is the same result.
+
+    So it is after `dvc exp rename`, and after `dvc exp save` of what `dvc repro` made. The run has the model, the
+    params and the files of the record; its own experiment is gone, or it has none; and it was made in this checkout.
+
+    Args:
+        client: of the store.
+        experiment_id: of MLflow's.
+        record: of an experiment.
+        experiments: name and baseline of each existing experiment.
+    """
+    if record.origin[EXPERIMENT_TAG] == NO_EXPERIMENT:
+        return None
+    trainings = {journal.training for journal in read_journals()}
+    for run in client.search_runs([experiment_id], f"tags.`{MODEL_TAG}` = '{record.model_md5}'"):
+        tags = run.data.tags
+        ours = tags.get(TRAINING_TAG) in trainings or tracking_uri() == own_uri()
+        left = (tags.get(EXPERIMENT_TAG, ""), tags.get(BASELINE_TAG, "")) not in experiments
+        files = json.loads(tags.get(ARTIFACTS_TAG, "{}"))
+        same = all(files.get(name, "") in {"", md5(path)} for name, path in record.files.items())
+        if ours and left and same and agree(run.data.params, record.params):
+            return run
+    return None
+
+
+def _existing(client: "MlflowClient", run_id: str) -> "Run | None":
+    from mlflow.exceptions import MlflowException
+
+    try:
+        run = client.get_run(run_id)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return None
+    return run if run.info.lifecycle_stage == "active" else None
+
+
+def _take(steps: Iterator[Step]) -> list[str]:
+    """Take each step; give their names."""
+    taken = []
+    for name, step in steps:
+        step()
+        taken.append(name)
+    return taken
+
+
+def _restored(record: Record) -> str:
+    absent = {
+        "versions and hardware": not record.environment,
+        "epoch times": not all("seconds" in row for row in record.rows),
+        "system metrics": True,
+    }
+    return f"from DVC's files; absent: {', '.join(name for name, is_absent in absent.items() if is_absent)}"
+
+
+def _save_model(**given: Any) -> None:
+    """Save a model as `mlflow.tensorflow.save_model` does, to which `Model.log` hands an option of its own too."""
+    import mlflow.tensorflow
+
+    del given["validate_serving_input"]
+    mlflow.tensorflow.save_model(**given)
+
+
+class Mirror:
+    """The MLflow run of a record, and what it holds so far.
+
+    Args:
+        client: of the store.
+        experiment_id: where to make the run.
+        run: what `find` found; None: it is made when the first step is taken.
+        live: the process that trains makes the run; it may be late, where the store takes longer than the training.
+    """
+
+    def __init__(self, client: "MlflowClient", experiment_id: str, run: "Run | None", *, live: bool = False) -> None:
+        self._client, self._experiment_id, self._live = client, experiment_id, live
+        self.run_id: str | None = None
+        if run:
+            self._load(run)
+
+    def _load(self, run: "Run") -> None:
+        self.run_id, self._name, self._status = run.info.run_id, run.info.run_name, run.info.status
+        # Also of a run that was made before names were changed.
+        self._params, self._tags = _outside_dvc(run.data.params), _outside_dvc(run.data.tags)
+        self._metrics = _outside_dvc(run.data.metrics)
+        self._has_dataset = bool(run.inputs and run.inputs.dataset_inputs)
+        self._epochs = {m.step for m in self._client.get_metric_history(self.run_id, "train_loss")}
+        self._artifacts: dict[str, str] = json.loads(self._tags.get(ARTIFACTS_TAG, "{}"))
+        self._has_model = any(map(self._is_ready, (run.outputs and run.outputs.model_outputs) or []))
+
+    def _is_ready(self, output: Any) -> bool:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return bool(self._client.get_logged_model(output.model_id).status == "READY")
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":  # somebody deleted it
+                raise
+            return False
+
+    def complete(self, record: Record) -> list[str]:
+        """Add what is missing, and say what that was."""
+        return self.complete_values(record) + self.complete_files(record)
+
+    def complete_values(self, record: Record) -> list[str]:
+        """Add all but the files, which have a place of their own: where that fails, the run still has its end."""
+        added = []
+        if self.run_id is None:
+            self._create(record)
+            added.append("run")
+        return added + _take(self._missing_values(record))
+
+    def complete_files(self, record: Record) -> list[str]:
+        """Add the files that an existing run lacks."""
+        return _take(self._missing_files(record))
+
+    def _create(self, record: Record) -> None:
+        """Make the run; one that is made later, from DVC's files, says so."""
+        restored = {} if self._live else {RESTORED_TAG: _restored(record)}
+        run = self._client.create_run(
+            self._experiment_id,
+            start_time=int(record.started * 1000),
+            tags=_outside_dvc(record.tags) | restored,
+            run_name=record.name,
+        )
+        self._load(run)
+
+    def missing(self, record: Record) -> Iterator[Step]:
+        """What the run lacks, with what adds it."""
+        yield from self._missing_values(record)
+        yield from self._missing_files(record)
+
+    def _missing_values(self, record: Record) -> Iterator[Step]:
+        if params := {k: v for k, v in _outside_dvc(record.params).items() if k not in self._params}:
+            yield "params", lambda: self._add_params(params)
+        if self._has_other_name(record):
+            yield "experiment", lambda: self._rename(record)
+        live = record.status == "RUNNING"  # gone on, perhaps under another name; later it is the user's to rename
+        name = record.name if live else self._name
+        wanted = _outside_dvc(record.tags)
+        tags = {k: v for k, v in wanted.items() if k not in self._tags or (live and self._tags[k] != v)}
+        if tags or name != self._name:
+            yield "tags", lambda: self._add_tags(tags, name)
+        if record.dataset and not self._has_dataset:
+            yield "data set", lambda: self._add_dataset(record)
+        if rows := [row for row in record.rows if row["epoch"] not in self._epochs]:
+            yield f"{len(rows)} epochs", lambda: self._add_epochs(rows, record.started)
+        if final := {k: v for k, v in _outside_dvc(record.final).items() if self._metrics.get(k) != v}:
+            yield "metrics", lambda: self._add_metrics(final)
+        if record.status != self._status:
+            yield "status", lambda: self._set_status(record)
+
+    def _missing_files(self, record: Record) -> Iterator[Step]:
+        if record.changes and CHANGES not in self._artifacts:
+            yield "changes", lambda: self._add_changes(record.changes)
+        if files := {name: path for name, path in record.files.items() if self._artifacts.get(name) != md5(path)}:
+            yield f"{len(files)} files", lambda: self._add_files(files, record.hashes)
+        if record.model and not self._has_model:
+            yield "model", lambda: self._add_model(Path(record.model or ""))
+
+    def _has_other_name(self, record: Record) -> bool:
+        """Return whether the record is of an experiment, and the run of none or of one with another name."""
+        own = {tag: record.origin.get(tag) for tag in (EXPERIMENT_TAG, BASELINE_TAG)}
+        return own[EXPERIMENT_TAG] != NO_EXPERIMENT and any(self._tags.get(tag) != own[tag] for tag in own)
+
+    def _rename(self, record: Record) -> None:
+        """Give the run, and its journal, the experiment of the record. A name that the user gave the run stays."""
+        given = self._name != self._tags.get(EXPERIMENT_TAG) and "@" not in self._name  # such as main@1234567
+        self._add_tags(_outside_dvc(record.origin), self._name if given else record.name)
+        rename_journal(self._tags.get(TRAINING_TAG, ""), record)
+
+    def _add_params(self, params: dict[str, str]) -> None:
+        from mlflow.entities import Param
+
+        self._client.log_batch(self.run_id, params=[Param(key, value) for key, value in params.items()])
+        self._params |= params
+
+    def _add_tags(self, tags: dict[str, str], name: str) -> None:
+        from mlflow.entities import RunTag
+
+        self._client.log_batch(self.run_id, tags=[RunTag(key, value) for key, value in tags.items()])
+        self._client.update_run(self.run_id, name=name)
+        self._tags |= tags
+        self._name = name
+
+    def _add_dataset(self, record: Record) -> None:
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        digest = record.hashes.get(str(TRAIN), "unknown")
+        data = Dataset(record.dataset, digest, "dvc", str(TRAIN))
+        inputs = [DatasetInput(data, [InputTag("mlflow.data.context", "training")])]
+        self._client.log_inputs(self.run_id, inputs)
+        self._has_dataset = True
+
+    def _add_epochs(self, rows: list[Row], started: float) -> None:
+        """One call an epoch, with the epoch's own time: sent twice, it is there once."""
+        for row in rows:
+            values = {("epoch_seconds" if name == "seconds" else name): value for name, value in row.items()}
+            epoch, ended = int(values.pop("epoch")), values.pop("ended", started)
+            self._log(values, epoch, ended)
+            self._epochs.add(epoch)
+
+    def _add_metrics(self, values: dict[str, float]) -> None:
+        self._log(values, 0, time.time())
+        self._metrics |= values
+
+    def _log(self, values: dict[str, float], step: int, at: float) -> None:
+        from mlflow.entities import Metric
+
+        metrics = [Metric(name, value, int(at * 1000), step) for name, value in values.items()]
+        self._client.log_batch(self.run_id, metrics=metrics)
+
+    def _add_changes(self, changes: str) -> None:
+        self._client.log_text(self.run_id, changes, CHANGES)
+        self._artifacts[CHANGES] = hashlib.md5(changes.encode()).hexdigest()
+        self._client.set_tag(self.run_id, ARTIFACTS_TAG, json.dumps(self._artifacts))
+
+    def _add_files(self, files: dict[str, Path], deps: dict[str, str]) -> None:
+        for name, path in files.items():
+            if outside_dvc(name) == name:
+                folder = str(Path(name).parent) if "/" in name else None
+                self._client.log_artifact(self.run_id, str(path), folder)
+            else:  # MLflow takes the name of a file from its path
+                self._client.log_text(self.run_id, path.read_text(encoding="utf-8"), outside_dvc(name))
+            self._artifacts[name] = md5(path)
+        self._client.log_dict(self.run_id, {"deps": deps, "artifacts": self._artifacts}, HASHES)
+        self._client.set_tag(self.run_id, ARTIFACTS_TAG, json.dumps(self._artifacts))
+
+    def _add_model(self, path: Path) -> None:
+        """Log the model, as `mlflow.tensorflow.log_model` does, which takes no run but the active one."""
+        # First: what imports TensorFlow before it has its noise.
+        import numpy as np
+        from mlflow.models import Model, infer_signature
+
+        from reprocnn.backend import keras, quiet
+
+        keras.config.disable_interactive_logging()  # MLflow tries the example: no bar for that
+        model = keras.models.load_model(path, compile=False)
+        lines: list[str] = []
+        model.summary(print_fn=lines.append)
+        self._client.log_text(self.run_id, "\n".join(lines), "model_summary.txt")
+        example = np.zeros((1, *model.input_shape[1:]), np.float32)
+        # Made here, in the run's experiment: MLflow would take the one that the environment names.
+        source = {name: self._tags[name] for name in _SOURCE if name in self._tags}
+        logged = self._client.create_logged_model(self._experiment_id, "model", self.run_id, source, self._params)
+        with quiet():
+            Model.log(
+                None,
+                model_id=logged.model_id,
+                flavor=SimpleNamespace(save_model=_save_model),
+                model=model,
+                run_id=self.run_id,
+                signature=infer_signature(example, model.predict_on_batch(example)),
+                input_example=example,
+                validate_serving_input=False,  # to try it would change the environment, perhaps in a thread
+                # Without these MLflow finds them out by loading the model in a new process, which takes 20 to 30 s.
+                pip_requirements=[f"{name}=={version(name)}" for name in ("tensorflow", "keras")],
+            )
+        self._has_model = True
+
+    def _set_status(self, record: Record) -> None:
+        if record.status == "RUNNING":
+            self._client.update_run(self.run_id, status="RUNNING")
+        else:
+            ended = int((record.ended or time.time()) * 1000)
+            self._client.set_terminated(self.run_id, record.status, ended)
+        self._status = record.status

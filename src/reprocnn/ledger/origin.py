@@ -1,0 +1,47 @@
+"""Where a run comes from: commit, DVC experiment, user."""
+
+import getpass
+import os
+import sys
+from contextlib import suppress
+
+from reprocnn.ledger.git import git, is_tracked, uncommitted
+
+EXPERIMENT_TAG, BASELINE_TAG = "dvc.exp.name", "dvc.exp.baseline_rev"
+NO_EXPERIMENT = "none"
+"""The value of both outside of `dvc exp run`."""
+
+IMAGES_TAG = "images.untracked"
+
+
+def _user() -> str:
+    with suppress(OSError, KeyError):  # a container may have no name for it
+        return getpass.getuser()
+    return "unknown"
+
+
+def run_name() -> str:
+    """The DVC experiment, or branch and commit."""
+    branch = git("rev-parse", "--abbrev-ref", "HEAD") or "no-git"
+    commit = git("rev-parse", "--short", "HEAD") or "no-commit"
+    return os.environ.get("DVC_EXP_NAME") or f"{branch}@{commit}"
+
+
+def origin() -> dict[str, str]:
+    """Where the code, the params and the process come from, as tags."""
+    return {
+        "git.commit": git("rev-parse", "HEAD") or "none",
+        "git.dirty": str(bool(uncommitted())).lower(),
+        EXPERIMENT_TAG: os.environ.get("DVC_EXP_NAME", NO_EXPERIMENT),
+        BASELINE_TAG: os.environ.get("DVC_EXP_BASELINE_REV", NO_EXPERIMENT),
+        "mlflow.user": _user(),
+        "mlflow.source.name": sys.argv[0],
+        "mlflow.source.type": "LOCAL",
+    }
+
+
+def untracked_images(params: dict[str, str]) -> dict[str, str]:
+    """The tag of a run whose images are in neither Git nor DVC, so that nobody else can repeat it; empty for others."""
+    if params.get("dataset") != "folder" or is_tracked(params["folder"]):
+        return {}
+    return {IMAGES_TAG: params["folder"]}

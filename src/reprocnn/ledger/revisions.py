@@ -1,0 +1,229 @@
+"""Results of the pipeline where DVC keeps them: in the workspace, in its experiments, in commits."""
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from reprocnn.artifacts.figures import FIGURES
+from reprocnn.artifacts.model import MODEL
+from reprocnn.artifacts.model_card import MODEL_CARD
+from reprocnn.errors import UserError
+from reprocnn.ledger.git import DIFF, GENERATED, git, show
+from reprocnn.ledger.git import clone as git_clone
+from reprocnn.ledger.masking import masked
+from reprocnn.ledger.origin import BASELINE_TAG, EXPERIMENT_TAG, NO_EXPERIMENT, origin, run_name
+from reprocnn.params import PARAMS, read_params
+from reprocnn.run.identity import content_md5
+from reprocnn.run.state import repository
+
+if TYPE_CHECKING:
+    from dvc.api import DVCFileSystem
+
+LOCK = Path("dvc.lock")
+_EXPERIMENT = re.compile(r"refs/exps/([0-9a-f]{2})/([0-9a-f]{38})/(.+)")
+
+
+@dataclass(frozen=True)
+class Result:
+    """A result of the pipeline.
+
+    Args:
+        name: of the experiment, the revision, or the run that the workspace's state would have.
+        commit: its commit; empty for the workspace.
+        origin: where it comes from, as tags of its run.
+    """
+
+    name: str
+    commit: str
+    origin: dict[str, str]
+
+    @property
+    def where(self) -> str:
+        """The commit, short, or `workspace`."""
+        return self.commit[:7] if self.commit else "workspace"
+
+    @cached_property
+    def hashes(self) -> dict[str, str]:
+        """The md5 of each out in dvc.lock, by path.
+
+        Raises:
+            UserError: there is no dvc.lock, or none that is whole.
+        """
+        stages = lock_of(self.commit)
+        found = {out["path"]: out["md5"] for stage in stages.values() for out in stage.get("outs", [])}
+        if MODEL.as_posix() not in found:
+            raise UserError(f"{LOCK} has no {MODEL}", "dvc repro, which writes it")
+        return found
+
+    @cached_property
+    def read(self) -> dict[str, str]:
+        """The md5 of each thing that train read, by path."""
+        return {dep["path"]: dep["md5"] for dep in lock_of(self.commit)["train"].get("deps", [])}
+
+    @property
+    def model_md5(self) -> str:
+        """The md5 of its model."""
+        return self.hashes[MODEL.as_posix()]
+
+    @property
+    def changes(self) -> str:
+        """What an experiment changed against its baseline; empty for others."""
+        baseline = self.origin[BASELINE_TAG]
+        if baseline == NO_EXPERIMENT or not self.commit:
+            return ""
+        return masked(git(*DIFF, baseline, self.commit, "--", ".", *GENERATED))
+
+    @contextmanager
+    def files(self) -> Iterator[Path]:
+        """A folder with those of its params, model and reports that are at hand and are its own."""
+        with TemporaryDirectory() as copy:
+            if self.commit and self.hashes:
+                _copy(self.commit, Path(copy))
+            yield Path(copy) if self.commit else Path()
+
+    def has(self, folder: Path, out: Path) -> bool:
+        """Whether a folder has this result's version of an out."""
+        expected = self.hashes.get(out.as_posix())
+        return (folder / out).exists() and content_md5(folder / out) == expected
+
+
+def lock_of(commit: str, folder: Path = Path()) -> dict[str, Any]:
+    """The stages of dvc.lock at a commit; where that is empty, in a folder.
+
+    Raises:
+        UserError: there is none, it is no YAML, or it lacks a stage.
+    """
+    file, where = folder / LOCK, f"at {commit[:7]}" if commit else "in the workspace"
+    text = show(commit, LOCK) if commit else file.read_text() if file.exists() else ""
+    try:
+        stages = (YAML(typ="safe", pure=True).load(text) or {}).get("stages") or {}
+    except (YAMLError, AttributeError):  # as with the marks of a merge
+        raise UserError(f"{LOCK} {where} is not what DVC writes", f"git checkout HEAD -- {LOCK}") from None
+    if missing := {"train", "evaluate", "plot"} - set(stages):
+        raise UserError(f"dvc.lock {where} has no {', '.join(sorted(missing))}", "dvc repro, which writes it")
+    return dict(stages)
+
+
+def workspace() -> Result:
+    """The result that the workspace holds."""
+    return Result(run_name(), "", origin())
+
+
+def experiments() -> list[Result]:
+    """Every experiment of DVC's in this repository."""
+    listed = git("for-each-ref", "--format=%(objectname) %(refname)", "refs/exps").splitlines()
+    found = [(line.split()[0], _EXPERIMENT.fullmatch(line.split()[1])) for line in listed]
+    return [_experiment(commit, match[1] + match[2], match[3]) for commit, match in found if match]
+
+
+def _experiment(commit: str, baseline: str, name: str) -> Result:
+    return Result(name, commit, {"git.commit": baseline, EXPERIMENT_TAG: name, BASELINE_TAG: baseline})
+
+
+def of(revision: str) -> Result:
+    """The result of an experiment's name, or of a commit, branch or tag.
+
+    Raises:
+        UserError: there is no such experiment or revision, or several experiments have the name.
+    """
+    if named := [e for e in experiments() if revision == e.name or e.commit.startswith(revision.ljust(7))]:
+        head = git("rev-parse", "HEAD")
+        here = [experiment for experiment in named if experiment.origin[BASELINE_TAG] == head]
+        if len(named) > 1 and len(here) != 1:
+            commits = ", ".join(experiment.where for experiment in named)
+            raise UserError(f"{len(named)} experiments are called {revision!r}", f"name one by its commit: {commits}")
+        return (here or named)[0]
+    if commit := git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}"):
+        none = {EXPERIMENT_TAG: NO_EXPERIMENT, BASELINE_TAG: NO_EXPERIMENT}
+        return Result(revision, commit, {"git.commit": commit} | none)
+    raise UserError(
+        f"no experiment or revision is called {revision!r}",
+        "`dvc exp list --all` names the experiments; `dvc exp pull origin NAME` brings one here",
+    )
+
+
+def clone(commit: str, folder: Path) -> Path:
+    """Clone the repository of the checkout at a commit, with the images that params.yaml names; return the project.
+
+    Images that Git or DVC tracks are those of the commit. Others are linked, as they are here now, which is printed.
+
+    Raises:
+        UserError: the folder is not empty, git fails, or DVC's cache and remote lack the images.
+    """
+    project = git_clone(commit, folder)
+    params = read_params(project / PARAMS)
+    images = Path(params.get("folder", ""))
+    if params.get("dataset") != "folder" or images.is_absolute():
+        return project
+    here = repository() / images
+    files = _at(commit)
+    # Commits from before data/images left Git have a README in it.
+    if [name for name in files.find(_place(images)) if Path(name).name != "README.md"]:
+        _get_images(files, images, project)
+    elif here.exists():
+        print(f"{images} at {commit[:7]} is in neither Git nor DVC: the images that are here now are used", flush=True)
+        _link(here, project / images)
+    return project
+
+
+def _get_images(files: "DVCFileSystem", images: Path, project: Path) -> None:
+    """Copy what Git or DVC has of the images at a commit to a clone."""
+    try:
+        files.get(_place(images), os.fspath(project / images), recursive=True)
+    except FileNotFoundError as error:
+        problem = (
+            f"the images at {images} are neither in DVC's cache nor in a remote: {Path(error.filename or '').name}"
+        )
+        raise UserError(problem, f"dvc pull {images}, where they were pushed from") from None
+
+
+def _link(source: Path, target: Path) -> None:
+    """Link the files of a folder, or one archive; keep files that exist."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if source.is_dir():
+        shutil.copytree(source, target, copy_function=_link_if_absent, dirs_exist_ok=True)
+    else:
+        target.symlink_to(source)
+
+
+def _link_if_absent(source: str, target: str) -> None:
+    if not Path(target).exists():
+        Path(target).symlink_to(Path(source).resolve())
+
+
+def _at(commit: str) -> "DVCFileSystem":
+    """Return the files of the repository at a commit, those of Git and those of DVC's cache and remote."""
+    from dvc.api import DVCFileSystem  # takes a second
+
+    return DVCFileSystem(os.fspath(repository()), rev=commit, subrepos=True)
+
+
+def _place(file: Path) -> str:
+    """Return the place of a file of the project in such files: the project may be a folder of the repository."""
+    return f"/{git('rev-parse', '--show-prefix')}{file.as_posix()}"
+
+
+def _copy(commit: str, folder: Path) -> None:
+    """Copy what a record is made from, out of Git, DVC's cache, or its remote."""
+    files = _at(commit)
+    reports = [f"reports/{Path(name).name}" for name in files.ls(_place(Path("reports")), detail=False)]
+    for name in (PARAMS, Path("dvc.yaml"), MODEL, MODEL_CARD, *map(Path, reports)):
+        target = folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            if name == FIGURES:
+                files.get(_place(name), os.fspath(target), recursive=True)
+            elif files.isfile(_place(name)):
+                files.get_file(_place(name), os.fspath(target))
+        except FileNotFoundError:
+            target.unlink(missing_ok=True)  # neither in the cache nor in a remote

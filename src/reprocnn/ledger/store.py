@@ -1,0 +1,250 @@
+"""The MLflow store: a server, or a SQLite file in the user's checkout.
+
+MLflow is imported where it is used: the import takes seconds.
+"""
+
+import os
+import re
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlparse
+
+from reprocnn.artifacts.files import atomic_file
+from reprocnn.errors import UserError
+from reprocnn.ledger.causes import cause
+from reprocnn.ledger.masking import masked
+from reprocnn.run.state import kept, repository
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+EXPERIMENT = "reprocnn"
+FILE, ARTIFACTS = "mlflow.db", "mlartifacts"
+"""In the checkout, where no server is named."""
+SYNC = "python -m reprocnn sync"
+ANEW = (
+    f"mkdir -p {ARTIFACTS}/old && mv {FILE}* {ARTIFACTS}/old && {SYNC}"
+    "  # makes anew what DVC has, without system metrics"
+)
+"""Sets the store in the checkout aside, where Git does not see it, and makes the runs again."""
+
+# Defaults for the tracker; a user's own settings win. No stage waits for an answer: see live.py.
+_SETTINGS = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+    "MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL": "5",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_LOGGING_LEVEL": "CRITICAL",  # what fails is raised as well, and said once
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+}
+_SQLITE = re.compile(r"sqlite(?:\+pysqlite)?:///(?!file:|:memory:)([^?]+)(\?.*)?")
+_NO_FOLDER = ("databricks", "databricks-uc", "uc")
+"""The URIs of MLflow that are one word, and no folder of that name."""
+
+
+def tracking_uri() -> str:
+    """MLFLOW_TRACKING_URI, or the SQLite store in the checkout. Never relative: an experiment's folder goes away."""
+    uri = os.environ.get("MLFLOW_TRACKING_URI", "").strip()
+    if not uri:
+        return own_uri()
+    if file := database(uri):
+        return _sqlite_uri(file) + (_SQLITE.fullmatch(uri)[2] or "")  # type: ignore[index]
+    folder = file_store(uri)
+    return folder.as_uri() if folder else uri
+
+
+def own_uri() -> str:
+    """Of the store in the checkout."""
+    return _sqlite_uri(repository() / FILE)
+
+
+def database(uri: str) -> Path | None:
+    """The file of a SQLite store; None for another store."""
+    found = _SQLITE.fullmatch(uri)
+    return repository() / unquote(found[1]) if found else None
+
+
+def file_store(uri: str) -> Path | None:
+    """The folder of a store of files; None for another store."""
+    if uri.startswith("file:"):
+        parts = urlparse(uri)
+        return None if parts.netloc else repository() / unquote(parts.path)
+    # `server:5000` isn't a folder, though MLflow takes `127.0.0.1:5000` for one.
+    return None if uri in _NO_FOLDER or re.match(r"[^/]*:", uri) else repository() / uri
+
+
+def _sqlite_uri(file: Path) -> str:
+    """The URI of a SQLite file.
+
+    SQLAlchemy ends the path at `?` and decodes `%`, while MLflow makes the folders of what follows `sqlite:///` as it
+    stands: for such a path the URI names the driver as well, so that no folder of a wrong name appears.
+    """
+    encoded = str(file).replace("%", "%25").replace("?", "%3F")
+    return f"sqlite:///{file}" if encoded == str(file) else f"sqlite+pysqlite:///{encoded}"
+
+
+def experiment_name() -> str:
+    """Of the MLflow experiment that the runs go to."""
+    return os.environ.get("MLFLOW_EXPERIMENT_NAME") or EXPERIMENT
+
+
+def apply_settings(**own: str) -> None:
+    """Set what MLflow reads from the environment, before its import and before the first thread.
+
+    While a thread changes the environment no other may start a process. Later calls change nothing.
+
+    Args:
+        own: settings that win over the user's.
+    """
+    defaults = {name: value for name, value in _SETTINGS.items() if name not in os.environ}
+    wanted = defaults | own | {"MLFLOW_TRACKING_URI": tracking_uri()}
+    os.environ.update({name: value for name, value in wanted.items() if os.environ.get(name) != value})
+
+
+def connect() -> tuple["MlflowClient", str]:
+    """A client of the store and the id of the experiment in it; each is made where it is missing.
+
+    Of several processes that start on a store that does not exist, one makes it and the others wait.
+    """
+    apply_settings()
+    uri = tracking_uri()
+    file = database(uri)
+    if not file:
+        made = client(uri)
+        return made, _experiment(made, _is_database(uri))
+    from filelock import FileLock
+
+    with FileLock(kept("mlflow.lock")):
+        _prepare_sqlite(file)
+        made = client(uri)
+        return made, _experiment(made, True)
+
+
+def client(uri: str) -> "MlflowClient":
+    """A client of a store."""
+    import mlflow
+
+    if _is_database(uri):
+        _try(uri)
+    return mlflow.MlflowClient(uri)
+
+
+def _try(uri: str) -> None:
+    """Open a database, so that one which can't be opened is told at once: MLflow tries again for 100 s."""
+    import sqlalchemy
+
+    engine = sqlalchemy.create_engine(uri)
+    engine.connect().close()
+    engine.dispose()
+
+
+def has_no_server(uri: str) -> bool:
+    """Whether the store is files or a database, which this process writes to itself."""
+    return bool(file_store(uri)) or _is_database(uri)
+
+
+def _is_database(uri: str) -> bool:
+    from mlflow.store.db.db_types import DATABASE_ENGINES
+
+    return uri.partition(":")[0].partition("+")[0] in DATABASE_ENGINES
+
+
+def _experiment(of: "MlflowClient", is_ours: bool) -> str:
+    """The id of the experiment. MLflow's `set_experiment` would change the environment, perhaps in a thread.
+
+    Args:
+        is_ours: whether this process says where artifacts go, and no server does.
+    """
+    from mlflow.exceptions import MlflowException
+
+    name = experiment_name()
+    found = of.get_experiment_by_name(name)
+    if found is None:
+        # The tag makes the UI open with the runs, not with its pages for language models.
+        kind = {"mlflow.experimentKind": "custom_model_development"}
+        location = _artifacts() if is_ours else None
+        try:
+            return str(of.create_experiment(name, artifact_location=location, tags=kind))
+        except MlflowException as error:
+            found = of.get_experiment_by_name(name)
+            if error.error_code != "RESOURCE_ALREADY_EXISTS" or not found:
+                raise
+    if found.lifecycle_stage == "deleted":  # in the UI, where the next run would have no place
+        of.restore_experiment(found.experiment_id)
+    return str(found.experiment_id)
+
+
+def _artifacts() -> str:
+    return (repository() / ARTIFACTS).as_uri()
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Where MLflow fails in the block, say why and what to do.
+
+    Raises:
+        UserError: with the cause and its fix.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        raise failure(error) from None
+
+
+def all_runs(client: "MlflowClient", experiment_id: str) -> Iterator["Run"]:
+    """Give every run that is not deleted, the newest first, page by page."""
+    page = client.search_runs([experiment_id])
+    yield from page
+    while page.token:
+        page = client.search_runs([experiment_id], page_token=page.token)
+        yield from page
+
+
+def connected() -> tuple["MlflowClient", str]:
+    """As `connect`, for a command that can't go on without.
+
+    Raises:
+        UserError: MLflow does not answer.
+    """
+    with explained():
+        return connect()
+
+
+def failure(error: BaseException) -> UserError:
+    """What to say where MLflow failed: the cause, and its one fix."""
+    uri = tracking_uri()
+    text, fix, is_damage = cause(error)
+    if is_damage and uri == own_uri():
+        fix = ANEW
+    if fix == "mlflow db upgrade":
+        fix = f"{fix} {shlex.quote(uri)}  # after a copy of it"
+    return UserError(masked(f"MLflow at {uri}: {text}"), masked(fix))
+
+
+def _prepare_sqlite(file: Path) -> None:
+    """Make a store that lets several processes write at once, where there is none.
+
+    It appears by rename: one whose making was cut off raises for ever ("table ... already exists").
+    """
+    import sqlite3
+    from contextlib import closing
+
+    if file.exists() and file.stat().st_size:
+        return
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    with atomic_file(file) as partial:
+        partial.unlink(missing_ok=True)
+        uri = _sqlite_uri(partial)
+        _try(uri)
+        # Not by a client: it would put the working directory into SQL as it stands, with an apostrophe if it has one.
+        SqlAlchemyStore(uri, _artifacts())
+        with closing(sqlite3.connect(partial)) as connection:
+            connection.execute("PRAGMA journal_mode=WAL")  # stays in the file
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -1,0 +1,1 @@
+"""What surrounds a stage: locks, checkpoints, the identity of a training."""

@@ -1,0 +1,100 @@
+"""What a training depends on: params, data, code, versions, machine."""
+
+import hashlib
+import json
+import os
+import platform
+import re
+import socket
+import sys
+from contextlib import suppress
+from fnmatch import fnmatch
+from importlib.metadata import version
+from pathlib import Path
+
+import psutil
+
+from reprocnn.artifacts.files import md5
+from reprocnn.params import read_params
+
+ENVIRONMENT = Path("reports/environment.json")
+
+_PACKAGES = (
+    *("tensorflow", "keras", "numpy", "scipy", "scikit-learn", "pillow", "pandas", "matplotlib"),
+    *("dvc", "mlflow"),
+)
+_IGNORED = ("__pycache__", "*.pyc", ".DS_Store", "Thumbs.db", ".ipynb_checkpoints", "*.swp", "*~")
+_CLOCK = 60.0
+_INSTRUCTIONS = ("avx", "avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "asimd", "sve")
+
+
+def this_process() -> str:
+    """Host, number and start of this process."""
+    return f"{socket.gethostname()} {os.getpid()} {psutil.Process().create_time():.0f}"
+
+
+def is_gone(process: str) -> bool:
+    """Whether a process, as `this_process` names it, was on this host and has ended."""
+    host, number, start = process.split()
+    if host != socket.gethostname():
+        return False
+    try:
+        # Not to the second: the start is told from the clock, which may be set in between.
+        return abs(psutil.Process(int(number)).create_time() - float(start)) > _CLOCK
+    except psutil.NoSuchProcess:
+        return True
+
+
+def environment(gpus: list[str], threads: int) -> dict[str, str]:
+    """The machine and the versions: equal for two runs on one machine.
+
+    Args:
+        gpus: their names.
+        threads: of an operation; 0: one a core.
+    """
+    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count()
+    return {
+        "cpu": cpu_name(),
+        "instructions": _instructions(),
+        "threads": str(threads or cores),
+        "gpu": ", ".join(gpus) or "none",
+        "platform": f"{platform.system()} {platform.machine()}",
+        "version.python": platform.python_version(),
+        **{f"version.{name}": version(name) for name in _PACKAGES},
+    }
+
+
+def cpu_name() -> str:
+    """The name of the processor."""
+    with suppress(OSError):
+        found = re.search(r"model name\s*: (.+)", Path("/proc/cpuinfo").read_text())
+        if found:
+            return found[1]
+    return platform.processor() or platform.machine()
+
+
+def _instructions() -> str:
+    """The instruction sets of the processor that change how sums are cut."""
+    with suppress(OSError):
+        if found := re.search(r"(?:flags|Features)\s*: (.+)", Path("/proc/cpuinfo").read_text()):
+            return " ".join(name for name in _INSTRUCTIONS if name in found[1].split())
+    return "unknown"
+
+
+def stage_hashes(stage: str) -> dict[str, str]:
+    """The md5 of everything that a stage of dvc.yaml reads, in the way of dvc.lock."""
+    return {name: content_md5(Path(name)) for name in read_params(Path("dvc.yaml"))["stages"][stage]["deps"]}
+
+
+def content_md5(path: Path) -> str:
+    """The md5 of a file, or of a folder as DVC makes it: of the list of its files."""
+    if path.is_file():
+        return md5(path)
+    names = sorted((f.relative_to(path).as_posix(), f) for f in path.rglob("*") if f.is_file() and not _is_ignored(f))
+    listed = json.dumps([{"md5": md5(f), "relpath": name} for name, f in names])
+    return hashlib.md5(listed.encode()).hexdigest() + ".dir"
+
+
+def _is_ignored(file: Path) -> bool:
+    """Whether .dvcignore names it."""
+    return any(fnmatch(part, pattern) for part in file.parts for pattern in _IGNORED)

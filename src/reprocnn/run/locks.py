@@ -1,0 +1,45 @@
+"""One process at a time in a workspace and on a checkpoint."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+
+@contextmanager
+def exclusive(path: Path, what: str) -> Iterator[None]:
+    """Hold a lock; where another process has it, say so and wait. The system frees it when its holder dies.
+
+    Args:
+        path: of the lock; its holder's process number is written beside it.
+        what: two processes must not do at once, for the message.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock, number = FileLock(path), path.with_suffix(".pid")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        found = holder(path) or "unknown"
+        print(f"another process (number {found}) {what}; waiting for it to end (`kill {found}` ends it)", flush=True)
+        lock.acquire()
+    try:
+        number.write_text(str(os.getpid()))
+        yield
+    finally:
+        number.unlink(missing_ok=True)
+        lock.release()
+
+
+def holder(path: Path) -> str:
+    """The number of the process that has a lock, `unknown` where it did not write it; empty where the lock is free."""
+    with suppress(FileNotFoundError), path.open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # given back as the file closes
+        except BlockingIOError:
+            with suppress(FileNotFoundError):
+                return path.with_suffix(".pid").read_text() or "unknown"
+            return "unknown"
+    return ""

@@ -1,0 +1,745 @@
+import hashlib
+import os
+import shutil
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from collections import namedtuple
+from collections.abc import Callable, Iterable
+from contextlib import closing
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from conftest import ROOT, Checkout
+from reprocnn import cli
+from reprocnn.artifacts.dataset import DATASET
+from reprocnn.artifacts.files import write_bytes, write_json
+from reprocnn.artifacts.model import MODEL
+from reprocnn.commands.doctor import checkout, doctor, machine, runs, storage
+from reprocnn.commands.doctor.findings import Finding
+from reprocnn.ledger.origin import origin, run_name
+from reprocnn.run import locks
+from reprocnn.run.identity import cpu_name, environment, this_process
+from reprocnn.run.state import kept
+
+TINY = """\
+stages:
+  copy:
+    cmd: cp params.yaml copied
+    deps: [params.yaml]
+    outs: [copied]
+  plot:
+    cmd: mkdir -p data/raw && cp copied data/raw/train
+    deps: [copied]
+    outs: [data/raw/train]
+"""
+"""A pipeline that runs within a second."""
+
+
+@pytest.fixture(scope="module")
+def built(make_checkout: Callable[[], Checkout]) -> Checkout:
+    """A checkout in which a tiny pipeline has run; not to be changed."""
+    made = make_checkout()
+    (made.folder / "dvc.yaml").write_text(TINY)
+    (made.folder / "dvc.lock").unlink()
+    made.run("dvc", "repro")
+    made.commit("built")
+    return made
+
+
+@pytest.fixture
+def own(built: Checkout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Checkout:
+    """A copy of that as the working directory, to be changed."""
+    copy = object.__new__(Checkout)
+    copy.folder = tmp_path / "own"
+    shutil.copytree(built.folder, copy.folder)
+    monkeypatch.chdir(copy.folder)
+    return copy
+
+
+Fill = Callable[[Path], None]
+
+STORE = """\
+from reprocnn.ledger import store
+client, experiment = store.connect()
+first = client.create_run(experiment, run_name="first")
+client.set_terminated(first.info.run_id)
+client.create_run(experiment, run_name="second", tags={"process": "elsewhere 1 1"})
+"""
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An MLflow store with a run that finished and one that runs."""
+    folder = tmp_path_factory.mktemp("template")
+    own = {name: value for name, value in os.environ.items() if not name.startswith(("DVC_", "MLFLOW_"))}
+    command = [sys.executable, "-c", STORE]  # in a process of its own: MLflow keeps open what it had open
+    subprocess.run(command, cwd=folder, env=own | {"PYTHONPATH": str(ROOT / "src")}, check=True, capture_output=True)
+    return folder / "mlflow.db"
+
+
+@pytest.fixture
+def fill(template: Path) -> Fill:
+    """Puts that store into a folder, as if it had been made there."""
+
+    def run(folder: Path) -> None:
+        shutil.copy(template, folder)
+        (folder / "mlartifacts").mkdir()
+        with closing(sqlite3.connect(folder / "mlflow.db")) as connection, connection:
+            place = ((folder / "mlartifacts").as_uri(),)
+            connection.execute("UPDATE experiments SET artifact_location = ? WHERE name = 'reprocnn'", place)
+
+    return run
+
+
+@pytest.fixture
+def git(here: Path) -> Callable[..., None]:
+    def run(*arguments: str) -> None:
+        name = ["-c", "user.email=test@example.org", "-c", "user.name=test"]
+        subprocess.run(["git", *name, *arguments], check=True, capture_output=True)
+
+    return run
+
+
+def _one(findings: Iterable[Finding], subject: str = "") -> Finding:
+    """The one finding there is, or that a subject has."""
+    found = [finding for finding in findings if subject in {"", finding.subject}]
+    assert len(found) == 1, found
+    return found[0]
+
+
+def _edit(name: str, old: str, new: str) -> None:
+    text = Path(name).read_text()
+    assert old in text
+    Path(name).write_text(text.replace(old, new))
+
+
+# The whole
+
+
+def test_in_a_sound_checkout_nothing_is_wrong_and_nothing_changes(own: Checkout, fill: Fill) -> None:
+    fill(own.folder)
+    shutil.rmtree(own.folder / ".dvc/tmp")
+    before = _state(own.folder)
+    code = "import sys; from reprocnn import cli; cli.main(['doctor']); assert 'tensorflow' not in sys.modules"
+    printed = own.run("python", "-c", code, PYTHONPATH="src")
+    assert "nothing is wrong" in printed
+    subjects = [line.split()[1] for line in printed.splitlines() if line.startswith(("ok", "note", "wrong"))]
+    assert subjects == [
+        *("python", "git", "params.yaml", "dvc.lock", "queue", "cache", "disk"),
+        *("MLflow", "artifacts", "runs", "checkpoints", "cpu", "threads", "gpu"),
+    ]
+    assert len(printed.splitlines()) <= 24, "more than a screen"
+    assert _state(own.folder) == before
+
+
+def _state(folder: Path) -> dict[str, str]:
+    files = (path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    names = {path: path.relative_to(folder).as_posix() for path in files}
+    return {
+        name: hashlib.md5(path.read_bytes()).hexdigest()
+        for path, name in names.items()
+        if not name.startswith((".dvc/tmp/", ".git/"))
+    }
+
+
+def test_an_empty_folder_has_a_line_for_each_check_and_status_1(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "params.yaml").unlink()
+    (here / ".dvc").rmdir()
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["doctor"])
+    assert ended.value.code == 1
+    printed = capsys.readouterr().out
+    assert "wrong  params.yaml  params.yaml is missing\n" + " " * 20 + "fix: git checkout" in printed
+    assert " or: git clone" in printed
+    assert "can't be checked" not in printed
+    assert printed.rstrip().splitlines()[-1].startswith("wrong: ")
+    assert not list(here.iterdir())
+
+
+def test_a_check_that_fails_does_not_hide_the_others(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fails() -> Iterable[Finding]:
+        yield Finding("ok", "one", "seen")
+        raise ValueError("broken")
+
+    monkeypatch.setattr(doctor, "_CHECKS", {"one": fails, "two": lambda: [Finding("note", "two", "seen too")]})
+    with pytest.raises(SystemExit):
+        doctor.doctor()
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert lines[:2] == ["ok one seen", "wrong one can't be checked: ValueError: broken"]
+    assert lines[3:] == ["note two seen too", "", "wrong: 1"]
+
+
+def test_a_note_does_not_fail(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(doctor, "_CHECKS", {"one": lambda: [Finding("note", "one", "seen", "this\nor that")]})
+    doctor.doctor()
+    assert capsys.readouterr().out.splitlines()[1:3] == [f"{'':20}fix: this", f"{'':20} or: or that"]
+
+
+# Git
+
+
+def test_git_repository_and_commit(here: Path, git: Callable[..., None]) -> None:
+    found = _one(checkout.repository())
+    assert (found.state, found.fix.split(" && ")[0]) == ("wrong", "git init")
+    assert "is not a Git repository" in found.text
+    git("init", "-b", "main")
+    found = _one(checkout.repository())
+    assert (found.state, found.text) == ("wrong", "there is no commit, and DVC needs one")
+    assert found.fix.startswith("git add -A && git commit")
+    (here / "dvc.yaml").touch()
+    git("add", "-A")
+    git("commit", "-m", "start")
+    assert _one(checkout.repository()).text == run_name()
+    Path("new").touch()
+    assert _one(checkout.repository()) == Finding("ok", "git", f"{run_name()}; not committed: 1 files")
+
+
+def test_a_folder_of_another_repository_has_to_be_tracked_by_it(
+    here: Path, git: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    git("init", "-b", "main")
+    git("commit", "--allow-empty", "-m", "start")
+    write_bytes(here / "inner" / "dvc.yaml", b"")
+    monkeypatch.chdir(here / "inner")
+    found = _one(checkout.repository())
+    assert (found.state, f"does not track {here / 'inner'}" in found.text) == ("wrong", True)
+    git("add", "-A")
+    assert _one(checkout.repository()).state == "ok"
+
+
+def test_a_head_that_a_killed_experiment_left(here: Path, git: Callable[..., None]) -> None:
+    write_bytes(here / "dvc.yaml", b"")
+    git("init", "-b", "main")
+    git("add", "-A")
+    git("commit", "-m", "start")
+    git("checkout", origin()["git.commit"])  # as DVC does
+    found = _one(checkout.repository())
+    assert (found.state, found.fix) == ("wrong", "git switch main")
+    git("switch", "main")
+    assert _one(checkout.repository()).state == "ok"
+
+
+def test_names_that_are_not_utf_8(here: Path) -> None:
+    _edit("params.yaml", "folder: data/README.md", "folder: pets")
+    folder = os.fsencode(here / "pets")
+    (here / "pets").mkdir()
+    try:
+        Path(os.fsdecode(folder + b"/caf\xe9.png")).touch()
+    except OSError:  # a file system that takes UTF-8 alone can't have the fault
+        return
+    found = _one(checkout.parameters())
+    assert (found.state, r"caf\xe9.png' is not UTF-8" in found.text) == ("wrong", True)
+
+
+def test_git_that_refuses_gives_its_own_fix(
+    here: Path, git: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    git("init")
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    found = _one(checkout.repository())
+    assert (found.state, "dubious ownership" in found.text) == ("wrong", True)
+    assert found.fix == f"git config --global --add safe.directory {here}"
+
+
+def test_git_is_not_there(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(here))
+    found = _one(checkout.repository())
+    assert (found.state, found.text) == ("wrong", "git is not installed")
+
+
+# params.yaml
+
+
+def test_params(here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    found = _one(checkout.parameters())
+    assert (found.state, found.fix) == ("wrong", "set `folder: data/README.md`, or make it")
+    assert "nothing at data/README.md" in found.text
+    write_bytes(here / "data/README.md", b"")
+    assert _one(checkout.parameters()) == Finding("ok", "params.yaml", "deep_cnn on digits, epochs: 10")
+    _edit("params.yaml", "epochs: 10", "epochs: many")
+    monkeypatch.setattr(doctor, "_CHECKS", {"params.yaml": checkout.parameters})
+    with pytest.raises(SystemExit):
+        doctor.doctor()
+    printed = capsys.readouterr().out
+    assert "wrong  params.yaml  epochs: found 'many' (str), allowed: a whole number" in printed
+    assert "fix: for example `-S epochs=10`" in printed
+
+
+# dvc.lock and stages
+
+
+def test_dvc_lock_in_step_and_out_of_step(own: Checkout) -> None:
+    assert _one(checkout.pipeline()).state == "ok"
+    _edit("params.yaml", "epochs: 10", "epochs: 11")
+    found = _one(checkout.pipeline())
+    assert (found.state, found.text) == ("wrong", "out of step: copy")
+    assert found.fix.startswith("dvc repro")
+    own.run("git", "checkout", "params.yaml")
+    Path("copied").unlink()
+    assert _one(checkout.pipeline()).text == "out of step: copy, plot"
+    shutil.rmtree("data")
+    assert _one(checkout.pipeline()) == Finding("note", "dvc.lock", "nothing is built here yet", "dvc repro")
+
+
+def test_what_dvc_needs_is_missing_or_broken(own: Checkout, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_bytes(Path("dvc.lock"), b"<<<<<<< HEAD\na: [\n")
+    found = _one(checkout.pipeline())
+    assert (found.state, found.fix) == ("wrong", "git checkout HEAD -- dvc.lock && dvc repro")
+    assert "dvc.lock is not YAML" in found.text
+    Path("dvc.lock").unlink()
+    found = _one(checkout.pipeline())
+    assert (found.state, found.text) == ("wrong", f"there is no dvc.lock in {own.folder}")
+    assert found.fix.splitlines() == ["git checkout HEAD -- dvc.lock", "dvc repro  # writes it"]
+    shutil.rmtree(".dvc")
+    assert _one(checkout.pipeline()).fix == "git checkout HEAD -- .dvc"
+
+
+def test_what_dvc_says_when_it_fails(
+    own: Checkout, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.rmtree(".git")
+    Path(".dvc/tmp/exps/celery").mkdir(parents=True)
+    checks = {"dvc.lock": checkout.pipeline, "queue": checkout.queue, "cache": storage.storage}
+    monkeypatch.setattr(doctor, "_CHECKS", checks)
+    with pytest.raises(SystemExit):
+        doctor.doctor()
+    printed = capsys.readouterr().out
+    reason = f"fails: {own.folder} is not a git repository"
+    assert f"wrong  dvc.lock     `dvc status --json` {reason}" in printed
+    assert f"note   queue        not known: `dvc queue status` {reason}" in printed
+    assert f"note   cache        not known: `dvc version` {reason}" in printed
+    assert "ok     disk" in printed
+    assert printed.rstrip().endswith("wrong: 1")
+
+
+def test_a_stage_that_runs(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (".dvc/config", "dvc.yaml", "dvc.lock"):
+        write_bytes(here / name, b"")
+    with locks.exclusive(Path(".dvc/tmp/stage.lock"), "runs"):
+        parent = SimpleNamespace(cmdline=lambda: ["python", "/somewhere/bin/other", "repro"])
+        monkeypatch.setattr("psutil.Process.parents", lambda _: [parent])
+        found = _one(checkout.pipeline())
+        assert (found.state, found.fix) == ("wrong", f"kill {os.getpid()}")
+        assert "no dvc waits for" in found.text
+        parent.cmdline = lambda: ["python", "/somewhere/bin/dvc", "repro"]
+        found = _one(checkout.pipeline())
+        assert (found.state, found.fix) == ("note", "")
+        assert f"a stage is running (process {os.getpid()})" in found.text
+    assert not locks.holder(Path(".dvc/tmp/stage.lock"))
+
+
+# The queue
+
+
+def test_a_queue_without_a_worker(own: Checkout) -> None:
+    assert _one(checkout.queue()) == Finding("ok", "queue", "never used here")
+    own.run("dvc", "exp", "run", "--queue", "-S", "epochs=3")
+    found = _one(checkout.queue())
+    assert found == Finding("wrong", "queue", "1 queued; workers: 0", "dvc queue start")
+
+
+@pytest.mark.parametrize(
+    ("states", "workers", "fix"),
+    [
+        (("Running", "Queued", "Success"), "1 active, 0 idle", ""),
+        (("Queued",), "0 active, 1 idle", ""),
+        (("Success", "Failed"), "0 active, 0 idle", ""),
+        ((), "0 active, 0 idle", ""),
+        (("Running", "Success"), "0 active, 0 idle", "dvc queue kill exp-0  # and queue exp-0 again"),
+        (
+            ("Running", "Running", "Queued"),
+            "0 active, 0 idle",
+            "dvc queue kill exp-0 exp-1 && dvc queue start  # and queue exp-0 exp-1 again",
+        ),
+    ],
+)
+def test_queues(here: Path, monkeypatch: pytest.MonkeyPatch, states: tuple[str, ...], workers: str, fix: str) -> None:
+    (here / ".dvc/tmp/exps/celery").mkdir(parents=True)
+    lines = [f"2c8723{i}  exp-{i}      05:57 AM   {state}" for i, state in enumerate(states)]
+    table = ["Task     Name        Created    Status", *lines] if lines else ["No experiment tasks in the queue."]
+    said = "\n".join([*table, "", f"Worker status: {workers}", ""])
+    monkeypatch.setattr(checkout, "dvc", lambda *_: said)
+    found = _one(checkout.queue())
+    assert (found.state, found.fix) == ("wrong" if fix else "ok", fix)
+    for state in states:
+        assert f"{states.count(state)} {state.lower()}" in found.text
+    assert states or found.text == "empty; workers: 0"
+
+
+# Cache and disk
+
+
+def _storage(monkeypatch: pytest.MonkeyPatch, works: str, configured: str) -> Callable[[], list[Finding]]:
+    said = {"version": f"Platform: x\nCache types: {works}\nCaches: local\n", "config": f"{configured}\n"}
+    monkeypatch.setattr(storage, "dvc", lambda command, *_: said[command])
+    return lambda: list(storage.storage())
+
+
+@pytest.mark.parametrize(
+    ("works", "configured", "link"),
+    [
+        ("hardlink, symlink", "reflink,hardlink,symlink,copy", "hardlink"),
+        ("reflink, hardlink, symlink", "reflink,hardlink,symlink,copy", "reflink"),
+        ("hardlink, symlink", "reflink, symlink", "symlink"),
+        ("hardlink, symlink", "", "copy"),  # DVC's own default is reflink,copy
+        ("", "reflink,hardlink,symlink,copy", "copy"),
+    ],
+)
+def test_link_types(here: Path, monkeypatch: pytest.MonkeyPatch, works: str, configured: str, link: str) -> None:
+    found = _one(_storage(monkeypatch, works, configured)(), "cache")
+    assert found.text.startswith(f"{link}: ")
+    assert (found.state, bool(found.fix)) == (("note", True) if link == "copy" else ("ok", False))
+
+
+def test_what_copies_cost_and_how_to_be_rid_of_them(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stages = {"train": {"outs": [{"size": 3_000_000}, {"size": 400_000}]}, "evaluate": {"outs": [{}]}, "plot": {}}
+    write_json(here / "dvc.lock", {"schema": "2.0", "stages": stages})  # JSON is YAML, too
+    found = _one(_storage(monkeypatch, "hardlink, symlink", "copy")(), "cache")
+    assert found.text.endswith("which takes 3.4 MB for those of dvc.lock")
+    assert found.fix == "dvc config --local cache.type 'hardlink,symlink,copy' && dvc checkout --relink"
+    found = _one(_storage(monkeypatch, "", "hardlink,copy")(), "cache")
+    assert found.fix.startswith("dvc cache dir --local FOLDER")
+
+
+def test_dvc_says_which_link_types_work(own: Checkout) -> None:
+    assert _one(storage.storage(), "cache").text.split(":")[0] in {"reflink", "hardlink", "symlink"}
+    shutil.rmtree(".dvc/cache")
+    assert _one(storage.storage(), "cache") == Finding("ok", "cache", "none yet; the first run makes it")
+
+
+def _free(monkeypatch: pytest.MonkeyPatch, n: float) -> None:
+    usage = namedtuple("usage", ["free"])(n)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+
+
+def test_the_disk_is_too_small_for_the_data_set(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    linked = _storage(monkeypatch, "hardlink", "hardlink,copy")
+    _edit("params.yaml", "dataset: digits ", "dataset: cifar10 ")
+    needed = 60_000 * 32 * 32 * 3 * 5 + 170_498_071
+    _free(monkeypatch, needed + 1)
+    assert _one(linked(), "disk") == Finding("ok", "disk", "1.1 GB free; cifar10 needs about 1.1 GB")
+    _free(monkeypatch, needed - 1)
+    found = _one(linked(), "disk")
+    assert (found.state, found.fix.split("  #")[0]) == ("wrong", "dvc gc --all-commits --all-experiments")
+    write_json(DATASET, {"dataset": "cifar10"})
+    assert _one(linked(), "disk") == Finding("ok", "disk", "1.1 GB free; cifar10 is here")
+    write_json(DATASET, {"dataset": "digits"})
+    _free(monkeypatch, needed + 1)
+    assert _one(_storage(monkeypatch, "", "copy")(), "disk").state == "wrong"
+
+
+def test_what_images_of_ones_own_need(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    look = _storage(monkeypatch, "hardlink", "hardlink")
+    _edit("params.yaml", "dataset: digits ", "dataset: folder ")
+    _edit("params.yaml", "folder: data/README.md", "folder: data/images")
+    for name in ("cat/1.png", "cat/2.png", "dog/1.png"):
+        write_bytes(here / "data/images" / name, b"")
+    needed = 3 * 32 * 32 * 3 * 5
+    for free, state in ((needed + 1, "ok"), (needed - 1, "wrong")):
+        _free(monkeypatch, free)
+        assert _one(look(), "disk").state == state
+    _edit("params.yaml", "color_mode: rgb ", "color_mode: grayscale ")
+    assert _one(look(), "disk").state == "ok"
+    _edit("params.yaml", "folder: data/images", "folder: data/images.zip")
+    assert "of an archive it is not known" in _one(look(), "disk").text
+    (here / "params.yaml").unlink()
+    assert _one(look(), "disk").text == "0.0 MB free"
+
+
+# MLflow
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The settings that doctor applies."""
+    for name, value in runs.QUICK.items():
+        monkeypatch.setenv(name, value)
+
+
+def _sql(command: str, value: str) -> None:
+    with closing(sqlite3.connect("mlflow.db")) as connection, connection:
+        connection.execute(command, (value,))
+
+
+def test_no_store_is_made_by_a_look(here: Path) -> None:
+    uri = f"sqlite:///{here}/mlflow.db"
+    assert _one(runs.runs()) == Finding("ok", "MLflow", f"no runs yet; they go to {uri}")
+    (here / "mlflow.db").touch()
+    assert _one(runs.runs()).state == "ok"
+    assert (here / "mlflow.db").read_bytes() == b""
+    write_bytes(MODEL, b"a model")
+    found = _one(runs.runs())
+    assert found == Finding("note", "MLflow", f"the result that is here has no run in {uri}", "python -m reprocnn sync")
+
+
+def test_a_store_and_the_files_of_its_runs(here: Path, fill: Fill) -> None:
+    fill(here)
+    assert list(runs.runs()) == [
+        Finding("ok", "MLflow", f"sqlite:///{here}/mlflow.db, where `make ui` looks"),
+        Finding("ok", "artifacts", str(here / "mlartifacts")),
+        Finding("ok", "runs", "running: 1; stuck: none"),
+    ]
+    shutil.rmtree(here / "mlartifacts")
+    found = _one(runs.runs(), "artifacts")
+    assert (found.state, found.fix.split("  #")[0]) == ("wrong", "python -m reprocnn sync")
+    assert found.text == f"{here}/mlartifacts is gone, and with it the files of the runs"
+    _sql("UPDATE runs SET status = ?", "RUNNING")  # the first training has no files yet
+    assert _one(runs.runs(), "artifacts").state == "ok"
+
+
+def test_a_run_whose_process_is_gone(here: Path, fill: Fill) -> None:
+    fill(here)
+    host, number, start = this_process().split()
+    mark = "UPDATE tags SET value = ? WHERE key = 'process'"
+    for process in (f"{host} {number} {start}", f"another-{host} {number} 1"):
+        _sql(mark, process)
+        assert _one(runs.runs(), "runs") == Finding("ok", "runs", "running: 1; stuck: none")
+    _sql(mark, f"{host} {number} 1")  # a later process has its number
+    found = _one(runs.runs(), "runs")
+    assert (found.state, found.text) == ("wrong", "left as running by a process that is gone: second")
+    assert found.fix.startswith("python -m reprocnn sync")
+    _sql("DELETE FROM tags WHERE key = ?", "process")
+    assert _one(runs.runs(), "runs").state == "ok"
+
+
+def test_a_checkout_that_was_moved_or_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fill: Fill) -> None:
+    old, new = tmp_path / "a" / "old", tmp_path / "it's new"
+    (old / ".dvc").mkdir(parents=True)
+    fill(old)
+    shutil.copytree(old, new)
+    monkeypatch.chdir(new)
+    found = _one(runs.runs(), "artifacts")
+    assert (found.state, found.text) == ("wrong", f"they go to {old}/mlartifacts: this checkout was moved or copied")
+    aside, *others = found.fix.splitlines()
+    assert not others, "a link would put the runs of two checkouts into one folder"
+    shutil.rmtree(old.parent)
+    link, again = _one(runs.runs(), "artifacts").fix.splitlines()
+    assert again == aside
+    subprocess.run(link, shell=True, check=True)
+    assert _one(runs.runs(), "artifacts").state == "ok"
+    old.unlink()
+    assert " && python -m reprocnn sync" in aside
+    subprocess.run(aside.partition(" && python -m")[0], shell=True, check=True)
+    assert _one(runs.runs()).text.startswith("no runs yet")
+    assert (new / "mlartifacts/old/mlflow.db").exists()
+
+
+def test_artifacts_elsewhere(here: Path, fill: Fill) -> None:
+    fill(here)
+    place = "UPDATE experiments SET artifact_location = ?"
+    _sql(place, f"file://{here}/.dvc/tmp/exps/tmp1/mlartifacts")
+    found = _one(runs.runs(), "artifacts")
+    assert found.state == "wrong"
+    assert found.text.startswith("they go to the folder of an experiment")
+    assert found.fix.startswith("mkdir -p mlartifacts/old && mv mlflow.db* mlartifacts/old && python -m reprocnn sync")
+    (here / "my choice").mkdir()
+    _sql(place, (here / "my choice").as_uri())
+    assert _one(runs.runs(), "artifacts") == Finding("ok", "artifacts", f"{here}/my choice")
+    _sql(place, "s3://bucket/runs")
+    assert _one(runs.runs(), "artifacts") == Finding("ok", "artifacts", "s3://bucket/runs")
+
+
+def test_a_store_that_cant_be_read(here: Path) -> None:
+    (here / "mlflow.db").write_text("no database at all")
+    found = _one(runs.runs())
+    text = f"sqlite:///{here}/mlflow.db: the file is damaged (file is not a database)"
+    assert (found.state, found.text) == ("wrong", text)
+    assert found.fix.startswith("mkdir -p mlartifacts/old && mv mlflow.db* mlartifacts/old")
+    assert (here / "mlflow.db").read_text() == "no database at all"
+
+
+def test_a_file_that_the_user_names(here: Path, monkeypatch: pytest.MonkeyPatch, fill: Fill) -> None:
+    (here / "shared").mkdir()
+    fill(here / "shared")  # with artifacts beside it, as another checkout has them
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///shared/mlflow.db")
+    assert [finding.state for finding in runs.runs()] == ["ok", "ok", "ok"]
+    (here / "broken.db").write_text("no database at all")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///broken.db")
+    found = _one(runs.runs())
+    assert found.state == "wrong"
+    assert "mv " not in found.fix
+
+
+def test_a_store_of_another_mlflow(here: Path, fill: Fill) -> None:
+    fill(here)
+    _sql("UPDATE alembic_version SET version_num = ?", "451aebb31d03")
+    found = _one(runs.runs())
+    assert (found.state, found.text) == (
+        "wrong",
+        f"sqlite:///{here}/mlflow.db: it was made by another version of MLflow",
+    )
+    assert found.fix.startswith(f"mlflow db upgrade sqlite:///{here}/mlflow.db")
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_server_that_is_down_and_runs_in_two_places(here: Path, monkeypatch: pytest.MonkeyPatch, fill: Fill) -> None:
+    fill(here)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://user:word@127.0.0.1:9")
+    begun = time.monotonic()
+    down, elsewhere = runs.runs()
+    assert time.monotonic() - begun < 10
+    assert down.state == "wrong"
+    assert down.text == "http://***@127.0.0.1:9: nothing listens there (connection refused)"
+    assert down.fix.startswith("start the server")
+    assert (elsewhere.state, elsewhere.fix.split("  #")[0]) == ("note", "unset MLFLOW_TRACKING_URI")
+    assert "older runs are in mlflow.db" in elsewhere.text
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
+    assert [finding.state for finding in runs.runs()] == ["ok", "ok", "ok"]
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    (here / "mlflow.db").write_text("no database at all")  # not in use: it hurts nobody
+    assert _one(runs.runs()).text.startswith("http://127.0.0.1:9")
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_server_that_does_not_answer(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        begun = time.monotonic()
+        found = _one(runs.runs())
+    assert time.monotonic() - begun < 10
+    assert (found.state, found.text.rpartition(": ")[2]) == ("wrong", "no answer in time (timed out)")
+
+
+def test_a_folder_of_runs_is_not_made_by_a_look(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "./mlruns")
+    assert _one(runs.runs()) == Finding("ok", "MLflow", f"no runs yet; they go to file://{here}/mlruns")
+    assert not (here / "mlruns").exists()
+
+
+def test_the_environment_is_changed_in_the_main_thread_alone(
+    here: Path, fill: Fill, monkeypatch: pytest.MonkeyPatch, environment_changes: list[str]
+) -> None:
+    """Or a process that another thread starts may get half of it: `OSError: Bad address`."""
+    fill(here)
+    monkeypatch.setattr(doctor, "_CHECKS", {"MLflow": runs.runs})
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    doctor.doctor()
+    assert "MLFLOW_TRACKING_URI" in os.environ
+    assert environment_changes == []
+
+
+# Checkpoints
+
+
+def test_checkpoints_that_are_left(here: Path) -> None:
+    assert _one(checkout.checkpoints()) == Finding("ok", "checkpoints", "none left")
+    root = kept("checkpoints")
+    write_bytes(root / "abc" / "state.npz", bytes(2_000_000))
+    with locks.exclusive(root / "abc.lock", "trains"):
+        assert _one(checkout.checkpoints()).text == "none left"
+    three_hours_ago = time.time() - 3 * 3600
+    os.utime(root / "abc", (three_hours_ago, three_hours_ago))
+    found = _one(checkout.checkpoints())
+    assert (found.state, found.text) == ("note", "1 of trainings that were cut off, 2.0 MB, 3 hours old")
+    assert "goes on from it" in found.fix.splitlines()[0]
+    assert found.fix.splitlines()[1] == "rm -r .dvc/tmp/reprocnn/checkpoints/abc"
+
+
+# The machine
+
+
+@pytest.fixture
+def ours(here: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder whose code is the one that runs, with a uv.lock."""
+    monkeypatch.setattr(machine, "_CODE", here / "src")
+    monkeypatch.setattr(machine.shutil, "which", lambda _: machine.sys.executable)
+    shutil.copy(ROOT / "uv.lock", here)
+    return here
+
+
+def test_packages_as_in_uv_lock(ours: Path) -> None:
+    found = _one(machine.python())
+    assert found.state == "ok"
+    assert found.text.endswith("packages as in uv.lock")
+
+
+def test_a_package_of_another_version(ours: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    installed = machine.version
+    monkeypatch.setattr(machine, "version", lambda name: "1.0" if name == "tqdm" else installed(name))
+    found = _one(machine.python())
+    assert (found.state, found.fix) == ("wrong", "rm -f .venv/ready* && make setup")
+    assert found.text.startswith("not as in uv.lock: tqdm 1.0 for 4.")
+
+
+def test_another_checkouts_code(here: Path) -> None:
+    found = _one(machine.python())
+    assert (found.state, found.fix) == ("wrong", "rm -rf .venv && make setup && source .venv/bin/activate")
+    assert f"is the code of {ROOT / 'src'}, not of this checkout" in found.text
+    write_bytes(here / ".venv/bin/python", b"")
+    assert _one(machine.python()).fix == "source .venv/bin/activate"
+
+
+def test_the_stages_python_is_another(ours: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for found, said in (("/usr/bin/python", "/usr/bin/python"), (None, "not found")):
+        monkeypatch.setattr(machine.shutil, "which", lambda _, found=found: found)
+        finding = _one(machine.python())
+        assert (finding.state, finding.fix) == ("wrong", "source .venv/bin/activate")
+        assert f"the stages' `python` is {said}" in finding.text
+
+
+def test_processor_and_threads(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "_QUOTA", here / "cpu.max")
+    cpu, threads = machine.processor()
+    assert cpu_name() in cpu.text
+    cores = environment([], 0)["threads"]
+    assert f"{cores} of {os.cpu_count()} cores" in cpu.text
+    assert threads.text == f"{cores}, one a core: the same bits again on a CPU like this one with as many cores"
+    _edit("params.yaml", "threads: 0", "threads: 3")
+    _edit("params.yaml", "portable: false", "portable: true")
+    assert list(machine.processor())[1].text == "3, pinned: the same bits again on any x86 CPU with AVX2"
+    for limit, state, fix in (
+        ("250000 100000", "note", "`threads: 2` in params.yaml"),
+        ("300000 100000", "ok", ""),
+        ("max 100000", "ok", ""),
+    ):
+        (here / "cpu.max").write_text(f"{limit}\n")
+        threads = list(machine.processor())[1]
+        assert (threads.state, threads.fix) == (state, fix)
+
+
+@pytest.fixture
+def nvidia(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, int], None]:
+    """Puts an nvidia-smi on the path that prints something and ends with a status; the system has one device."""
+    (tmp_path / "gpus" / "0000:01:00.0").mkdir(parents=True)
+    monkeypatch.setattr(machine, "_DEVICES", tmp_path / "gpus")
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+
+    def make(says: str, status: int = 0) -> None:
+        (tmp_path / "nvidia-smi").write_text(f"#!/bin/sh\necho '{says}'\nexit {status}\n")
+        (tmp_path / "nvidia-smi").chmod(0o755)
+
+    return make
+
+
+def test_a_gpu_that_is_not_used(nvidia: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine.importlib.util, "find_spec", lambda _: None)
+    nvidia("NVIDIA H100 80GB HBM3")
+    found = _one(machine.gpu())
+    assert (found.state, found.fix) == ("note", "make setup EXTRA=--extra=cuda")
+    assert found.text.startswith("NVIDIA H100 80GB HBM3; TensorFlow does not use it")
+    monkeypatch.setattr(machine.importlib.util, "find_spec", lambda _: "found")
+    assert _one(machine.gpu()).state == "ok"
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
+    found = _one(machine.gpu())
+    assert (found.state, found.fix) == ("note", "unset CUDA_VISIBLE_DEVICES")
+    nvidia("Driver/library version mismatch", 18)
+    found = _one(machine.gpu())
+    assert (found.state, found.text) == (
+        "wrong",
+        "NVIDIA device 0000:01:00.0; its driver does not answer: Driver/library version mismatch",
+    )
+
+
+def test_no_gpu(nvidia: Callable[..., None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(machine, "_DEVICES", tmp_path / "none")
+    nvidia("No devices were found", 6)
+    assert _one(machine.gpu()) == Finding("ok", "gpu", "none; TensorFlow uses the CPU")

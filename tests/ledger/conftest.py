@@ -1,0 +1,30 @@
+"""A folder with what a record is made from."""
+
+from pathlib import Path
+
+import pytest
+
+from reprocnn.artifacts.figures import FIGURES, REPORT
+from reprocnn.artifacts.files import write_bytes, write_json
+from reprocnn.artifacts.history import HISTORY
+from reprocnn.artifacts.model import MODEL
+from reprocnn.artifacts.model_card import MODEL_CARD
+from reprocnn.artifacts.predictions import PREDICTIONS
+from reprocnn.artifacts.scores import CONFUSION_MATRIX, METRICS, PER_CLASS
+from reprocnn.artifacts.split import TRAIN
+from reprocnn.artifacts.training import TRAINING
+
+
+@pytest.fixture
+def trained(here: Path) -> Path:
+    """A folder in which train, evaluate and plot ran."""
+    write_bytes(MODEL, b"a model")
+    write_json(MODEL_CARD, {"dataset": "digits"})
+    write_bytes(HISTORY, b"epoch,train_loss\n1,0.5\n2,0.25\n")
+    write_json(TRAINING, {"train_loss": 0.25, "best_epoch": 2})
+    write_json(METRICS, {"accuracy": 0.5})
+    tables = (PER_CLASS, CONFUSION_MATRIX, PREDICTIONS)
+    for path in (*tables, REPORT, FIGURES / "curves.png", TRAIN / "x"):
+        write_bytes(path, b"x")
+    (here / "dvc.yaml").write_text("stages: {train: {deps: [data/processed/train]}}\n")
+    return here

@@ -1,0 +1,205 @@
+"""Each way in which a store fails has a message and a fix of its own. The failures are real ones."""
+
+import errno
+import shutil
+import socket
+import sqlite3
+import ssl
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from reprocnn.errors import UserError
+from reprocnn.ledger import store
+from reprocnn.ledger.causes import cause
+
+
+class _Answers(BaseHTTPRequestHandler):
+    """/401/... is answered with status 401, and so on; as JSON where the path says so."""
+
+    def do_GET(self) -> None:
+        status = int(self.path.split("/")[1])
+        body = b'{"error_code": "PERMISSION_DENIED", "message": "not you"}' if "/json/" in self.path else b"<html>"
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_POST = do_GET  # noqa: N815
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def server() -> Iterator[ThreadingHTTPServer]:
+    made = ThreadingHTTPServer(("127.0.0.1", 0), _Answers)
+    threading.Thread(target=made.serve_forever, args=(0.02,), daemon=True).start()
+    yield made
+    made.shutdown()
+    made.server_close()
+
+
+Told = Callable[[str], UserError]
+
+
+@pytest.fixture
+def told(here: Path, monkeypatch: pytest.MonkeyPatch) -> Told:
+    """What is said of a store."""
+
+    def run(uri: str) -> UserError:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+        monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+        monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "2")
+        with pytest.raises(UserError) as found:
+            store.connected()
+        assert "\n" not in found.value.problem + found.value.fix
+        return found.value
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "fix"),
+    [
+        ("401", "the server asks for a login (401)", "export MLFLOW_TRACKING_USERNAME"),
+        ("403", "the server refuses (403)", "ask who runs the server"),
+        ("403/json", "the server refuses (403): PERMISSION_DENIED: not you", "ask who runs the server"),
+        ("404", "the answer there isn't an MLflow server's (404)", "correct the host"),
+        ("405", "the answer there isn't an MLflow server's", "correct the host"),
+        ("200", "the answer there isn't an MLflow server's", "correct the host"),
+        ("429", "the server fails (too many 429 error responses)", "see the log"),
+        ("500", "the server fails (too many 500 error responses)", "see the log"),
+        ("503", "the server fails (too many 503 error responses)", "see the log"),
+    ],
+)
+def test_what_a_server_answers(server: ThreadingHTTPServer, told: Told, path: str, text: str, fix: str) -> None:
+    uri = f"http://127.0.0.1:{server.server_port}/{path}"
+    found = told(uri)
+    assert found.problem.startswith(f"MLflow at {uri}: {text}")
+    assert found.fix.startswith(fix)
+
+
+@pytest.mark.parametrize(
+    ("uri", "text", "fix"),
+    [
+        ("http://127.0.0.1:9", "nothing listens there (connection refused)", "start the server"),
+        ("http://me:my-word@127.0.0.1:9", "nothing listens there", "start the server"),
+        ("http://no-such-host.invalid:5000", "the name of its host is not known", "correct the host"),
+        ("htp://127.0.0.1:9", "it names no kind of store that MLflow knows", "write MLFLOW_TRACKING_URI as http://"),
+        ("localhost:5000", "it names no kind of store that MLflow knows", "write MLFLOW_TRACKING_URI as http://"),
+        ("127.0.0.1:5000", "it names a folder, which MLflow takes no more", "export MLFLOW_ALLOW_FILE_STORE=true; or"),
+        ("./mlruns", "it names a folder, which MLflow takes no more", "export MLFLOW_ALLOW_FILE_STORE=true; or"),
+        ("http://host:port", "Failed to parse: 'host:port'", "write MLFLOW_TRACKING_URI as http://"),
+        ("postgresql://me:my-word@localhost/x", "the package psycopg is not", "uv pip install 'psycopg[binary]'"),
+        ("postgresql+psycopg2://localhost/x", "the package psycopg2 is not", "uv pip install 'psycopg2-binary'"),
+        ("mysql://localhost/x", "the package MySQLdb is not", "uv pip install 'mysqlclient'"),
+        ("databricks", "Reading Databricks credential configuration failed", "put right what the message names"),
+    ],
+)
+def test_an_address_that_leads_nowhere(told: Told, here: Path, uri: str, text: str, fix: str) -> None:
+    found = told(uri)
+    assert f": {text}" in found.problem
+    assert found.fix.startswith(fix)
+    assert "my-word" not in found.problem
+    assert not (here / "mlruns").exists()
+
+
+def test_a_server_that_is_silent_or_hangs_up(told: Told) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        assert "no answer in time" in told(f"http://127.0.0.1:{silent.getsockname()[1]}").problem
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def hang_up() -> None:
+            while True:
+                try:
+                    listening.accept()[0].close()
+                except OSError:
+                    return
+
+        threading.Thread(target=hang_up, daemon=True).start()
+        assert "it closed the connection" in told(f"http://127.0.0.1:{listening.getsockname()[1]}").problem
+        listening.shutdown(socket.SHUT_RDWR)
+
+
+def test_tls(server: ThreadingHTTPServer, told: Told, tmp_path: Path) -> None:
+    uri = f"https://127.0.0.1:{server.server_port}/200"
+    found = told(uri)
+    assert (found.problem, found.fix[:13]) == (
+        f"MLflow at {uri}: it does not speak TLS (WRONG_VERSION_NUMBER)",
+        "write http://",
+    )
+    if not shutil.which("openssl"):
+        pytest.skip("no openssl to make a certificate with")
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    command = f"openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -keyout {key} -out {certificate}"
+    subprocess.run(command.split(), check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    found = told(uri)
+    assert "its certificate is not trusted (self-signed certificate)" in found.problem
+    assert found.fix.startswith("export MLFLOW_TRACKING_SERVER_CERT_PATH=")
+
+
+def test_files_of_sqlite(told: Told, here: Path) -> None:
+    store.connect()
+    good = here / "mlflow.db"
+    for number, content in enumerate((b"no database at all" * 100, good.read_bytes()[:5000] + b"x" * 200_000)):
+        (here / f"{number}.db").write_bytes(content)
+        found = told(f"sqlite:///{number}.db")
+        assert "the file is damaged" in found.problem
+        assert found.fix == "bring back a copy of it"
+
+
+def _sqlite_error(act: Callable[[sqlite3.Connection], object], uri: str) -> sqlite3.Error:
+    with closing(sqlite3.connect(uri, uri=True, timeout=0)) as connection, pytest.raises(sqlite3.Error) as found:
+        act(connection)
+    return found.value
+
+
+def test_a_file_that_is_full_read_only_or_locked(tmp_path: Path) -> None:
+    file = tmp_path / "x.db"
+    with closing(sqlite3.connect(file)) as other:
+        other.execute("CREATE TABLE a (b)")
+
+        def fill(connection: sqlite3.Connection) -> None:
+            connection.execute("PRAGMA max_page_count=2")
+            connection.execute("INSERT INTO a VALUES (zeroblob(100000))")
+
+        assert cause(_sqlite_error(fill, file.as_uri())).text.startswith("the disk is full")
+        write = "INSERT INTO a VALUES (1)"
+        error = _sqlite_error(lambda c: c.execute(write), f"{file.as_uri()}?mode=ro")
+        assert cause(error).text.startswith("the file can't be written")
+        other.execute("BEGIN EXCLUSIVE")
+        assert cause(_sqlite_error(lambda c: c.execute(write), file.as_uri())).text.startswith("another process writes")
+
+
+def test_a_disk_that_is_full_and_a_folder_that_cant_be_written() -> None:
+    with pytest.raises(OSError, match="No space left") as full, Path("/dev/full").open("w", buffering=1) as file:
+        file.write("x\n")
+    assert cause(full.value) == (
+        "the disk is full ([Errno 28] No space left on device)",
+        "make room on the disk",
+        False,
+    )
+    refused = cause(PermissionError(errno.EACCES, "Permission denied", "/srv/runs"))
+    assert refused.text == "/srv/runs can't be written (Permission denied)"
+
+
+def test_an_unknown_error_keeps_what_helps() -> None:
+    """The innermost reason; not cut in a word, and not just before what helps."""
+    try:
+        try:
+            raise RuntimeError("the bucket is in eu-west-1")
+        except RuntimeError as reason:
+            raise ValueError("tried this and that " * 50) from reason
+    except ValueError as error:
+        assert cause(error).text == "the bucket is in eu-west-1"
+    assert cause(ValueError("x" * 100 + ". " + "y" * 150 + ". " + "z" * 150)).text == "x" * 100 + ". " + "y" * 150 + "."
+    assert cause(ValueError("")).text == "ValueError"

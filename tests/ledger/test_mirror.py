@@ -1,0 +1,242 @@
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dvc.dvcfile import is_valid_filename
+
+from reprocnn.artifacts.files import md5, write_json
+from reprocnn.artifacts.model import MODEL
+from reprocnn.artifacts.scores import PER_CLASS
+from reprocnn.ledger import record, store
+from reprocnn.ledger.mirror import Mirror, find, outside_dvc
+from reprocnn.ledger.origin import BASELINE_TAG, EXPERIMENT_TAG
+from reprocnn.ledger.record import Record
+from reprocnn.run.identity import ENVIRONMENT
+
+
+def _record(name: str = "", **changes: Any) -> Record:
+    """Of the folder, as made in an experiment, or outside of one."""
+    origin = {EXPERIMENT_TAG: name or "none", BASELINE_TAG: "abc" if name else "none"}
+    made = record.of_folder(Path(), name or "main@abc", origin, md5(MODEL), ("evaluate", "plot"))
+    made.model = None  # these bytes are none
+    return made.model_copy(update=changes)
+
+
+def _mirror(made: Record) -> Mirror:
+    client, experiment_id = store.connect()
+    return Mirror(client, experiment_id, find(client, experiment_id, made))
+
+
+def test_a_run_gets_everything_once(trained: Path) -> None:
+    made = _record("exp-a")
+    added = _mirror(made).complete(made)
+    assert added[0] == "run"
+    mirror = _mirror(made)
+    assert mirror.complete(made) == []
+    client = store.connect()[0]
+    run = client.get_run(str(mirror.run_id))
+    assert run.info.run_name == "exp-a"
+    assert run.info.status == "FINISHED"
+    assert run.data.params["epochs"] == "10"
+    assert run.data.tags["restored"].startswith("from DVC's files; absent: versions and hardware, epoch times")
+    assert [(m.step, m.value) for m in client.get_metric_history(run.info.run_id, "train_loss")] == [
+        (1, 0.5),
+        (2, 0.25),
+    ]
+    assert run.data.metrics["test_accuracy"] == 0.5
+    assert run.data.metrics["best_epoch"] == 2
+    names = {f.path for f in client.list_artifacts(run.info.run_id)}
+    assert names == {
+        *("figures", "report.html", "model.json", "training.json", "history.csv", "params.yaml", "DVC.yaml"),
+        *("metrics.json", "per_class.csv", "confusion_matrix.csv", "predictions.csv", "hashes.json"),
+    }
+
+
+@pytest.mark.parametrize("lost", ["train_loss", "test_accuracy"])
+def test_what_a_run_lost_is_added_and_nothing_else(trained: Path, lost: str) -> None:
+    whole = _record("exp-a")
+    part = whole.model_copy(deep=True)
+    if lost == "train_loss":
+        part.rows = part.rows[:1]
+    else:
+        del part.final["test_accuracy"]
+    _mirror(part).complete(part)
+    assert _mirror(whole).complete(whole) == (["1 epochs"] if lost == "train_loss" else ["metrics"])
+    mirror = _mirror(whole)
+    history = store.connect()[0].get_metric_history(str(mirror.run_id), "train_loss")
+    assert [m.step for m in history] == [1, 2]
+
+
+def test_an_epoch_that_arrived_though_the_answer_did_not_is_there_once(trained: Path) -> None:
+    made = _record("exp-a")
+    late = _mirror(made)
+    late.complete(made)
+    late._epochs = set()  # as the client believes after a time-out
+    late.complete(made)
+    history = store.connect()[0].get_metric_history(str(late.run_id), "train_loss")
+    assert [m.step for m in history] == [1, 2]
+
+
+def test_a_file_that_changed_is_logged_again(trained: Path) -> None:
+    _mirror(_record("exp-a")).complete(_record("exp-a"))
+    write_json(PER_CLASS, ["other"])
+    assert _mirror(_record("exp-a")).complete(_record("exp-a")) == ["1 files"]
+
+
+def test_a_run_that_the_user_renamed_stays_so(trained: Path) -> None:
+    made = _record("exp-a")
+    mirror = _mirror(made)
+    mirror.complete(made)
+    store.connect()[0].update_run(str(mirror.run_id), name="my best")
+    assert _mirror(made).complete(made) == []
+
+
+def test_a_run_is_found_by_model_experiment_and_params_newest_first(trained: Path) -> None:
+    client, experiment_id = store.connect()
+
+    def made(model: str, name: str, top_k: str = "5") -> str:
+        tags = {
+            record.MODEL_TAG: model,
+            EXPERIMENT_TAG: name,
+            BASELINE_TAG: "abc" if name[0] == "e" else "none",
+        }
+        run = client.create_run(experiment_id, tags=tags)
+        client.log_param(run.info.run_id, "top_k", top_k)
+        client.set_terminated(run.info.run_id)
+        time.sleep(0.01)  # start times are in milliseconds
+        return str(run.info.run_id)
+
+    model = md5(MODEL)
+    plain = made(model, "none")
+    made("another", "exp-a")
+    older, newest = made(model, "exp-a"), made(model, "exp-a")
+    made(model, "exp-a", top_k="3")  # shares the model, has other test metrics
+    assert _mirror(_record("exp-a")).run_id == newest != older
+    assert _mirror(_record("exp-b")).run_id is None
+    other_baseline = {EXPERIMENT_TAG: "exp-a", BASELINE_TAG: "def"}
+    assert _mirror(_record("exp-a", origin=other_baseline)).run_id is None
+    assert _mirror(_record()).run_id == plain
+    client.delete_run(plain)
+    assert _mirror(_record()).run_id == newest  # an experiment that was applied to the workspace
+    assert _mirror(_record(params={"top_k": "4"})).run_id is None
+
+
+def test_a_journal_gives_what_dvc_does_not_hold_but_its_run_to_its_own_experiment_alone(trained: Path) -> None:
+    origin = {EXPERIMENT_TAG: "exp-a", BASELINE_TAG: "abc"}
+    rows = [{"epoch": 1, "train_loss": 0.5, "seconds": 3.0, "ended": 103.0}]
+    journal = Record(
+        name="exp-a",
+        origin=origin,
+        started=100.0,
+        ended=110.0,
+        status="FINISHED",
+        training="key-1",
+        environment={"cpu": "6502"},
+        params=record.params_of(Path()),
+        rows=rows,
+        model_md5=md5(MODEL),
+        changes="+a line",
+    )
+    record.write_journal(journal)
+    own, other = _record("exp-a"), _record("exp-b")
+    assert (own.training, other.training) == ("key-1", "")
+    assert (own.changes, other.changes) == ("+a line", "")
+    for made in (own, other):
+        assert made.environment == {"cpu": "6502"}
+        assert made.started == 100.0
+        assert made.rows[0] == rows[0]
+        assert made.rows[1] == {"epoch": 2, "train_loss": 0.25}
+    mirror = _mirror(own)
+    mirror.complete(own)
+    client = store.connect()[0]
+    (first,) = client.get_metric_history(str(mirror.run_id), "epoch_seconds")
+    assert (first.value, first.timestamp) == (3.0, 103_000)
+    assert client.get_run(str(mirror.run_id)).data.tags["cpu"] == "6502"
+
+
+def test_the_environment_beside_the_reports_counts_for_its_own_model_alone(trained: Path) -> None:
+    write_json(ENVIRONMENT, {record.MODEL_TAG: md5(MODEL), "cpu": "6502"})
+    assert _record().environment == {"cpu": "6502"}
+    write_json(ENVIRONMENT, {record.MODEL_TAG: "another", "cpu": "6502"})
+    assert _record().environment == {}
+
+
+# Names that DVC reads
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        *(
+            ("version.dvc", "version.DVC"),
+            ("dvc.yaml", "DVC.yaml"),
+            ("a/dvc.lock", "a/DVC.lock"),
+            ("a/.dvc/b", "a/.DVC/b"),
+        ),
+        *((".dvcignore", ".DVCignore"), ("data.dvc", "data.DVC"), ("dvc.exp.name", "dvc.exp.name")),
+        *(("my-dvc.yaml", "my-dvc.yaml"), ("dvc.yaml.txt", "dvc.yaml.txt"), ("version.mlflow", "version.mlflow")),
+    ],
+)
+def test_no_name_in_mlflow_is_one_that_dvc_reads(name: str, found: str) -> None:
+    assert outside_dvc(name) == found
+    assert outside_dvc(found) == found
+
+
+def test_a_store_of_files_in_the_checkout_leaves_dvc_alone(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "./runs")
+    made = _record("exp-a", environment={"version.dvc": "3", "cpu": "6502"})
+    made.params |= {"x.dvc": "1"}
+    _mirror(made).complete(made)
+    assert _mirror(made).complete(made) == []
+    names = [path.name for path in (trained / "runs").rglob("*")]
+    assert {"version.DVC", "x.DVC", "DVC.yaml"} <= set(names)
+    assert not [name for name in names if is_valid_filename(name) or name in ("dvc.lock", ".dvcignore", ".dvc")]
+
+
+def test_a_run_of_before_the_names_were_changed_is_whole(trained: Path) -> None:
+    made = _record("exp-a", environment={"version.dvc": "3"})
+    mirror = _mirror(made)
+    mirror.complete(made)
+    client = store.connect()[0]
+    client.delete_tag(str(mirror.run_id), "version.DVC")
+    client.set_tag(str(mirror.run_id), "version.dvc", "3")
+    assert _mirror(made).complete(made) == []
+
+
+# Artifacts that can't be stored
+
+
+def test_a_run_has_its_end_though_its_files_have_no_place(trained: Path) -> None:
+    client, experiment_id = store.connect()
+    (trained / "mlartifacts").write_text("in the way")
+    made = _record("exp-a")
+    mirror = _mirror(made)
+    with pytest.raises(OSError, match="mlartifacts"):
+        mirror.complete(made)
+    run = client.get_run(str(mirror.run_id))
+    assert (run.info.status, run.data.metrics["test_accuracy"], run.data.params["epochs"]) == ("FINISHED", 0.5, "10")
+    (trained / "mlartifacts").unlink()
+    assert _mirror(made).complete(made) == ["11 files"]
+    assert experiment_id == run.info.experiment_id
+
+
+def test_a_model_is_logged_in_a_thread_to_the_runs_experiment_and_leaves_the_environment_alone(
+    trained: Path, monkeypatch: pytest.MonkeyPatch, environment_changes: list[str]
+) -> None:
+    from reprocnn.backend import keras
+
+    keras.Sequential([keras.Input((2, 2, 1)), keras.layers.Flatten(), keras.layers.Dense(2)]).save(MODEL)
+    client, experiment_id = store.connect()
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", "0")
+    made = _record("exp-a", model=MODEL)
+    mirror = _mirror(made)
+    with ThreadPoolExecutor() as pool:
+        assert pool.submit(mirror.complete, made).result()[-1] == "model"
+    assert environment_changes == []
+    assert _mirror(made).complete(made) == []
+    (output,) = client.get_run(str(mirror.run_id)).outputs.model_outputs
+    logged = client.get_logged_model(output.model_id)
+    assert (logged.experiment_id, logged.name, logged.params["epochs"]) == (experiment_id, "model", "10")
