@@ -20,4 +20,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    _stage.run(main)
+    _stage.run("download", main)

@@ -12,7 +12,6 @@ from reprocnn.artifacts.split import RAW_TEST, read_split
 from reprocnn.artifacts.tables import write_csv
 from reprocnn.backend import keras
 from reprocnn.evaluation import metrics, predictions
-from reprocnn.ledger import live
 from reprocnn.params import EvaluateParams, load_params
 
 
@@ -34,11 +33,10 @@ def main() -> None:
     write_csv(CONFUSION_MATRIX, metrics.confusion(probabilities, labels, names))
     write_csv(PREDICTIONS, table)
     predictions.write_mistakes(MISTAKES, table, probabilities, images)
-    live.show("evaluate")
     print(f"test accuracy {overall['accuracy']:.2%} of {overall['n']} images")
     if absent := metrics.without_images(labels, names):
         print(absent)
 
 
 if __name__ == "__main__":
-    _stage.run(main)
+    _stage.run("evaluate", main)

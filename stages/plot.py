@@ -11,7 +11,6 @@ from reprocnn.artifacts.model_card import MODEL_CARD
 from reprocnn.artifacts.predictions import MISTAKES
 from reprocnn.artifacts.scores import CONFUSION_MATRIX, METRICS, PER_CLASS
 from reprocnn.artifacts.tables import read_csv
-from reprocnn.ledger import live
 from reprocnn.params import Section, load_params
 from reprocnn.reporting import figures, fonts, report
 
@@ -38,10 +37,9 @@ def main() -> None:
     pictures = {name.replace("_", " "): FIGURES / f"{name}.png" for name in drawn}
     tables = {"test metrics": metrics, "per class": report.with_labels(scores, labels), "history": history}
     write_bytes(REPORT, report.html(heading, tables, pictures).encode())
-    live.show("plot")
     if note := fonts.note(labels):
         print(note)
 
 
 if __name__ == "__main__":
-    _stage.run(main)
+    _stage.run("plot", main)

@@ -29,4 +29,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    _stage.run(main)
+    _stage.run("preprocess", main)

@@ -11,11 +11,9 @@ from reprocnn.artifacts.split import TRAIN, VALIDATION
 from reprocnn.artifacts.statistics import STATISTICS
 from reprocnn.artifacts.tables import write_csv
 from reprocnn.artifacts.training import TRAINING
-from reprocnn.ledger import live
 from reprocnn.models.registry import build
 from reprocnn.params import TrainParams, load_params
-from reprocnn.run import checkpoints
-from reprocnn.run.identity import environment, stage_hashes
+from reprocnn.run.training import training
 from reprocnn.training.fit import fit, load_splits, summary
 
 
@@ -26,26 +24,20 @@ def main() -> None:
     shape, names = tuple(statistics["image_shape"]), statistics["class_names"]
     backend.prepare(params.seed, params.threads, params.portable)
     model = build(params.model, shape, len(names), params.options(), params.seed)
-    read, machine = stage_hashes("train"), environment(backend.gpus(), params.threads)
-    key = checkpoints.key(params=params.model_dump(), read=read, machine=machine)
-    with (
-        checkpoints.checkpoint(key) as checkpoint,
-        live.training_run(key, machine, read, resumes=checkpoint.exists, anew=checkpoint.anew) as run,
-    ):
+    with training(params.model_dump(), backend.gpus()) as (checkpoint, journal):
         history = fit(
             model,
             train,
             validation,
             params,
             checkpoint=checkpoint,
-            on_epoch=run.log_epoch,
+            journal=journal,
         )
         write_model(MODEL, model)
         write_json(MODEL_CARD, statistics | {"model": params.model})
         write_csv(HISTORY, history)
         write_json(TRAINING, summary(history, model, params.patience))
-        run.log_trained()
 
 
 if __name__ == "__main__":
-    _stage.run(main)
+    _stage.run("train", main)
