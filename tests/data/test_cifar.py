@@ -11,6 +11,7 @@ from mirrors import Mirror
 from reprocnn.data import cifar
 from reprocnn.data.fetch import Source
 from reprocnn.errors import UserError
+from reprocnn.run.downloads import places
 
 NAMES = ["airplane", "automobile"]
 
@@ -84,11 +85,11 @@ def test_load_takes_the_archive_that_the_mirror_has(tmp_path: Path, monkeypatch:
     binary = Source(path.name, right, ())
     monkeypatch.setitem(cifar.SOURCES, "cifar10", (python, binary))
     monkeypatch.setenv("REPROCNN_MIRROR", str(tmp_path))
-    assert cifar.load("cifar10").class_names == NAMES
+    assert cifar.load("cifar10", places()).class_names == NAMES
     path.write_bytes(path.read_bytes()[:-100])
     monkeypatch.setenv("REPROCNN_CACHE", str(tmp_path / "other"))
     with pytest.raises(UserError, match="wrong sha256"):
-        cifar.load("cifar10")
+        cifar.load("cifar10", places())
 
 
 @pytest.mark.parametrize("kind", ["ok", "altered", "cut", "hang", "404", "html"])
@@ -103,10 +104,10 @@ def test_load_from_a_server(
     monkeypatch.setitem(cifar.SOURCES, "cifar10", (source,))
     monkeypatch.setattr("reprocnn.data.fetch.TIMEOUT", (1, 0.3))
     if kind == "ok":
-        assert cifar.load("cifar10").class_names == NAMES
+        assert cifar.load("cifar10", places()).class_names == NAMES
     else:
         with pytest.raises(UserError, match="no place has the data"):
-            cifar.load("cifar10")
+            cifar.load("cifar10", places())
         assert [p.name for p in (tmp_path / "cache").rglob("*") if p.is_file()] == [".lock"]
 
 

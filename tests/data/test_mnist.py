@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from reprocnn.data import mnist
+from reprocnn.run.downloads import places
 
 
 def _idx(array: np.ndarray) -> bytes:
@@ -28,7 +29,7 @@ def test_load_reads_the_four_files(name: str, tmp_path: Path, monkeypatch: pytes
     hashes = {f: ("0" * 64, hashlib.sha256(gzip.decompress(c)).hexdigest()) for f, c in made.items()}
     monkeypatch.setitem(mnist._HASHES, name, hashes)
     monkeypatch.setenv("REPROCNN_MIRROR", str(tmp_path))
-    data = mnist.load(name)
+    data = mnist.load(name, places())
     read = np.concatenate(list(data.chunks))
     assert (read.shape, read.dtype) == ((5, 28, 28, 1), np.uint8)
     np.testing.assert_array_equal(read[..., 0], images.astype(np.uint8))
@@ -55,4 +56,4 @@ def test_every_file_has_a_published_and_a_content_hash() -> None:
 @pytest.mark.network
 @pytest.mark.parametrize("name", ["mnist", "fashion_mnist"])
 def test_the_real_files_are_where_they_should_be(name: str) -> None:
-    assert len(mnist.load(name).labels) == 70_000
+    assert len(mnist.load(name, places()).labels) == 70_000

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reprocnn.data.fetch import Source, fetch
+from reprocnn.data.fetch import Places, Source, fetch
 from reprocnn.data.raw import RawData, joined
 
 _OFFICIAL = "https://www.cs.toronto.edu/~kriz/"
@@ -48,9 +48,9 @@ SOURCES = {
 }
 
 
-def load(name: str) -> RawData:
+def load(name: str, places: Places) -> RawData:
     """`cifar10` or `cifar100`, 32x32x3; of CIFAR-100 the 100 fine classes."""
-    path = fetch(*SOURCES[name])
+    path = fetch(places, *SOURCES[name])
     return read_binary(path) if "binary" in path.name else read_python(path)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from reprocnn.data.fetch import Source, fetch
+from reprocnn.data.fetch import Places, Source, fetch
 from reprocnn.data.raw import RawData, joined
 
 CLASS_NAMES = {
@@ -74,12 +74,12 @@ _HASHES = {
 }
 
 
-def load(name: str) -> RawData:
+def load(name: str, places: Places) -> RawData:
     """`mnist` or `fashion_mnist`, 28x28x1."""
     train, test = (
         (
-            read_idx(fetch(_source(name, f"{split}-images-idx3-ubyte.gz")))[..., np.newaxis],
-            read_idx(fetch(_source(name, f"{split}-labels-idx1-ubyte.gz"))),
+            read_idx(fetch(places, _source(name, f"{split}-images-idx3-ubyte.gz")))[..., np.newaxis],
+            read_idx(fetch(places, _source(name, f"{split}-labels-idx1-ubyte.gz"))),
         )
         for split in ("train", "t10k")
     )
