@@ -235,7 +235,7 @@ def test_a_tracker_that_is_slow_or_silent_delays_the_pipeline_by_at_most_ten_sec
         port = closed.getsockname()[1]
     down = seconds(f"http://127.0.0.1:{port}")  # nobody there: what the stages take by themselves
     for name, server in {"takes 10 s for an answer": _slow, "never answers": _silent}.items():
-        (checkout.folder / ".dvc/tmp/reprocnn/tracker-silent").unlink(missing_ok=True)
+        (checkout.folder / ".dvc/tmp/reprocnn/silent-tracker").unlink(missing_ok=True)
         with server() as uri:
             delay = seconds(uri) - down
         assert delay < 12, name  # 10, and what two cores vary by
@@ -281,7 +281,7 @@ def test_a_server_that_dies_in_the_middle_loses_nothing(checkout: Checkout, faul
         server.wait()
         printed = training.stdout.read()
     assert training.returncode == 0
-    assert "`python -m reprocnn sync` completes it" in printed
+    assert "then: python -m reprocnn sync" in printed
     server = start()
     try:
         own = {"PYTHONPATH": str(checkout.folder / "src")}
