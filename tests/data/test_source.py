@@ -18,7 +18,7 @@ Make = Callable[..., None]
 def _write(path: Path, into: Path) -> None:
     """As the download stage does."""
     data = folder.load(path, 8, "rgb", test_fraction=0.34, split_seed=0)
-    raw.write_raw(data, "x", into / "train", into / "test", into / "dataset.json")
+    raw.write_splits(data, into / "train", into / "test")
 
 
 def _refused(path: Path, into: Path) -> str:

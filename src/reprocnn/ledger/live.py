@@ -9,10 +9,12 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from reprocnn.artifacts.files import md5, write_json
+from reprocnn.artifacts.history import Epoch
 from reprocnn.artifacts.model import MODEL
 from reprocnn.errors import UserError
 from reprocnn.ledger import record
@@ -24,6 +26,7 @@ from reprocnn.ledger.record import MODEL_TAG, Record, Row
 from reprocnn.ledger.store import SYNC, apply_settings, connect, failure, tracking_uri
 from reprocnn.run.identity import ENVIRONMENT, this_process
 from reprocnn.run.state import kept
+from reprocnn.training.hooks import NoJournal
 
 SECONDS = 8.0
 """That a stage waits at its end for a server to take the rest."""
@@ -34,7 +37,7 @@ SECONDS_OF_FILE = 60.0
 _SHORTLY = 600.0
 
 
-class LiveRun:
+class LiveRun(NoJournal):
     """The MLflow run of a training that is going on.
 
     Args:
@@ -49,6 +52,10 @@ class LiveRun:
         self._monitor: Any = None
         record.write_journal(record_)
         self._tracker.wake()
+
+    def epoch(self, epoch: Epoch, seconds: float) -> None:
+        """Add an epoch, as it ends."""
+        self.log_epoch({**asdict(epoch), "seconds": seconds, "ended": time.time()})
 
     def log_epoch(self, row: Row) -> None:
         """Add an epoch, as it ends."""

@@ -12,25 +12,24 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from reprocnn.artifacts.files import durable_file
+from reprocnn.artifacts.history import Epoch
 from reprocnn.backend import keras
 from reprocnn.errors import UserError
 from reprocnn.run import locks
 from reprocnn.run.state import kept
+from reprocnn.training.hooks import NoCheckpoint, Weights
 
 FRESH_VARIABLE = "REPROCNN_FRESH"
 """Set, a training starts anew where it could go on."""
 DAYS = 30
 """A checkpoint that nothing has gone on from for so long is removed."""
-
-Row = dict[str, float]
-Weights = list[NDArray[Any]]
 
 
 def key(**parts: Any) -> str:
@@ -38,7 +37,7 @@ def key(**parts: Any) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
 
 
-class Checkpoint:
+class Checkpoint(NoCheckpoint):
     """The checkpoint of one training.
 
     Args:
@@ -51,41 +50,32 @@ class Checkpoint:
         self.exists = self._file.exists()
         self._warned = False
 
-    def save(self, model: keras.Model, rows: list[Row], best: Weights) -> None:
-        """Keep the state after an epoch; a disk that is full does not end the training.
-
-        Args:
-            model: built and compiled.
-            rows: of the history so far, one an epoch.
-            best: the weights of the best epoch so far; may be empty.
-        """
+    def save(self, model: keras.Model, epochs: list[Epoch], best: Weights) -> None:
+        """Keep the state after an epoch; a disk that is full does not end the training."""
+        rows = json.dumps([asdict(epoch) for epoch in epochs])
         arrays = _arrays(model) | {f"best{i}": weights for i, weights in enumerate(best)}
         try:
             with durable_file(self._file) as partial, partial.open("wb") as file:
-                np.savez(file, rows=np.array(json.dumps(rows)), **arrays)  # type: ignore[arg-type]
+                np.savez(file, rows=np.array(rows), **arrays)  # type: ignore[arg-type]
         except OSError as error:
             if not self._warned:
                 self._warned = True
                 print(
-                    f"warning: no checkpoint after epoch {len(rows)} ({error.strerror}); the training goes on, "
+                    f"warning: no checkpoint after epoch {len(epochs)} ({error.strerror}); the training goes on, "
                     "and starts further back if it is killed",
                     file=sys.stderr,
                     flush=True,
                 )
 
-    def restore(self, model: keras.Model) -> tuple[list[Row], Weights]:
-        """Bring a model, built and compiled, to the state that was kept.
-
-        Returns:
-            The history so far, empty at first, and the weights of the best epoch, where they were kept.
-        """
+    def restore(self, model: keras.Model) -> tuple[list[Epoch], Weights]:
+        """Bring a model, built and compiled, to the state that was kept."""
         if not self.exists:
             return [], []
         with np.load(self._file, allow_pickle=False) as kept_arrays:
             for name, variable in _variables(model).items():
                 variable.assign(kept_arrays[name])
             best = [kept_arrays[f"best{i}"] for i in range(sum(name.startswith("best") for name in kept_arrays))]
-            return list(json.loads(str(kept_arrays["rows"]))), best
+            return [Epoch(**row) for row in json.loads(str(kept_arrays["rows"]))], best
 
 
 def _variables(model: keras.Model) -> Mapping[str, keras.Variable]:
