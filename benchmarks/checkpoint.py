@@ -14,8 +14,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from reprocnn import backend
-from reprocnn.models.registry import build
-from reprocnn.params import FitParams
+from reprocnn.models.build import build
+from reprocnn.params import FitParams, ModelParams
 from reprocnn.run.checkpoints import Checkpoint
 from reprocnn.training.fit import fit
 
@@ -38,7 +38,7 @@ backend.prepare(0)
 random = np.random.default_rng(0)
 images = random.random((N, 32, 32, 3), dtype=np.float32)
 labels = np.eye(10, dtype=np.float32)[random.integers(0, 10, N)]
-model = build("deep_cnn", (32, 32, 3), 10, {}, 0)
+model = build(ModelParams(), (32, 32, 3), 10, 0)
 seconds: list[float] = []
 with tempfile.TemporaryDirectory(dir=sys.argv[1]) as folder:
     fit(

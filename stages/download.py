@@ -5,6 +5,7 @@ import _stage  # isort: split
 from reprocnn.artifacts.dataset import DATASET
 from reprocnn.artifacts.split import RAW_TEST, RAW_TRAIN
 from reprocnn.data import raw, registry
+from reprocnn.data.title import title
 from reprocnn.params import DownloadParams, load_params
 
 
@@ -13,10 +14,11 @@ def main() -> None:
     data = registry.load(params)
     for line in data.reading:
         print(line, flush=True)
-    raw.write_raw(data, params.title, RAW_TRAIN, RAW_TEST, DATASET)
+    name = title(params.dataset, params.folder)
+    raw.write_raw(data, name, RAW_TRAIN, RAW_TEST, DATASET)
     n_test = int(data.is_test.sum())
     size = "x".join(map(str, data.image_shape))
-    print(f"{params.title}: {len(data.labels) - n_test} + {n_test} images of {size}")
+    print(f"{name}: {len(data.labels) - n_test} + {n_test} images of {size}")
 
 
 if __name__ == "__main__":

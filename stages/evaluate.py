@@ -26,7 +26,7 @@ def main() -> None:
     probabilities = predictions.predict(model, images, card)
     table = predictions.table(probabilities, labels, names)
     overall = metrics.overall(probabilities, labels, params.top_k)
-    if params.tta != "none":
+    if params.tta:
         augmented = predictions.predict_augmented(model, images, card, params.tta)
         overall["tta_accuracy"] = metrics.accuracy(augmented, labels)
     write_json(METRICS, overall)

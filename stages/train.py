@@ -12,7 +12,7 @@ from reprocnn.artifacts.statistics import STATISTICS
 from reprocnn.artifacts.tables import write_csv
 from reprocnn.artifacts.training import TRAINING
 from reprocnn.ledger import live
-from reprocnn.models.registry import build
+from reprocnn.models.build import build, start
 from reprocnn.params import TrainParams, load_params
 from reprocnn.run import checkpoints
 from reprocnn.run.identity import environment, stage_hashes
@@ -25,7 +25,8 @@ def main() -> None:
     statistics = read_json(STATISTICS)
     shape, names = tuple(statistics["image_shape"]), statistics["class_names"]
     backend.prepare(params.seed, params.threads, params.portable)
-    model = build(params.model, shape, len(names), params.options(), params.seed)
+    model = build(params, shape, len(names), params.seed)
+    start(params.model, model, train[0])
     read, machine = stage_hashes("train"), environment(backend.gpus(), params.threads)
     key = checkpoints.key(params=params.model_dump(), read=read, machine=machine)
     with (

@@ -4,13 +4,14 @@ import numpy as np
 
 from reprocnn.artifacts.tables import read_csv
 from reprocnn.evaluation import predictions
-from reprocnn.models.registry import build
+from reprocnn.models.build import build
+from reprocnn.params import ModelParams
 
 CARD = {"normalization": {"kind": "standardize", "mean": [0.5], "std": [0.25]}}
 
 
 def test_predict_normalises_as_the_card_says_whatever_the_batch(monkeypatch) -> None:  # type: ignore[no-untyped-def]
-    model = build("mlp", (6, 6, 1), 3, {}, 0)
+    model = build(ModelParams(model="mlp"), (6, 6, 1), 3, 0)
     images = np.random.default_rng(0).integers(0, 256, (7, 6, 6, 1)).astype(np.uint8)
     expected = model.predict_on_batch((images / np.float32(255) - 0.5) / 0.25)
     monkeypatch.setattr("reprocnn.artifacts.split.CHUNK_BYTES", 3 * 6 * 6 * 4)
@@ -31,19 +32,19 @@ def test_table_and_the_most_confident_mistakes(tmp_path: Path) -> None:
 
 
 def test_predictions_of_changed_images_are_averaged() -> None:
-    model = build("mlp", (6, 6, 1), 3, {}, 0)
+    model = build(ModelParams(model="mlp"), (6, 6, 1), 3, 0)
     images = np.random.default_rng(0).integers(0, 256, (7, 6, 6, 1)).astype(np.uint8)
 
     def both_ways(moved: np.ndarray) -> np.ndarray:
         return (predictions.predict(model, moved, CARD) + predictions.predict(model, moved[:, :, ::-1], CARD)) / 2
 
-    flipped = predictions.predict_augmented(model, images, CARD, "flip")
+    flipped = predictions.predict_augmented(model, images, CARD, ("flip",))
     np.testing.assert_allclose(flipped, both_ways(images))
-    np.testing.assert_allclose(flipped, predictions.predict_augmented(model, images[:, :, ::-1], CARD, "flip"))
+    np.testing.assert_allclose(flipped, predictions.predict_augmented(model, images[:, :, ::-1], CARD, ("flip",)))
     # A pixel to the lower right: the first row and column come from the second, as in a mirror
     lower_right = images[:, [1, 0, 1, 2, 3, 4]][:, :, [1, 0, 1, 2, 3, 4]]
     upper_left = images[:, [1, 2, 3, 4, 5, 4]][:, :, [1, 2, 3, 4, 5, 4]]
-    shifted = predictions.predict_augmented(model, images, CARD, "flip_shift")
+    shifted = predictions.predict_augmented(model, images, CARD, ("flip", "shift"))
     expected = flipped / 2 + (both_ways(lower_right) + both_ways(upper_left)) / 4
     np.testing.assert_allclose(shifted, expected)
     np.testing.assert_allclose(shifted.sum(axis=1), 1, rtol=1e-5)

@@ -16,8 +16,8 @@ from reprocnn.artifacts.tables import write_csv
 from reprocnn.backend import keras
 from reprocnn.errors import UserError
 from reprocnn.models import costs
-from reprocnn.models.registry import build
-from reprocnn.params import FitParams
+from reprocnn.models.build import build, start
+from reprocnn.params import FitParams, ModelParams
 from reprocnn.run.checkpoints import Checkpoint, Row
 from reprocnn.training.fit import Split, _balanced, fit, load_splits, summary
 
@@ -52,10 +52,11 @@ def _train(
             raise _KilledError
 
     backend.prepare(seed)
-    built = build(model, (8, 8, 1), 2, options, seed)
+    built, train = build(ModelParams(model=model, **options), (8, 8, 1), 2, seed), _split(96, 0)
+    start(model, built, train[0])
     history = fit(
         built,
-        _split(96, 0),
+        train,
         _split(32, 1),
         FitParams(**{"epochs": 3, "batch_size": 10, "learning_rate": 0.002, "seed": seed} | recipe),
         checkpoint=Checkpoint(folder),
@@ -175,7 +176,7 @@ def test_a_training_that_diverges_is_stopped(tmp_path: Path) -> None:
     images, labels = _split(32, 0)
     with pytest.raises(UserError, match=r"no finite number after epoch 1\n  fix: use a lower learning_rate"):
         fit(
-            build("mlp", (8, 8, 1), 2, {}, 0),
+            build(ModelParams(model="mlp"), (8, 8, 1), 2, 0),
             (images, labels * np.float32("nan")),
             (images, labels),
             FitParams(epochs=3, batch_size=8),

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from reprocnn.artifacts.split import read_split, rows_per_chunk
 from reprocnn.backend import keras
 from reprocnn.errors import UserError
-from reprocnn.models import costs, speednet
+from reprocnn.models import costs
 from reprocnn.params import FitParams
 from reprocnn.run.checkpoints import Checkpoint, Row
 from reprocnn.training import augmentation
@@ -72,7 +72,6 @@ def fit(
     Raises:
         UserError: the training diverged.
     """
-    speednet.start(model, train[0])
     trained = training_model(model, recipe.augment, recipe.precision, recipe.ema, recipe.seed)
     steps = recipe.epochs * -(-len(train[0]) // recipe.batch_size)
     trained.compile(
