@@ -16,8 +16,8 @@ import numpy as np
 from reprocnn import backend
 from reprocnn.artifacts.history import Epoch
 from reprocnn.artifacts.split import Split
-from reprocnn.models.registry import build
-from reprocnn.params import FitParams
+from reprocnn.models.build import build
+from reprocnn.params import FitParams, ModelParams
 from reprocnn.run.checkpoints import Checkpoint
 from reprocnn.training.fit import fit
 from reprocnn.training.hooks import NoJournal
@@ -51,7 +51,7 @@ backend.prepare(0)
 random = np.random.default_rng(0)
 images = random.random((N, 32, 32, 3), dtype=np.float32)
 labels = np.eye(10, dtype=np.float32)[random.integers(0, 10, N)]
-model = build("deep_cnn", (32, 32, 3), 10, {}, 0)
+model = build(ModelParams(), (32, 32, 3), 10, 0)
 with tempfile.TemporaryDirectory(dir=sys.argv[1]) as folder:
     fit(
         model,

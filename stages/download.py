@@ -5,6 +5,7 @@ import _stage  # isort: split
 from reprocnn.artifacts.dataset import DATASET, write_dataset
 from reprocnn.artifacts.split import RAW_TEST, RAW_TRAIN
 from reprocnn.data import raw, registry
+from reprocnn.data.title import title
 from reprocnn.params import DownloadParams, load_params
 
 
@@ -13,7 +14,7 @@ def main() -> None:
     data = registry.load(params)
     for line in data.reading:
         print(line, flush=True)
-    card = raw.card(data, params.title)
+    card = raw.card(data, title(params.dataset, params.folder))
     raw.write_splits(data, RAW_TRAIN, RAW_TEST)
     write_dataset(DATASET, card)
     size = "x".join(map(str, card.image_shape))

@@ -26,7 +26,7 @@ def main() -> None:
     model, names = load_model(MODEL), read_model_card(MODEL_CARD).class_names
     images, labels = read_split(RAW_TEST)
     probabilities = predictions.predict(model, images)
-    augmented = None if params.tta == "none" else predictions.predict_augmented(model, images, params.tta)
+    augmented = predictions.predict_augmented(model, images, params.tta) if params.tta else None
     scores = metrics.overall(probabilities, labels, params.top_k, augmented)
     table = predictions.table(probabilities, labels, names)
     write_scores(METRICS, scores)

@@ -10,8 +10,7 @@ from reprocnn.artifacts.split import TRAIN, VALIDATION, read_split
 from reprocnn.artifacts.statistics import STATISTICS, read_statistics
 from reprocnn.artifacts.training import TRAINING, write_training
 from reprocnn.ledger import live
-from reprocnn.models import speednet
-from reprocnn.models.registry import build
+from reprocnn.models.build import build, start
 from reprocnn.params import TrainParams, load_params
 from reprocnn.run import checkpoints
 from reprocnn.run.identity import environment, stage_hashes
@@ -24,19 +23,21 @@ def main() -> None:
     train, validation, statistics = read_split(TRAIN), read_split(VALIDATION), read_statistics(STATISTICS)
     shape, names = statistics.image_shape, statistics.class_names
     backend.prepare(params.seed, params.threads, params.portable)
-    model = build(params.model, shape, len(names), params.options(), params.seed)
-    speednet.start(model, train.images)
+    core = build(params, shape, len(names), params.seed)
+    start(params.model, core, train.images)
+    saved = build(params, shape, len(names), params.seed, statistics.normalization)
     read, machine = stage_hashes("train"), environment(backend.gpus(), params.threads)
     key = checkpoints.key(params=params.model_dump(), read=read, machine=machine)
     with (
         checkpoints.checkpoint(key) as checkpoint,
         live.training_run(key, machine, read, resumes=checkpoint.exists, anew=checkpoint.anew) as journal,
     ):
-        history = fit(model, train, validation, params, checkpoint=checkpoint, journal=journal)
-        write_model(MODEL, model)
+        history = fit(core, train, validation, params, checkpoint=checkpoint, journal=journal)
+        saved.set_weights(core.get_weights())
+        write_model(MODEL, saved)
         write_model_card(MODEL_CARD, ModelCard(statistics.dataset, params.model, names, shape))
         write_history(HISTORY, history)
-        write_training(TRAINING, summary(history, model, params.patience))
+        write_training(TRAINING, summary(history, core, params.patience))
         journal.log_trained()
 
 

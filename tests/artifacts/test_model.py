@@ -6,14 +6,15 @@ import numpy as np
 
 from reprocnn.artifacts.model import load_model, write_model
 from reprocnn.backend import keras
-from reprocnn.models.registry import build
+from reprocnn.models.build import build
+from reprocnn.params import ModelParams
 
 
 def test_a_saved_model_has_the_same_bytes_and_loads_without_this_project(tmp_path: Path) -> None:
     made = []
     for name in ("a.keras", "b.keras"):
         keras.utils.set_random_seed(1)
-        model = build("simple_cnn", (12, 12, 1), 3, {}, 0)
+        model = build(ModelParams(model="simple_cnn"), (12, 12, 1), 3, 0)
         model.compile(optimizer=keras.optimizers.Adam(name="adam"), loss="categorical_crossentropy")
         model.fit(np.ones((4, 12, 12, 1)), np.eye(3)[[0, 1, 2, 0]], verbose=0, shuffle=False)
         write_model(tmp_path / name, model)

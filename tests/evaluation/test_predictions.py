@@ -1,11 +1,12 @@
 import numpy as np
 
 from reprocnn.evaluation import predictions
-from reprocnn.models.registry import build
+from reprocnn.models.build import build
+from reprocnn.params import ModelParams
 
 
 def test_predict_gives_the_model_raw_pixels_whatever_the_batch(monkeypatch) -> None:  # type: ignore[no-untyped-def]
-    model = build("mlp", (6, 6, 1), 3, {}, 0)
+    model = build(ModelParams(model="mlp"), (6, 6, 1), 3, 0)
     images = np.random.default_rng(0).integers(0, 256, (7, 6, 6, 1)).astype(np.uint8)
     expected = model.predict_on_batch(images.astype(np.float32))
     monkeypatch.setattr("reprocnn.artifacts.split.CHUNK_BYTES", 3 * 6 * 6 * 4)
@@ -25,19 +26,19 @@ def test_table_and_the_most_confident_mistakes() -> None:
 
 
 def test_predictions_of_changed_images_are_averaged() -> None:
-    model = build("mlp", (6, 6, 1), 3, {}, 0)
+    model = build(ModelParams(model="mlp"), (6, 6, 1), 3, 0)
     images = np.random.default_rng(0).integers(0, 256, (7, 6, 6, 1)).astype(np.uint8)
 
     def both_ways(moved: np.ndarray) -> np.ndarray:
         return (predictions.predict(model, moved) + predictions.predict(model, moved[:, :, ::-1])) / 2
 
-    flipped = predictions.predict_augmented(model, images, "flip")
+    flipped = predictions.predict_augmented(model, images, ("flip",))
     np.testing.assert_allclose(flipped, both_ways(images))
-    np.testing.assert_allclose(flipped, predictions.predict_augmented(model, images[:, :, ::-1], "flip"))
+    np.testing.assert_allclose(flipped, predictions.predict_augmented(model, images[:, :, ::-1], ("flip",)))
     # A pixel to the lower right: the first row and column come from the second, as in a mirror
     lower_right = images[:, [1, 0, 1, 2, 3, 4]][:, :, [1, 0, 1, 2, 3, 4]]
     upper_left = images[:, [1, 2, 3, 4, 5, 4]][:, :, [1, 2, 3, 4, 5, 4]]
-    shifted = predictions.predict_augmented(model, images, "flip_shift")
+    shifted = predictions.predict_augmented(model, images, ("flip", "shift"))
     expected = flipped / 2 + (both_ways(lower_right) + both_ways(upper_left)) / 4
     np.testing.assert_allclose(shifted, expected)
     np.testing.assert_allclose(shifted.sum(axis=1), 1, rtol=1e-5)

@@ -15,8 +15,8 @@ from reprocnn.artifacts.model import write_model
 from reprocnn.artifacts.split import Split
 from reprocnn.backend import keras
 from reprocnn.errors import UserError
-from reprocnn.models.registry import build
-from reprocnn.params import FitParams
+from reprocnn.models.build import build, start
+from reprocnn.params import FitParams, ModelParams
 from reprocnn.run.checkpoints import Checkpoint
 from reprocnn.training.fit import _balanced, fit
 from reprocnn.training.hooks import NoCheckpoint, NoJournal, Weights
@@ -28,6 +28,10 @@ def _split(n: int, seed: int) -> Split:
     labels = random.integers(0, 2, n)
     images = random.random((n, 8, 8, 1)) * 0.5 + labels[:, None, None, None] * 0.5
     return Split(images.astype(np.float32), np.eye(2, dtype=np.float32)[labels])
+
+
+def _mlp() -> keras.Model:
+    return build(ModelParams(model="mlp"), (8, 8, 1), 2, 0)
 
 
 class _KilledError(BaseException):
@@ -77,10 +81,11 @@ def _train(
     **recipe: Any,
 ) -> tuple[keras.Model, list[Epoch]]:
     backend.prepare(seed)
-    built = build(model, (8, 8, 1), 2, options, seed)
+    built, train = build(ModelParams(model=model, **options), (8, 8, 1), 2, seed), _split(96, 0)
+    start(model, built, train[0])
     history = fit(
         built,
-        _split(96, 0),
+        train,
         _split(32, 1),
         FitParams(**{"epochs": 3, "batch_size": 10, "learning_rate": 0.002, "seed": seed} | recipe),
         checkpoint=checkpoint or NoCheckpoint(),
@@ -124,8 +129,7 @@ def test_a_model_learns_and_the_journal_has_every_epoch() -> None:
 def test_fit_takes_plain_values_alone() -> None:
     """As in a notebook; without checkpoint and journal the result is the same."""
     backend.prepare(0)
-    model = build("mlp", (8, 8, 1), 2, {}, 0)
-    history = fit(model, _split(96, 0), _split(32, 1), FitParams(epochs=1, batch_size=10, learning_rate=0.002))
+    history = fit(_mlp(), _split(96, 0), _split(32, 1), FitParams(epochs=1, batch_size=10, learning_rate=0.002))
     assert history == _train(model="mlp", options={}, epochs=1)[1]
 
 
@@ -193,7 +197,7 @@ def test_an_epoch_whose_checkpoint_was_cut_off_comes_to_the_journal_again(tmp_pa
 
 
 def test_a_batch_larger_than_the_data_is_refused() -> None:
-    model = build("mlp", (8, 8, 1), 2, {}, 0)
+    model = _mlp()
     with pytest.raises(UserError, match=r"batch_size=21 is larger than the 20 training images\n  fix: -S batch"):
         fit(model, _split(20, 0), _split(5, 0), FitParams(epochs=1, batch_size=21))
     assert len(fit(model, _split(20, 0), _split(5, 0), FitParams(epochs=1, batch_size=20))) == 1
@@ -203,7 +207,7 @@ def test_a_training_that_diverges_is_stopped() -> None:
     images, labels = _split(32, 0)
     split = Split(images, labels * np.float32("nan"))
     with pytest.raises(UserError, match=r"the loss is NaN or infinite after epoch 1\n  fix: lower learning_rate"):
-        fit(build("mlp", (8, 8, 1), 2, {}, 0), split, Split(images, labels), FitParams(epochs=3, batch_size=8))
+        fit(_mlp(), split, Split(images, labels), FitParams(epochs=3, batch_size=8))
 
 
 def test_patience_ends_the_training_with_the_weights_of_the_best_epoch() -> None:

@@ -2,7 +2,8 @@ import pytest
 
 from reprocnn.artifacts.history import Epoch
 from reprocnn.models import costs
-from reprocnn.models.registry import build
+from reprocnn.models.build import build
+from reprocnn.params import ModelParams
 from reprocnn.training.summary import summary
 
 HISTORY = [Epoch(number, 0.5, 0.5, 1 / number, accuracy, 0.1) for number, accuracy in enumerate((0.5, 0.9, 0.8), 1)]
@@ -10,7 +11,7 @@ HISTORY = [Epoch(number, 0.5, 0.5, 1 / number, accuracy, 0.1) for number, accura
 
 @pytest.mark.parametrize(("patience", "kept"), [(0, 3), (1, 2)])
 def test_the_metrics_are_those_of_the_epoch_whose_weights_were_kept(patience: int, kept: int) -> None:
-    model = build("mlp", (8, 8, 1), 2, {}, 0)
+    model = build(ModelParams(model="mlp"), (8, 8, 1), 2, 0)
     made = summary(HISTORY, model, patience)
     assert made.validation_loss == 1 / kept
     assert made.validation_accuracy == HISTORY[kept - 1].validation_accuracy

@@ -20,14 +20,14 @@ from reprocnn import backend
 from reprocnn.artifacts.files import md5
 from reprocnn.artifacts.model import write_model
 from reprocnn.artifacts.split import Split
-from reprocnn.models.registry import build
-from reprocnn.params import FitParams
+from reprocnn.models.build import build
+from reprocnn.params import FitParams, ModelParams
 from reprocnn.training.fit import fit
 backend.prepare(0, threads, portable)
 random = np.random.default_rng(0)
 images = random.random((64, 16, 16, 3), dtype=np.float32)
 data = Split(images, np.eye(10, dtype=np.float32)[random.integers(0, 10, 64)])
-model = build("deep_cnn", (16, 16, 3), 10, {}, 0)
+model = build(ModelParams(model="deep_cnn"), (16, 16, 3), 10, 0)
 fit(model, data, data, FitParams(epochs=1))
 write_model(folder / "model.keras", model)
 print("@" + md5(folder / "model.keras"))

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reprocnn.artifacts.cards import Card, read_card, write_card
+from reprocnn.params import NormalizationKind
 
 STATISTICS = Path("data/processed/statistics.json")
 
@@ -12,7 +13,7 @@ STATISTICS = Path("data/processed/statistics.json")
 class Normalization(Card):
     """(pixel / 255 - mean) / std, per channel, of pixels 0-255."""
 
-    kind: str
+    kind: NormalizationKind
     """`unit` (mean 0, std 1) or `standardize`."""
     mean: tuple[float, ...]
     """Of pixel / 255, a number per channel."""

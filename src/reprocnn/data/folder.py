@@ -16,6 +16,7 @@ from reprocnn.data.raw import RawData
 from reprocnn.data.source import list_source, read_images
 from reprocnn.data.splits import held_out
 from reprocnn.errors import UserError
+from reprocnn.params import ColorMode
 
 _MOST_CLASSES = 20
 """More classes than that are not told one by one."""
@@ -35,7 +36,7 @@ def find(folder: str) -> Path:
 def load(
     path: Path,
     image_size: int,
-    color_mode: str,
+    color_mode: ColorMode,
     test_fraction: float,
     split_seed: int,
     white: float | None = None,

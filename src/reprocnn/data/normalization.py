@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reprocnn.artifacts.statistics import Normalization
+from reprocnn.params import NormalizationKind
 
 
 def normalized(images: NDArray[np.uint8], by: Normalization) -> NDArray[np.float32]:
@@ -18,7 +19,7 @@ def normalized(images: NDArray[np.uint8], by: Normalization) -> NDArray[np.float
     return pixels
 
 
-def fitted(kind: str, chunks: Iterable[NDArray[np.uint8]], channels: int) -> Normalization:
+def fitted(kind: NormalizationKind, chunks: Iterable[NDArray[np.uint8]], channels: int) -> Normalization:
     """The normalisation of a kind, with the statistics of training images where it needs them.
 
     Args:

@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 from reprocnn.artifacts.split import Split, rows_per_chunk, split_writer
 from reprocnn.artifacts.statistics import Normalization
 from reprocnn.data.normalization import fitted, normalized
+from reprocnn.params import NormalizationKind
 
 
-def fit_normalization(images: NDArray[np.uint8], indices: NDArray[np.int64], kind: str) -> Normalization:
+def fit_normalization(images: NDArray[np.uint8], indices: NDArray[np.int64], kind: NormalizationKind) -> Normalization:
     """The normalisation with the statistics of the images at `indices`."""
     chunks = (images[part] for part in _parts(indices, images.shape[1:]))
     return fitted(kind, chunks, images.shape[-1])

@@ -24,3 +24,4 @@ def load(params: DownloadParams) -> RawData:
                 params.split_seed,
                 white,
             )
+    raise ValueError(f"Expected a data set that has a source here. Received: {params.dataset}")

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from reprocnn.artifacts.predictions import Mistakes
 from reprocnn.artifacts.split import rows_per_chunk
 from reprocnn.backend import keras
+from reprocnn.params import TestTimeAugmentation
 
 Change = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
 """Makes other images of a chunk, in the same shape."""
@@ -33,20 +34,22 @@ def predict(model: keras.Model, images: NDArray[np.uint8], change: Change = lamb
     return np.concatenate(parts).astype(np.float64)
 
 
-def predict_augmented(model: keras.Model, images: NDArray[np.uint8], tta: str) -> NDArray[np.float64]:
+def predict_augmented(
+    model: keras.Model, images: NDArray[np.uint8], tta: tuple[TestTimeAugmentation, ...]
+) -> NDArray[np.float64]:
     """The probability of each class as the mean over changed images: test-time augmentation.
 
     Args:
         model: takes float32 images of raw pixels, 0-255.
         images: uint8 (N, height, width, channels), 0-255; may be memory-mapped.
-        tta: `flip`: the image and its mirror image; `flip_shift`: half of the weight on these, half on both of them
+        tta: `flip`: the image and its mirror image; with `shift`: half of the weight on these, half on both of them
             moved by a pixel to the upper left and to the lower right (K. Jordan, "94% on CIFAR-10 in 3.29 Seconds",
             2024, which averages before the softmax).
 
     Returns:
         float64 (N, classes), rows that sum to 1.
     """
-    shares = {0: 1.0} if tta == "flip" else {0: 0.5, 1: 0.25, -1: 0.25}
+    shares = {0: 0.5, 1: 0.25, -1: 0.25} if "shift" in tta else {0: 1.0}
     parts = [
         share / 2 * predict(model, images, partial(_moved, by, step))
         for by, share in shares.items()
