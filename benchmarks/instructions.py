@@ -31,13 +31,14 @@ EPOCH = """
 import os, sys
 import numpy as np
 from reprocnn import backend
-from reprocnn.models.registry import build
+from reprocnn.models.build import build
+from reprocnn.params import ModelParams
 os.environ["ONEDNN_MAX_CPU_ISA"] = sys.argv[1]
 backend.prepare(0, threads=2)
 random = np.random.default_rng(0)
 images = random.random((2000, 32, 32, 3), dtype=np.float32)
 labels = np.eye(10, dtype=np.float32)[random.integers(0, 10, 2000)]
-model = build("deep_cnn", (32, 32, 3), 10, {}, 0)
+model = build(ModelParams(), (32, 32, 3), 10, 0)
 model.compile("adam", "categorical_crossentropy", jit_compile=False)
 model.fit(images, labels, epochs=1, verbose=0)
 before = os.times()

@@ -13,16 +13,14 @@ import sys
 import tempfile
 from pathlib import Path
 from statistics import median
-from typing import get_args
 
 from pipeline import machine
 
 from reprocnn.artifacts.files import read_json
-from reprocnn.params import ModelParams
+from reprocnn.catalog import MODELS
 from training import prepare, product, stage
 
 IMAGES, BATCH = 4_096, 128
-MODELS: tuple[str, ...] = get_args(ModelParams.model_fields["model"].annotation)
 PRECISIONS = ("float32", "bfloat16")
 
 

@@ -48,13 +48,13 @@ import json, sys, time
 from pathlib import Path
 import numpy as np
 from reprocnn.backend import keras
-from reprocnn.files import read_split
-from reprocnn.models.registry import build
-from reprocnn.params import FitParams
+from reprocnn.artifacts.split import read_split
+from reprocnn.models.build import build
+from reprocnn.params import FitParams, ModelParams
 from reprocnn.training.optimizers import optimizer
 from reprocnn.training.training_model import training_model
 images, labels = (np.array(array) for array in read_split(Path("data/processed/train")))
-model = training_model(build("deep_cnn", (32, 32, 3), 10, {}, 0), "none", "float32", 0.0, 0)
+model = training_model(build(ModelParams(), (32, 32, 3), 10, 0), (), "float32", 0.0, 0)
 adam = optimizer(FitParams(), 1, model.trainable_variables)
 model.compile(adam, "categorical_crossentropy", metrics=["accuracy"], jit_compile=False, steps_per_execution=16)
 ends = []

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from reprocnn.errors import UserError
-from reprocnn.params import ModelParams, Params, TrainParams, load_params, read_params
+from reprocnn.params import FitParams, Params, TrainParams, load_params, read_params
 
 
 def _set(here: Path, key: str, value: str) -> None:
@@ -62,6 +62,11 @@ def test_params_yaml_comments_every_key(here: Path) -> None:
         ("tta", "shift", "allowed: none | flip | flip_shift"),
         ("augment", "shift_flip", "allowed: none | any of flip, shift, rotate, zoom, contrast, cutout in this order"),
         ("augment", "flips", "allowed: none | any of flip"),
+        ("augment", "flip_flip", "augment: found 'flip_flip'"),
+        ("augment", "none_flip", "augment: found 'none_flip'"),
+        ("augment", "[flip, shift]", "augment: found ['flip', 'shift'] (list)"),
+        ("tta", "flip_shfit", "did you mean `flip_shift`?"),
+        ("tta", "''", "tta: found ''"),
         ("augment", "''", "augment: found ''"),
         ("depth", "7", "depth: found 7 (int), allowed: auto | a whole number from 8 to 1000"),
         ("batch_norm", "1", "batch_norm: found 1 (int), allowed: auto | true | false"),
@@ -81,7 +86,7 @@ def test_params_yaml_comments_every_key(here: Path) -> None:
 def test_a_wrong_value_is_refused_in_two_lines(here: Path, key: str, value: str, expected: str) -> None:
     _set(here, key, value)
     with pytest.raises(UserError) as caught:
-        load_params(ModelParams)  # any section: the whole file is checked
+        load_params(FitParams)  # any section: the whole file is checked
     message = str(caught.value)
     assert expected in message
     assert len(message.splitlines()) == 2
@@ -118,8 +123,13 @@ def test_a_missing_key_a_missing_file_and_no_yaml_are_named(here: Path) -> None:
         load_params(TrainParams)
 
 
-def test_options_are_what_was_set() -> None:
-    assert ModelParams(padding="same", dropout=0.0).options() == {"padding": "same", "dropout": 0.0}
+def test_text_with_several_choices_is_a_tuple_of_them(here: Path) -> None:
+    assert (load_params(Params).augment, load_params(Params).tta) == ((), ())
+    _set(here, "augment", "flip_shift_cutout")
+    _set(here, "tta", "flip_shift")
+    params = load_params(Params)
+    assert (params.augment, params.tta) == (("flip", "shift", "cutout"), ("flip", "shift"))
+    assert FitParams(**params.model_dump()).augment == params.augment
 
 
 def test_portable_needs_a_number_of_threads(here: Path) -> None:

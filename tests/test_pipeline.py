@@ -11,11 +11,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from string import Template
 
 import pytest
 
 from conftest import ROOT, Checkout, ran, runs_of
 from reprocnn import params
+from reprocnn.catalog import MODELS
 from reprocnn.params import read_params
 
 SRC = ROOT / "src" / "reprocnn"
@@ -59,10 +61,10 @@ def _imports(file: Path) -> set[Path]:
     return {f for name in names if name.split(".")[0] == "reprocnn" for f in _module_files(name)}
 
 
-def _reached(script: Path) -> set[Path]:
-    """Every file of reprocnn that a stage runs, except through the exempt ones."""
+def _reached(first: set[Path]) -> set[Path]:
+    """These files of reprocnn and all that they import, except through the exempt ones."""
     reached: set[Path] = set()
-    todo = _imports(script)
+    todo = set(first)
     while todo:
         file = todo.pop()
         if file not in reached and file not in EXEMPT:
@@ -86,13 +88,17 @@ def _outs(stage: str) -> set[str]:
     return {name for kind in ("outs", "metrics", "plots") for name in _names(DEFINITIONS[stage].get(kind, []))}
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_deps_are_exactly_the_code_that_a_stage_imports(stage: str) -> None:
+@pytest.mark.parametrize(
+    ("stage", "model"), [*((stage, "") for stage in STAGES if stage != "train"), *(("train", name) for name in MODELS)]
+)
+def test_deps_are_exactly_the_code_that_a_stage_imports(stage: str, model: str) -> None:
+    """`train` imports the module of its model by name."""
     deps = {d for d in _names(DEFINITIONS[stage]["deps"]) if d.startswith(("src/", "stages/"))}
     assert f"stages/{stage}.py" in deps
-    code = {d for d in deps if d.startswith("src/")}
+    own = SRC / "models" / f"{model}.py"
+    code = {Template(d).substitute(model=model) for d in deps if d.startswith("src/")}
     used = set()
-    for file in _reached(ROOT / "stages" / f"{stage}.py"):
+    for file in _reached(_imports(ROOT / "stages" / f"{stage}.py") | ({own} if model else set())):
         if file.name == "__init__.py" and not ast.parse(file.read_text()).body[1:]:
             continue  # a docstring and nothing else
         covering = [d for d in code if file == ROOT / d or (ROOT / d) in file.parents]

@@ -20,7 +20,7 @@ KNOWS = {
     "environment": set(),
     "params": {"catalog", "errors"},
     "backend": {"environment"},
-    "artifacts": {"errors"},
+    "artifacts": {"backend", "errors", "params"},
     **dict.fromkeys(SCIENCE, FOUNDATIONS | SCIENCE),
     "run": FOUNDATIONS | SCIENCE,
     "ledger": FOUNDATIONS | {"run"},

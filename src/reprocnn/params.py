@@ -4,57 +4,116 @@
 """
 
 import difflib
+from collections.abc import Container
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    WithJsonSchema,
+)
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from reprocnn.catalog import DATA_SETS, MODELS
 from reprocnn.errors import UserError
 
 PARAMS = Path("params.yaml")
 
 Auto = Literal["auto"]
+ColorMode = Literal["rgb", "grayscale"]
+NormalizationKind = Literal["unit", "standardize"]
+Padding = Literal["same", "valid"]
+Pooling = Literal["max", "average"]
+OptimizerName = Literal["adam", "adamw", "sgd", "muon"]
+Schedule = Literal["constant", "cosine", "one_cycle"]
+ClassWeight = Literal["none", "balanced"]
+Precision = Literal["float32", "bfloat16"]
+Augmentation = Literal["flip", "shift", "rotate", "zoom", "contrast", "cutout"]
+TestTimeAugmentation = Literal["flip", "shift"]
+
+AUGMENTATIONS: tuple[Augmentation, ...] = get_args(Augmentation)
+"""The kinds of augmentation, in the order in which they are applied."""
+_TTA: tuple[tuple[TestTimeAugmentation, ...], ...] = ((), ("flip",), ("flip", "shift"))
+
 Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Fraction = Annotated[float, Field(ge=0.01, le=0.9)]
-AUGMENTATIONS = ("flip", "shift", "rotate", "zoom", "contrast", "cutout")
-"""The kinds of augmentation, in the order in which they are done."""
-_IN_ORDER = f"{', '.join(AUGMENTATIONS)} in this order, joined by `_`"
 
 
-def _augmentation(value: str) -> str:
-    """The value, where it is `none` or kinds of augmentation, in their order, joined by `_`."""
-    ordered = "_".join(kind for kind in AUGMENTATIONS if kind in value.split("_"))
-    if not value or value not in ("none", ordered):
-        raise ValueError(value)
-    return value
+def _one_of(values: Container[Any]) -> AfterValidator:
+    """Make the check that a value is one of these."""
+
+    def check(value: Any) -> Any:
+        if value not in values:
+            raise ValueError(value)
+        return value
+
+    return AfterValidator(check)
 
 
-Augmentation = Annotated[
-    str,
-    AfterValidator(_augmentation),
-    WithJsonSchema({"type": "string", "description": f"none | any of {_IN_ORDER}"}),
+def _split(value: Any) -> Any:
+    """Return `flip_shift` as ("flip", "shift"), and `none` as (). What is not text stays, for the checks after this."""
+    if not isinstance(value, str):
+        return value
+    return () if value == "none" else tuple(value.split("_"))
+
+
+def _in_order(kinds: tuple[Augmentation, ...]) -> tuple[Augmentation, ...]:
+    """Return the kinds of augmentation; each is there once, in the order of AUGMENTATIONS, else raise ValueError."""
+    if kinds != tuple(kind for kind in AUGMENTATIONS if kind in kinds):
+        raise ValueError(kinds)
+    return kinds
+
+
+ModelName = Annotated[str, _one_of(MODELS), WithJsonSchema({"enum": list(MODELS)})]
+DataSetName = Annotated[str, _one_of(DATA_SETS), WithJsonSchema({"enum": list(DATA_SETS)})]
+Augmentations = Annotated[
+    tuple[Augmentation, ...],
+    BeforeValidator(_split),
+    AfterValidator(_in_order),
+    WithJsonSchema({"description": f"none | any of {', '.join(AUGMENTATIONS)} in this order, joined by `_`"}),
 ]
+"""In params.yaml `none` or kinds joined by `_`, behind it a tuple of kinds."""
+TestTimeAugmentations = Annotated[
+    tuple[TestTimeAugmentation, ...],
+    BeforeValidator(_split),
+    _one_of(_TTA),
+    WithJsonSchema({"enum": ["_".join(kinds) or "none" for kinds in _TTA]}),
+]
+"""In params.yaml `none`, `flip` or `flip_shift`, behind it a tuple of kinds."""
+_NONE: Any = "none"
+"""A default as in params.yaml, which messages and presets show; like all defaults it is parsed."""
 
 
 class Section(BaseModel):
     """Keys of params.yaml that are read together."""
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="ignore", allow_inf_nan=False)
+    model_config = ConfigDict(
+        frozen=True,
+        strict=True,
+        extra="ignore",
+        allow_inf_nan=False,
+        validate_default=True,  # the text of a default is parsed as that of params.yaml is
+    )
 
 
 class DownloadParams(Section):
     """What the download stage reads."""
 
-    dataset: Literal["digits", "mnist", "fashion_mnist", "cifar10", "cifar100", "folder"] = "digits"
+    dataset: DataSetName = "digits"
     """Where the images come from."""
     folder: Annotated[str, Field(min_length=1)] = "data/README.md"
     """The user's own images: a folder or an archive with one folder per class. The default is a file in Git that stands
     for none: DVC needs something at this path, whatever the data set."""
     image_size: Annotated[int, Field(ge=4, le=1024)] = 32
     """Pixels a side that the images of `folder` are brought to."""
-    color_mode: Literal["rgb", "grayscale"] = "rgb"
+    color_mode: ColorMode = "rgb"
     """Channels that the images of `folder` are brought to."""
     white: Auto | Annotated[float, Field(gt=0, le=2**32 - 1)] = "auto"
     """White in images of `folder` of more than 8 bits per channel; `auto`: by the file, or else refused."""
@@ -62,11 +121,6 @@ class DownloadParams(Section):
     """Part of the images kept as test split where the source has none."""
     split_seed: Seed = 0
     """Draws the splits."""
-
-    @property
-    def title(self) -> str:
-        """What figures and runs call the data: the data set, or the name of the user's folder or archive."""
-        return Path(self.folder).name if self.dataset == "folder" else self.dataset
 
 
 class PreprocessParams(Section):
@@ -76,22 +130,20 @@ class PreprocessParams(Section):
     """Part of the training images kept for validation."""
     split_seed: Seed = 0
     """Draws the splits."""
-    normalization: Literal["unit", "standardize"] = "unit"
+    normalization: NormalizationKind = "unit"
     """`unit`: pixels / 255; `standardize`: per-channel mean and std of the training split."""
 
 
 class ModelParams(Section):
     """What builds the model; `auto` is the model's own value."""
 
-    model: Literal["mlp", "simple_cnn", "deep_cnn", "lenet", "alexnet", "vgg", "resnet", "inception", "speednet"] = (
-        "deep_cnn"
-    )
+    model: ModelName = "deep_cnn"
     """The architecture."""
-    padding: Auto | Literal["same", "valid"] = "auto"
+    padding: Auto | Padding = "auto"
     """Padding of the convolutions."""
     strides: Auto | Annotated[int, Field(ge=1, le=4)] = "auto"
     """Stride in pixels of the first convolution of each block; of the first of all in alexnet."""
-    pooling: Auto | Literal["max", "average"] = "auto"
+    pooling: Auto | Pooling = "auto"
     """Kind of the pooling layers."""
     dropout: Auto | Annotated[float, Field(ge=0, le=0.95)] = "auto"
     """Part of what dense layers are given that is dropped in training."""
@@ -101,11 +153,6 @@ class ModelParams(Section):
     """Layers of vgg and resnet."""
     width: Auto | Annotated[int, Field(ge=4, le=1024)] = "auto"
     """Channels of the first block of speednet; the next have four times as many."""
-
-    def options(self) -> dict[str, Any]:
-        """The options that were set, that is, are not `auto`."""
-        values = {name: getattr(self, name) for name in ModelParams.model_fields if name != "model"}
-        return {name: value for name, value in values.items() if value != "auto"}
 
 
 class MachineParams(Section):
@@ -117,20 +164,6 @@ class MachineParams(Section):
     """AVX2 at most, for the same model on more kinds of x86 CPU; needs `threads` above 0."""
 
 
-MODEL_OPTIONS = {
-    "mlp": ("dropout",),
-    "simple_cnn": ("padding", "strides", "pooling", "dropout", "batch_norm"),
-    "deep_cnn": ("padding", "strides", "pooling", "dropout", "batch_norm"),
-    "lenet": ("padding", "strides", "pooling", "dropout", "batch_norm"),
-    "alexnet": ("padding", "strides", "pooling", "dropout", "batch_norm"),
-    "vgg": ("padding", "pooling", "dropout", "batch_norm", "depth"),
-    "resnet": ("depth", "dropout"),
-    "inception": ("pooling", "dropout"),
-    "speednet": ("width", "pooling", "dropout"),
-}
-"""What each model takes of the other keys; what it does not take stays `auto`."""
-
-
 class FitParams(Section):
     """How the model is fitted: the recipe."""
 
@@ -138,7 +171,7 @@ class FitParams(Section):
     """Passes over the training split."""
     batch_size: Annotated[int, Field(ge=1, le=65_536)] = 32
     """Images a step."""
-    optimizer: Literal["adam", "adamw", "sgd", "muon"] = "adam"
+    optimizer: OptimizerName = "adam"
     """sgd has Nesterov's momentum; muon is for kernels, with adamw for the output layer, biases and normalisation."""
     learning_rate: Annotated[float, Field(gt=0, le=10)] = 0.001
     """The highest, where `schedule` or `warmup` change it."""
@@ -146,21 +179,21 @@ class FitParams(Section):
     """Of sgd and muon."""
     weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Part of each kernel, times the learning rate, that a step takes away."""
-    schedule: Literal["constant", "cosine", "one_cycle"] = "constant"
+    schedule: Schedule = "constant"
     """How the learning rate falls after the warm-up."""
     warmup: Annotated[float, Field(ge=0, le=0.9)] = 0.0
     """Part of the steps in which the learning rate rises."""
     label_smoothing: Annotated[float, Field(ge=0, le=0.9)] = 0.0
     """Part of each label spread over all classes, in training."""
-    augment: Augmentation = "none"
+    augment: Augmentations = _NONE
     """Kinds of augmentation, joined by `_`."""
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Momentum of the moving average of the weights, which then is the model; 0: none."""
     patience: Annotated[int, Field(ge=0, le=10_000)] = 0
     """Epochs without a better validation accuracy after which the training stops, with the best weights; 0: never."""
-    class_weight: Literal["none", "balanced"] = "none"
+    class_weight: ClassWeight = "none"
     """`balanced`: images of rare classes weigh more in the loss."""
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Precision = "float32"
     """Of the operations in training; weights and the saved model are float32."""
     seed: Seed = 0
     """Initial weights, dropout, augmentation and the order of the images, each with a seed derived from it."""
@@ -175,7 +208,7 @@ class EvaluateParams(MachineParams):
 
     top_k: Annotated[int, Field(ge=2, le=100)] = 5
     """A prediction counts for top-k accuracy if the class is among the k likeliest."""
-    tta: Literal["none", "flip", "flip_shift"] = "none"
+    tta: TestTimeAugmentations = _NONE
     """Test-time augmentation: predictions averaged over changed images, reported beside the plain figure."""
 
 
@@ -249,7 +282,7 @@ def _check_together(path: Path, params: Params) -> None:
     if params.dataset == "folder" and params.folder == default:
         problem = f"{path}: dataset: folder needs the folder of your images, found folder: {default}"
         raise UserError(problem, "`-S folder=data/images`, or where they are, with one folder per class in it")
-    takes = MODEL_OPTIONS[params.model]
+    takes = MODELS[params.model].options
     for key in ModelParams.model_fields:
         value = getattr(params, key)
         if key not in ("model", *takes) and value != "auto":

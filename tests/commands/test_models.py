@@ -3,14 +3,14 @@ from pathlib import Path
 import pytest
 
 from reprocnn import cli
-from reprocnn.models.registry import FAMILIES
+from reprocnn.catalog import MODELS
 
 
 def test_every_model_has_its_size_cost_and_options(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cli.main(["models", "--image", "28x28x1"])
     lines = capsys.readouterr().out.splitlines()
     rows = {line.split()[0]: line.split() for line in lines[3:] if not line.startswith(" ")}
-    assert set(rows) == set(FAMILIES)
+    assert set(rows) == set(MODELS)
     assert rows["simple_cnn"][1:3] == ["4", "121,930"]
     assert rows["lenet"][1:4] == ["5", "61,706", "0.83"]
     (place,) = (i for i, line in enumerate(lines) if line.startswith("vgg"))

@@ -1,7 +1,8 @@
 import numpy as np
 
 from reprocnn.models import speednet
-from reprocnn.models.registry import build
+from reprocnn.models.build import build, start
+from reprocnn.params import ModelParams
 
 
 def _images() -> np.ndarray:
@@ -13,8 +14,8 @@ def _images() -> np.ndarray:
 
 def test_what_whitening_gives_is_uncorrelated() -> None:
     images = _images()
-    model = build("speednet", (12, 12, 3), 10, {"width": 8}, 0)
-    speednet.start(model, images)
+    model = build(ModelParams(model="speednet", width=8), (12, 12, 3), 10, 0)
+    start("speednet", model, images)
     made = model.get_layer("whitening")(images).numpy().reshape(-1, 24)[:, :12]
     np.testing.assert_allclose(made.T @ made / len(made), np.eye(12), atol=0.01)
 
@@ -25,9 +26,9 @@ def test_each_filter_has_its_negative() -> None:
 
 
 def test_convolutions_start_by_passing_channels_on() -> None:
-    model = build("speednet", (12, 12, 3), 10, {"width": 8}, 0)
+    model = build(ModelParams(model="speednet", width=8), (12, 12, 3), 10, 0)
     before = model.get_layer("block2_identity1").get_weights()[0]
-    speednet.start(model, _images())
+    start("speednet", model, _images())
     layer = model.get_layer("block2_identity1")
     x = np.random.default_rng(1).normal(size=(2, 5, 5, 8)).astype(np.float32)
     np.testing.assert_array_equal(layer(x).numpy()[..., :8], x)
@@ -35,7 +36,7 @@ def test_convolutions_start_by_passing_channels_on() -> None:
 
 
 def test_other_models_start_as_they_were() -> None:
-    model = build("deep_cnn", (12, 12, 3), 10, {}, 0)
+    model = build(ModelParams(model="deep_cnn"), (12, 12, 3), 10, 0)
     before = model.get_weights()
-    speednet.start(model, _images())
+    start("deep_cnn", model, _images())
     assert all(np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))

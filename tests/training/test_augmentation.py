@@ -10,7 +10,7 @@ KINDS = [kind for kind in AUGMENTATIONS if kind != "flip"]
 
 
 def _augmented(kind: str, seed: int = 0, training: bool = True) -> np.ndarray:
-    (layer,) = augmentation.layers(kind, seed)
+    (layer,) = augmentation.layers((kind,), seed)
     return np.array(layer(IMAGES, training=training))
 
 
@@ -27,13 +27,13 @@ def test_a_kind_changes_each_image_in_training_alone_and_by_its_seed(kind: str) 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_next_batch_is_changed_in_another_way(kind: str) -> None:
-    (layer,) = augmentation.layers(kind, 0)
+    (layer,) = augmentation.layers((kind,), 0)
     assert not np.array_equal(layer(IMAGES, training=True), layer(IMAGES, training=True))
 
 
 def test_shift_moves_by_whole_pixels_with_reflected_borders() -> None:
     image = np.arange(32, dtype=np.float32)[None, None, :, None].repeat(32, axis=1).repeat(64, axis=0)
-    (layer,) = augmentation.layers("shift", 0)
+    (layer,) = augmentation.layers(("shift",), 0)
     rows = np.array(layer(image, training=True))[:, 16, :, 0]
     moves = rows[:, 16] - 16
     assert set(moves) == {-2, -1, 0, 1, 2}
@@ -45,19 +45,24 @@ def test_shift_moves_by_whole_pixels_with_reflected_borders() -> None:
 
 def test_cutout_takes_a_square_of_a_quarter_of_a_side() -> None:
     ones = np.ones((8, 32, 32, 3), np.float32)
-    (layer,) = augmentation.layers("cutout", 0)
+    (layer,) = augmentation.layers(("cutout",), 0)
     erased = np.array(layer(ones, training=True)) == 0
     assert set(erased.sum(axis=(1, 2, 3)) // 3) == {64}
 
 
 def test_kinds_come_in_their_order_and_flip_is_left_to_the_batches() -> None:
-    names = [layer.name for layer in augmentation.layers("_".join(AUGMENTATIONS), 0)]
+    names = [layer.name for layer in augmentation.layers(AUGMENTATIONS, 0)]
     assert names == [f"augment_{kind}" for kind in KINDS]
-    assert augmentation.flips("flip_cutout")
-    assert not augmentation.flips("none")
-    assert augmentation.layers("none", 0) == augmentation.layers("flip", 0) == []
+    assert augmentation.flips(("flip", "cutout"))
+    assert not augmentation.flips(())
+    assert augmentation.layers((), 0) == augmentation.layers(("flip",), 0) == []
 
 
 def test_the_layers_are_keras_own() -> None:
-    for layer in augmentation.layers("_".join(AUGMENTATIONS), 0):
+    for layer in augmentation.layers(AUGMENTATIONS, 0):
         assert type(layer) is getattr(keras.layers, type(layer).__name__)
+
+
+def test_a_kind_without_a_layer_is_refused() -> None:
+    with pytest.raises(KeyError, match="blur"):
+        augmentation.layers(("flip", "blur"), 0)  # type: ignore[arg-type]

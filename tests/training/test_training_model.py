@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from reprocnn.backend import keras
-from reprocnn.models.registry import build
+from reprocnn.models.build import build
+from reprocnn.params import ModelParams
 from reprocnn.training.training_model import FusedBatchNormalization, kept_weights, training_model
 
 IMAGES = np.random.default_rng(0).normal(3, 2, (16, 6, 6, 4)).astype(np.float32)
@@ -23,8 +24,8 @@ def test_fused_batch_normalisation_is_keras_own(scale: bool) -> None:
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_it_has_the_weights_of_the_model_and_gives_about_the_same(precision: str) -> None:
-    model = build("resnet", (12, 12, 3), 10, {"depth": 8}, 0)
-    trained = training_model(model, "shift", precision, 0, 0)
+    model = build(ModelParams(model="resnet", depth=8), (12, 12, 3), 10, 0)
+    trained = training_model(model, ("shift",), precision, 0, 0)
     core = trained.core
     for ours, plain in zip(core.get_weights(), model.get_weights(), strict=True):
         np.testing.assert_array_equal(ours, plain)
@@ -37,8 +38,8 @@ def test_it_has_the_weights_of_the_model_and_gives_about_the_same(precision: str
 
 
 def test_a_layer_that_is_frozen_stays_so() -> None:
-    model = build("speednet", (12, 12, 3), 10, {"width": 8}, 0)
-    trained = training_model(model, "none", "float32", 0, 0)
+    model = build(ModelParams(model="speednet", width=8), (12, 12, 3), 10, 0)
+    trained = training_model(model, (), "float32", 0, 0)
     trained.compile(keras.optimizers.SGD(0.1), "categorical_crossentropy", jit_compile=False)
     before = trained.core.get_weights()
     trained.train_on_batch(np.random.default_rng(0).random((4, 12, 12, 3), dtype=np.float32), np.eye(10)[:4])
@@ -50,8 +51,8 @@ def test_a_layer_that_is_frozen_stays_so() -> None:
 
 
 def test_the_average_follows_weights_and_batch_statistics_from_the_first_step_on() -> None:
-    model = build("resnet", (8, 8, 1), 2, {"depth": 8}, 0)
-    trained = training_model(model, "none", "float32", 0.7, 0)
+    model = build(ModelParams(model="resnet", depth=8), (8, 8, 1), 2, 0)
+    trained = training_model(model, (), "float32", 0.7, 0)
     trained.compile(keras.optimizers.SGD(0.1), "categorical_crossentropy", jit_compile=False)
     images = np.random.default_rng(0).random((4, 8, 8, 1), dtype=np.float32)
     expected = trained.core.get_weights()
@@ -67,9 +68,9 @@ def test_the_average_follows_weights_and_batch_statistics_from_the_first_step_on
 
 
 def test_augmentation_is_there_in_training_alone() -> None:
-    model = build("mlp", (8, 8, 1), 2, {}, 0)
+    model = build(ModelParams(model="mlp"), (8, 8, 1), 2, 0)
     images = np.random.default_rng(0).random((4, 8, 8, 1), dtype=np.float32)
-    trained = training_model(model, "shift_rotate", "float32", 0, 0)
+    trained = training_model(model, ("shift", "rotate"), "float32", 0, 0)
     assert [layer.name for layer in trained.layers][1:-1] == ["augment_shift", "augment_rotate"]
     assert not np.allclose(trained(images, training=True), model(images))
     np.testing.assert_allclose(trained(images, training=False), model(images), rtol=1e-5)

@@ -10,6 +10,7 @@ from PIL import Image, ImageOps, PngImagePlugin
 
 from reprocnn.data.bit_depth import is_deep, to_8_bits
 from reprocnn.data.unreadable import Unreadable, not_decoded, not_readable, refuse_by_name
+from reprocnn.params import ColorMode
 
 MOST_PIXELS = 2**28
 """Of an image; a camera has 200 million at most."""
@@ -20,7 +21,7 @@ PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY = 2**27
 
 
 def read_image(
-    name: str, read: Callable[[], bytes], image_size: int, color_mode: str, white: float | None
+    name: str, read: Callable[[], bytes], image_size: int, color_mode: ColorMode, white: float | None
 ) -> NDArray[np.uint8]:
     """Read and decode one file.
 
@@ -43,7 +44,7 @@ def read_image(
         raise not_decoded(error, content) from None
 
 
-def decode(content: bytes, image_size: int, color_mode: str, white: float | None = None) -> NDArray[np.uint8]:
+def decode(content: bytes, image_size: int, color_mode: ColorMode, white: float | None = None) -> NDArray[np.uint8]:
     """Decode an image of any format, size and mode.
 
     It is turned as its EXIF data say, laid on white where it is transparent, cropped to a centred square, resized.

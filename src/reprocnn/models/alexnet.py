@@ -9,19 +9,23 @@ pooling as in the paper. Local response normalisation, which Keras has not, is l
 
 from reprocnn.models import layers
 from reprocnn.models.layers import Tensor
+from reprocnn.params import Padding, Pooling
 
 
-def alexnet(
+def network(
     x: Tensor,
     n_classes: int,
     *,
-    padding: str = "same",
+    padding: Padding = "same",
     strides: int = 2,
-    pooling: str = "max",
+    pooling: Pooling = "max",
     dropout: float = 0.5,
     batch_norm: bool = False,
 ) -> Tensor:
-    """Conv64/2-Pool-Conv192-Pool-Conv384-Conv256-Conv256-Pool-Dense1024-Dense1024-output; `strides` of the first."""
+    """Apply Conv64/2-Pool-Conv192-Pool-Conv384-Conv256-Conv256-Pool-Dense1024-Dense1024-output.
+
+    `strides` is that of the first convolution.
+    """
     convolutions = ((64, 5, strides), (192, 5, 1), (384, 3, 1), (256, 3, 1), (256, 3, 1))
     for number, (filters, kernel, step) in enumerate(convolutions, start=1):
         x = layers.convolution(

@@ -7,6 +7,7 @@ Rethinking Generalization", 2017, appendix A.
 from reprocnn.backend import keras
 from reprocnn.models import layers
 from reprocnn.models.layers import Tensor
+from reprocnn.params import Pooling
 
 _GROUPS = (((32, 32), (32, 48)), ((112, 48), (96, 64), (80, 80), (48, 96)), ((176, 160), (176, 160)))
 """Channels of the 1x1 and the 3x3 branch of each module."""
@@ -14,8 +15,8 @@ _HALVINGS = (80, 96)
 """Channels of the convolution between two groups."""
 
 
-def inception(x: Tensor, n_classes: int, *, pooling: str = "max", dropout: float = 0.0) -> Tensor:
-    """Conv96, eight modules, halved twice by convolution beside pooling; the mean, output."""
+def network(x: Tensor, n_classes: int, *, pooling: Pooling = "max", dropout: float = 0.0) -> Tensor:
+    """Apply Conv96, eight modules, halved twice by convolution beside pooling; the mean, output."""
     x = _convolution(x, 96, 3, "conv")
     for group, modules in enumerate(_GROUPS):
         if group:
@@ -27,7 +28,7 @@ def inception(x: Tensor, n_classes: int, *, pooling: str = "max", dropout: float
     return layers.output(layers.dropped(layers.averaged(x), dropout), n_classes)
 
 
-def _halved(x: Tensor, filters: int, pooling: str, name: str) -> Tensor:
+def _halved(x: Tensor, filters: int, pooling: Pooling, name: str) -> Tensor:
     """Half the size, by a convolution and beside it by pooling."""
     strided = _convolution(x, filters, 3, f"{name}_3x3", strides=2)
     pooled = layers.pool(x, pooling, f"{name}_pool", size=3, strides=2, padding="same")

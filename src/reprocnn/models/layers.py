@@ -3,6 +3,7 @@
 from typing import Any, TypeAlias
 
 from reprocnn.backend import keras
+from reprocnn.params import Padding, Pooling
 
 Tensor: TypeAlias = keras.KerasTensor
 
@@ -56,8 +57,10 @@ def activated(x: Tensor, activation: str, name: str) -> Tensor:
     return keras.layers.Activation(activation, name=f"{name}_{activation}")(x)
 
 
-def pool(x: Tensor, kind: str, name: str, size: int = 2, strides: int | None = None, padding: str = "valid") -> Tensor:
-    """Pooling of a kind, `max` or `average`."""
+def pool(
+    x: Tensor, kind: Pooling, name: str, *, size: int = 2, strides: int | None = None, padding: Padding = "valid"
+) -> Tensor:
+    """Apply pooling of a kind."""
     return apply(_POOLING[kind](size, strides=strides, padding=padding, name=name), x)
 
 

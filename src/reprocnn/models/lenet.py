@@ -5,22 +5,23 @@ As it is built today: full connections in the second convolution, plain average 
 
 from reprocnn.models import layers
 from reprocnn.models.layers import Tensor
+from reprocnn.params import Auto, Padding, Pooling
 
 PAPER_SIZE = 32
 """Pixels a side; the paper pads MNIST's 28 to them, which here is the `same` padding of the first convolution."""
 
 
-def lenet(
+def network(
     x: Tensor,
     n_classes: int,
     *,
-    padding: str = "auto",
+    padding: Padding | Auto = "auto",
     strides: int = 1,
-    pooling: str = "average",
+    pooling: Pooling = "average",
     dropout: float = 0.0,
     batch_norm: bool = False,
 ) -> Tensor:
-    """Conv6-Pool-Conv16-Pool-Dense120-Dense84-output, 5x5 kernels, tanh.
+    """Apply Conv6-Pool-Conv16-Pool-Dense120-Dense84-output, 5x5 kernels, tanh.
 
     `padding` by default is `same` for the first convolution where the image is smaller than the paper's, else `valid`.
     """

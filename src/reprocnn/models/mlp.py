@@ -1,11 +1,11 @@
-"""The dense net of the text's lesson before convolutions: Flatten-Dense128-Dense64-output."""
+"""The dense net of the text's lesson before convolutions."""
 
 from reprocnn.models import layers
 from reprocnn.models.layers import Tensor
 
 
-def mlp(x: Tensor, n_classes: int, *, dropout: float = 0.0) -> Tensor:
-    """The dense net; `dropout` follows each dense layer."""
+def network(x: Tensor, n_classes: int, *, dropout: float = 0.0) -> Tensor:
+    """Apply Flatten-Dense128-Dense64-output; `dropout` follows each dense layer."""
     x = layers.flat(x)
     for number, units in enumerate((128, 64), start=1):
         x = layers.dropped(layers.dense(x, units, f"dense{number}"), dropout, f"dropout{number}")

@@ -9,8 +9,8 @@ from reprocnn.models import layers
 from reprocnn.models.layers import Tensor
 
 
-def resnet(x: Tensor, n_classes: int, *, depth: int = 20, dropout: float = 0.0) -> Tensor:
-    """Conv16, then 3 stages of (depth-2)/6 residual blocks of 16, 32 and 64 channels, the mean, output.
+def network(x: Tensor, n_classes: int, *, depth: int = 20, dropout: float = 0.0) -> Tensor:
+    """Apply Conv16, then 3 stages of (depth-2)/6 residual blocks of 16, 32 and 64 channels, the mean, output.
 
     Raises:
         UserError: the depth is not 6n+2.

@@ -12,28 +12,33 @@ from reprocnn.artifacts.split import rows_per_chunk
 from reprocnn.backend import keras
 from reprocnn.models import layers
 from reprocnn.models.layers import Tensor
+from reprocnn.params import Pooling
 
-WHITENING = "whitening"
-"""The name of the first layer, whose weights come from the training images: see `whitening_kernel`."""
-IDENTITY = "identity"
-"""Names with it are those of convolutions that start as the identity: see `identity_kernel`."""
+_WHITENING = "whitening"
+"""The first layer, whose weights come from the training images: see `whitening_kernel`."""
+_BLOCKS = (1, 2, 3)
 
 
-def speednet(x: Tensor, n_classes: int, *, width: int = 64, pooling: str = "max", dropout: float = 0.0) -> Tensor:
-    """Whitening of 2x2 patches, then 3 blocks (Conv-Pool-Norm-relu-Conv-Norm-relu) of 1, 4, 4 times `width`."""
+def network(x: Tensor, n_classes: int, *, width: int = 64, pooling: Pooling = "max", dropout: float = 0.0) -> Tensor:
+    """Apply whitening of 2x2 patches, then 3 blocks (Conv-Pool-Norm-relu-Conv-Norm-relu) of 1, 4, 4 times `width`."""
     patch = 2 * 2 * x.shape[-1]
-    whitening = keras.layers.Conv2D(2 * patch, 2, use_bias=False, trainable=False, name=WHITENING)
-    x = layers.activated(layers.apply(whitening, x), "relu", WHITENING)
-    for number, filters in enumerate((width, 4 * width, 4 * width), start=1):
-        name = f"block{number}_{IDENTITY}"
-        x = _convolution(x, filters, f"{name}1")
+    whitening = keras.layers.Conv2D(2 * patch, 2, use_bias=False, trainable=False, name=_WHITENING)
+    x = layers.activated(layers.apply(whitening, x), "relu", _WHITENING)
+    for block, filters in zip(_BLOCKS, (width, 4 * width, 4 * width), strict=True):
+        first, second = _convolutions(block)
+        x = _convolution(x, filters, first)
         small = min(x.shape[1:3]) < 2  # a last pixel stays
-        x = layers.pool(x, pooling, f"block{number}_pool", padding="same" if small else "valid")
-        x = _normalized(x, f"{name}1")
-        x = _normalized(_convolution(x, filters, f"{name}2"), f"{name}2")
+        x = layers.pool(x, pooling, f"block{block}_pool", padding="same" if small else "valid")
+        x = _normalized(x, first)
+        x = _normalized(_convolution(x, filters, second), second)
     x = keras.layers.GlobalMaxPooling2D(name="global_pool")(x)
     x = keras.layers.Rescaling(1 / 9, name="scale")(x)
     return layers.output(layers.dropped(x, dropout), n_classes, use_bias=False)
+
+
+def _convolutions(block: int) -> tuple[str, str]:
+    """The names of a block's convolutions, which start as the identity: see `identity_kernel`."""
+    return f"block{block}_identity1", f"block{block}_identity2"
 
 
 def _convolution(x: Tensor, filters: int, name: str) -> Tensor:
@@ -46,17 +51,16 @@ def _normalized(x: Tensor, name: str) -> Tensor:
 
 
 def start(model: keras.Model, images: NDArray[np.float32]) -> None:
-    """Give the layers of a speednet the weights they start with; other models stay as they are.
+    """Set the weights of the whitening and of the convolutions that start as the identity.
 
     Args:
-        model: built.
+        model: a speednet, as built.
         images: float32 (N, height, width, channels), normalised, of the training split; at most 5,000 are looked at.
     """
-    for layer in model.layers:
-        if layer.name == WHITENING:
-            layer.set_weights([whitening_kernel(images[:: -(-len(images) // 5000)])])
-        if isinstance(layer, keras.layers.Conv2D) and IDENTITY in layer.name:
-            layer.set_weights([identity_kernel(layer.get_weights()[0])])
+    model.get_layer(_WHITENING).set_weights([whitening_kernel(images[:: -(-len(images) // 5000)])])
+    for name in (name for block in _BLOCKS for name in _convolutions(block)):
+        layer = model.get_layer(name)
+        layer.set_weights([identity_kernel(layer.get_weights()[0])])
 
 
 def whitening_kernel(images: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -7,22 +7,23 @@ Image Classification Using Small Training Sample Size", 2015, bring it to CIFAR-
 from reprocnn.errors import UserError
 from reprocnn.models import layers
 from reprocnn.models.layers import Tensor
+from reprocnn.params import Padding, Pooling
 
 _CONVOLUTIONS = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
 """Of each block, by depth: configurations A, B, D and E of the paper."""
 
 
-def vgg(
+def network(
     x: Tensor,
     n_classes: int,
     *,
-    padding: str = "same",
-    pooling: str = "max",
+    padding: Padding = "same",
+    pooling: Pooling = "max",
     dropout: float = 0.5,
     batch_norm: bool = True,
     depth: int = 16,
 ) -> Tensor:
-    """Blocks of 3x3 convolutions of 64, 128, 256, 512 and 512 channels, each then pooled; Dense512; output.
+    """Apply blocks of 3x3 convolutions of 64, 128, 256, 512 and 512 channels, each then pooled; Dense512; output.
 
     Raises:
         UserError: the paper has no such depth.

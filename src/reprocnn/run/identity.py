@@ -11,6 +11,7 @@ from contextlib import suppress
 from fnmatch import fnmatch
 from importlib.metadata import version
 from pathlib import Path
+from string import Template
 from typing import Any
 
 import psutil
@@ -116,8 +117,10 @@ def _instructions() -> str:
 
 
 def stage_hashes(stage: str) -> dict[str, str]:
-    """The md5 of everything that a stage of dvc.yaml reads, in the way of dvc.lock."""
-    return {name: content_md5(Path(name)) for name in read_params(Path("dvc.yaml"))["stages"][stage]["deps"]}
+    """Return the md5 of everything that a stage of dvc.yaml reads, in the way of dvc.lock."""
+    params, deps = read_params(), read_params(Path("dvc.yaml"))["stages"][stage]["deps"]
+    names = [Template(name).substitute(params) for name in deps]
+    return {name: content_md5(Path(name)) for name in names}
 
 
 def content_md5(path: Path) -> str:

@@ -5,11 +5,12 @@ from collections.abc import Callable
 import numpy as np
 
 from reprocnn.backend import derived_seed, keras
+from reprocnn.params import Augmentation
 
 _UNBOUNDED = (-np.inf, np.inf)
 """Normalised images have no bounds of their own."""
 
-_LAYERS: dict[str, Callable[..., keras.Layer]] = {
+_LAYERS: dict[Augmentation, Callable[..., keras.Layer]] = {
     # By -2 to 2 of 32 pixels, rounded, each as likely: K. Jordan's airbench
     "shift": lambda **more: keras.layers.RandomTranslation(
         2.5 / 32, 2.5 / 32, fill_mode="reflect", interpolation="nearest", **more
@@ -26,20 +27,23 @@ _LAYERS: dict[str, Callable[..., keras.Layer]] = {
 }
 
 
-def flips(augment: str) -> bool:
+def flips(kinds: tuple[Augmentation, ...]) -> bool:
     """Whether images are mirrored; that depends on image and epoch, so that Batches does it."""
-    return "flip" in augment.split("_")
+    return "flip" in kinds
 
 
-def layers(augment: str, seed: int) -> list[keras.Layer]:
-    """The layers for all kinds but `flip`, in their order.
+def layers(kinds: tuple[Augmentation, ...], seed: int) -> list[keras.Layer]:
+    """Make a layer for each kind but `flip`.
 
     Args:
-        augment: kinds joined by `_`, or `none`.
+        kinds: of augmentation, in their order.
         seed: each layer draws with a seed derived from it.
+
+    Raises:
+        KeyError: there is no layer for a kind.
     """
-    kinds = [kind for kind in _LAYERS if kind in augment.split("_")]
     return [
         _LAYERS[kind](seed=derived_seed(seed, f"augment {kind}"), name=f"augment_{kind}", dtype="float32")
         for kind in kinds
+        if kind != "flip"
     ]

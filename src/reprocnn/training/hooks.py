@@ -1,4 +1,4 @@
-"""What `fit` tells of each epoch: null objects, so that a training needs neither a checkpoint nor a journal."""
+"""What `fit` tells of each epoch: null objects, which do nothing; `run` has the ones that write."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -6,23 +6,25 @@ from numpy.typing import NDArray
 
 from reprocnn.artifacts.history import Epoch
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # the import takes seconds
     import keras
+
+Weights = list[NDArray[Any]]
+"""Of a model, in the order of `model.get_weights()`."""
 
 
 class NoCheckpoint:
-    """The checkpoint of a training that keeps none."""
+    """A checkpoint that keeps nothing: the training starts at its first epoch."""
 
-    def restore(self, model: "keras.Model") -> tuple[list[Epoch], list[NDArray[Any]]]:
+    def restore(self, model: "keras.Model") -> tuple[list[Epoch], Weights]:  # noqa: ARG002
         """Bring a model, built and compiled, to the state that was kept.
 
         Returns:
-            The history so far, and the weights of the best epoch; both empty where nothing was kept.
+            The history so far, empty at first, and the weights of the best epoch, empty where they were not kept.
         """
-        del model
         return [], []
 
-    def save(self, model: "keras.Model", epochs: list[Epoch], best: list[NDArray[Any]]) -> None:
+    def save(self, model: "keras.Model", epochs: list[Epoch], best: Weights) -> None:
         """Keep the state after an epoch.
 
         Args:
@@ -33,7 +35,14 @@ class NoCheckpoint:
 
 
 class NoJournal:
-    """The journal of a training that keeps none."""
+    """A journal that writes nothing."""
 
     def epoch(self, epoch: Epoch, seconds: float) -> None:
-        """Note an epoch as it ends, and how long it took."""
+        """Add an epoch as it ends.
+
+        An epoch may come again, with the same values, after a training was killed before its checkpoint was written.
+
+        Args:
+            epoch: its row of the history.
+            seconds: that it took.
+        """

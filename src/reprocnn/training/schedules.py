@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 from reprocnn.backend import keras
+from reprocnn.params import Schedule
 
 
 class Warmed(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
@@ -19,7 +20,7 @@ class Warmed(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[m
         warmup: part of the steps until the peak, 0 to 0.9.
     """
 
-    def __init__(self, kind: str, peak: float, steps: int, warmup: float) -> None:
+    def __init__(self, kind: Schedule, peak: float, steps: int, warmup: float) -> None:
         self._kind, self._peak, self._steps, self._warmup = kind, peak, steps, warmup
 
     def __call__(self, step: Any) -> Any:

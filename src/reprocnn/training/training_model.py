@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reprocnn.backend import keras, tf
+from reprocnn.params import Augmentation, Precision
 from reprocnn.training import augmentation
 
 
@@ -71,13 +72,15 @@ class TrainingModel(keras.Model):  # type: ignore[misc]
         return logs
 
 
-def training_model(model: keras.Model, augment: str, precision: str, ema: float, seed: int) -> TrainingModel:
+def training_model(
+    model: keras.Model, augment: tuple[Augmentation, ...], precision: Precision, ema: float, seed: int
+) -> TrainingModel:
     """The model to train.
 
     Args:
         model: plain; it stays as it is.
-        augment: as in params.yaml; `flip` is left to Batches.
-        precision: float32 or bfloat16 (P. Micikevicius et al., "Mixed Precision Training", 2018); weights and output
+        augment: kinds of augmentation, in their order; `flip` is left to Batches.
+        precision: of the operations (P. Micikevicius et al., "Mixed Precision Training", 2018); weights and output
             are float32.
         ema: momentum of the moving average of the weights; 0: none.
         seed: of the augmentation.
@@ -92,7 +95,7 @@ def kept_weights(model: TrainingModel) -> list[NDArray[np.float32]]:
     return [keras.ops.convert_to_numpy(weight) for weight in model.averages or model.core.weights]
 
 
-def _faster(layer: keras.Layer, precision: str) -> keras.Layer:
+def _faster(layer: keras.Layer, precision: Precision) -> keras.Layer:
     config = layer.get_config()
     if precision == "bfloat16" and layer.name != "output":
         config["dtype"] = "mixed_bfloat16"

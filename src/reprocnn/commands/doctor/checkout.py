@@ -15,6 +15,7 @@ import psutil
 
 from reprocnn.artifacts.split import RAW_TRAIN
 from reprocnn.commands.doctor.findings import Finding, dvc, first_line, size
+from reprocnn.data.title import title
 from reprocnn.errors import UserError
 from reprocnn.ledger import revisions
 from reprocnn.ledger.git import git, left_branch, way_back
@@ -60,7 +61,8 @@ def parameters() -> Iterator[Finding]:
         text = f"folder: the name {str(wrong)[1:]} is not UTF-8, and DVC fails on it (`surrogates not allowed`)"
         yield Finding("wrong", "params.yaml", text, "rename it, or all: convmv -r -f latin1 -t utf8 --notest FOLDER")
     elif Path(params.folder).exists():
-        yield Finding("ok", "params.yaml", f"{params.model} on {params.title}, epochs: {params.epochs}")
+        data = title(params.dataset, params.folder)
+        yield Finding("ok", "params.yaml", f"{params.model} on {data}, epochs: {params.epochs}")
     else:
         text = f"folder: nothing at {params.folder}, and DVC asks for it whatever the data set"
         yield Finding("wrong", "params.yaml", text, f"set `folder: {DownloadParams().folder}`, or make it")

@@ -1,5 +1,6 @@
 """Checks of the disk: how DVC's cache and the workspace share files, and whether the data set fits."""
 
+import math
 import re
 import shutil
 from collections.abc import Iterator
@@ -8,7 +9,9 @@ from pathlib import Path
 
 from reprocnn.artifacts.dataset import DATASET
 from reprocnn.artifacts.files import read_json
+from reprocnn.catalog import DATA_SETS
 from reprocnn.commands.doctor.findings import Finding, dvc, size
+from reprocnn.data.title import title
 from reprocnn.errors import UserError
 from reprocnn.ledger import revisions
 from reprocnn.params import DownloadParams, load_params
@@ -19,14 +22,6 @@ _COSTS = {
     "symlink": "an out is on the disk once, and read-only; moving the checkout breaks it (`dvc checkout` mends)",
 }
 
-# Images, values an image, bytes of the download
-_DATASETS = {
-    "digits": (1_797, 8 * 8, 0),
-    "mnist": (70_000, 28 * 28, 11_594_722),
-    "fashion_mnist": (70_000, 28 * 28, 30_878_645),
-    "cifar10": (60_000, 32 * 32 * 3, 170_498_071),
-    "cifar100": (60_000, 32 * 32 * 3, 169_001_437),
-}
 _BYTES_A_VALUE = 1 + 4
 """Raw as uint8, and normalised as float32."""
 
@@ -75,12 +70,13 @@ def _disk(copies: int) -> Finding:
         params = load_params(DownloadParams)
     except UserError:  # it has its own line
         return Finding("ok", "disk", f"{size(free)} free")
-    if DATASET.exists() and read_json(DATASET)["dataset"] == params.title:
-        return Finding("ok", "disk", f"{size(free)} free; {params.title} is here")
+    name = title(params.dataset, params.folder)
+    if DATASET.exists() and read_json(DATASET)["dataset"] == name:
+        return Finding("ok", "disk", f"{size(free)} free; {name} is here")
     needed = _needed(params, copies)
     if needed is None:
         return Finding("ok", "disk", f"{size(free)} free; of an archive it is not known what it needs")
-    text = f"{size(free)} free; {params.title} needs about {size(needed)}"
+    text = f"{size(free)} free; {name} needs about {size(needed)}"
     if needed < free:
         return Finding("ok", "disk", text)
     return Finding("wrong", "disk", text, "dvc gc --all-commits --all-experiments  # removes what no result names")
@@ -88,9 +84,9 @@ def _disk(copies: int) -> Finding:
 
 def _needed(params: DownloadParams, copies: int) -> int | None:
     """Bytes of the data set, raw and normalised, with its download; None: of an archive they are not known."""
-    if params.dataset != "folder":
-        images, values, download = _DATASETS[params.dataset]
-        return copies * images * values * _BYTES_A_VALUE + download
+    row = DATA_SETS[params.dataset]
+    if row.images and row.image_shape:
+        return copies * row.images * math.prod(row.image_shape) * _BYTES_A_VALUE + row.download_bytes
     if not Path(params.folder).is_dir():
         return None
     images = sum(path.is_file() for path in Path(params.folder).rglob("*"))

@@ -1,15 +1,26 @@
+import importlib
 import inspect
 import re
+import subprocess
+import sys
 from contextlib import suppress
-from typing import get_args
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 
+from reprocnn.artifacts.model import write_model
 from reprocnn.backend import keras
+from reprocnn.catalog import MODELS
 from reprocnn.errors import UserError
-from reprocnn.models.registry import FAMILIES, build
-from reprocnn.params import MODEL_OPTIONS, ModelParams
+from reprocnn.models.build import build
+from reprocnn.params import ModelParams
+
+
+class Normalization(NamedTuple):
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
 
 
 def _layers(model: keras.Model) -> list[str]:
@@ -17,7 +28,7 @@ def _layers(model: keras.Model) -> list[str]:
 
 
 def test_simple_cnn_is_the_texts_mnist_net() -> None:
-    model = build("simple_cnn", (28, 28, 1), 10, {}, 0)
+    model = build(ModelParams(model="simple_cnn"), (28, 28, 1), 10, 0)
     assert _layers(model) == [
         *("Conv2D", "MaxPooling2D", "Conv2D", "MaxPooling2D", "Flatten", "Dense", "Dense"),
     ]
@@ -25,7 +36,7 @@ def test_simple_cnn_is_the_texts_mnist_net() -> None:
 
 
 def test_deep_cnn_is_the_texts_cifar_net() -> None:
-    model = build("deep_cnn", (32, 32, 3), 10, {}, 0)
+    model = build(ModelParams(model="deep_cnn"), (32, 32, 3), 10, 0)
     assert _layers(model) == [
         *("Conv2D", "Conv2D", "MaxPooling2D", "Conv2D", "Conv2D", "MaxPooling2D"),
         *("Flatten", "Dense", "Dropout", "Dense"),
@@ -36,7 +47,7 @@ def test_deep_cnn_is_the_texts_cifar_net() -> None:
 
 
 def test_mlp_is_the_texts_dense_net() -> None:
-    model = build("mlp", (28, 28, 1), 10, {}, 0)
+    model = build(ModelParams(model="mlp"), (28, 28, 1), 10, 0)
     assert _layers(model) == ["Flatten", "Dense", "Dense", "Dense"]
     assert model.count_params() == 784 * 128 + 128 + 128 * 64 + 64 + 650
 
@@ -56,13 +67,13 @@ def test_mlp_is_the_texts_dense_net() -> None:
 def test_a_papers_net_has_the_papers_parameters(
     name: str, shape: tuple[int, int, int], options: dict[str, object], trained: int
 ) -> None:
-    model = build(name, shape, 10, options, 0)
+    model = build(ModelParams(model=name, **options), shape, 10, 0)
     assert sum(v.shape.num_elements() for v in model.trainable_variables) == trained
 
 
 def test_vgg_has_the_papers_convolutions() -> None:
     for depth, convolutions in ((11, 8), (13, 10), (16, 13), (19, 16)):
-        model = build("vgg", (32, 32, 3), 10, {"depth": depth}, 0)
+        model = build(ModelParams(model="vgg", depth=depth), (32, 32, 3), 10, 0)
         filters = [layer.filters for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
         assert len(filters) == convolutions == depth - 3
         assert (filters[0], filters[-1]) == (64, 512)
@@ -70,7 +81,7 @@ def test_vgg_has_the_papers_convolutions() -> None:
 
 def test_speednet_has_the_width_it_is_given() -> None:
     for width in (8, 64):
-        model = build("speednet", (32, 32, 3), 10, {"width": width}, 0)
+        model = build(ModelParams(model="speednet", width=width), (32, 32, 3), 10, 0)
         filters = [layer.filters for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
         assert filters == [24, width, width, *[4 * width] * 4]
     assert model.get_layer("whitening").trainable is False
@@ -81,25 +92,25 @@ TOO_DEEP = {("simple_cnn", (8, 8, 1)), ("lenet", (8, 8, 1))}
 """By themselves; with padding=same they fit."""
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("shape", SIZES)
 def test_a_model_gives_a_probability_a_class_for_images_of_every_size(name: str, shape: tuple[int, int, int]) -> None:
     options = {"padding": "same"} if (name, shape) in TOO_DEEP else {}
-    model = build(name, shape, 7, options, 0)
+    model = build(ModelParams(model=name, **options), shape, 7, 0)
     probabilities = model(np.random.default_rng(0).random((2, *shape), dtype=np.float32)).numpy()
     assert probabilities.shape == (2, 7)
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", MODELS)
 def test_names_do_not_depend_on_what_was_built_before(name: str) -> None:
-    first, second = (build(name, (32, 32, 3), 7, {"dropout": 0.3}, 0) for _ in range(2))
+    first, second = (build(ModelParams(model=name, dropout=0.3), (32, 32, 3), 7, 0) for _ in range(2))
     assert [layer.name for layer in first.layers] == [layer.name for layer in second.layers]
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", MODELS)
 def test_each_layer_draws_with_a_seed_of_its_own(name: str) -> None:
-    model, other = build(name, (16, 16, 3), 7, {"dropout": 0.3}, 5), build(name, (16, 16, 3), 7, {"dropout": 0.0}, 5)
+    model, other = (build(ModelParams(model=name, dropout=rate), (16, 16, 3), 7, 5) for rate in (0.3, 0.0))
     weights, others = ({v.path: np.array(v) for v in m.weights} for m in (model, other))
     assert weights.keys() == others.keys()
     for path, value in weights.items():  # what dropout draws does not move what the others draw
@@ -107,12 +118,12 @@ def test_each_layer_draws_with_a_seed_of_its_own(name: str) -> None:
     seeds = re.findall(r'"seed": (\w+)', model.to_json())
     assert "null" not in seeds
     assert len(set(seeds)) == len(seeds) > 3
-    changed = build(name, (16, 16, 3), 7, {}, 6)
+    changed = build(ModelParams(model=name), (16, 16, 3), 7, 6)
     kernels = [v.path for v in model.weights if v.path.endswith("kernel")]
     assert not any(np.array_equal(weights[v.path], v) for v in changed.weights if v.path in kernels)
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", MODELS)
 def test_every_option_of_a_model_changes_it(name: str) -> None:
     shape = (32, 32, 3)
     values = {
@@ -124,22 +135,23 @@ def test_every_option_of_a_model_changes_it(name: str) -> None:
         "depth": [11, 13] if name == "vgg" else [8, 14],
         "width": [4, 8],
     }
-    for option in MODEL_OPTIONS[name]:
+    for option in MODELS[name].options:
         both = []
         for value in values[option]:
             with suppress(UserError):  # vgg, with valid padding
-                both.append(build(name, shape, 7, {option: value}, 0).to_json())
+                both.append(build(ModelParams(model=name, **{option: value}), shape, 7, 0).to_json())
         assert both[0] != both[-1] or len(both) == 1, option
 
 
 def test_options_change_the_layers() -> None:
     options = {"padding": "same", "strides": 2, "pooling": "average", "dropout": 0.25}
-    model = build("simple_cnn", (28, 28, 1), 10, options, 0)
+    model = build(ModelParams(model="simple_cnn", **options), (28, 28, 1), 10, 0)
     convolution = model.get_layer("block1_conv1")
     assert (convolution.padding, convolution.strides) == ("same", (2, 2))
     assert isinstance(model.get_layer("block2_pool"), keras.layers.AveragePooling2D)
     assert model.get_layer("dropout").rate == 0.25
-    assert "dropout" not in [layer.name for layer in build("deep_cnn", (16, 16, 1), 2, {"dropout": 0.0}, 0).layers]
+    without = build(ModelParams(model="deep_cnn", dropout=0.0), (16, 16, 1), 2, 0)
+    assert "dropout" not in [layer.name for layer in without.layers]
 
 
 @pytest.mark.parametrize(
@@ -157,29 +169,78 @@ def test_a_model_too_deep_for_the_images_is_refused(
     name: str, size: int, options: dict[str, object], layer: str
 ) -> None:
     with pytest.raises(UserError) as caught:
-        build(name, (size, size, 1), 10, options, 0)
+        build(ModelParams(model=name, **options), (size, size, 1), 10, 0)
     assert f"model={name} is too deep for images of {size}x{size}" in str(caught.value)
     assert layer in str(caught.value)
-    assert ("strides=1" in str(caught.value)) == ("strides" in MODEL_OPTIONS[name])
+    assert ("strides=1" in str(caught.value)) == ("strides" in MODELS[name].options)
 
 
 @pytest.mark.parametrize(("name", "depth"), [("vgg", 12), ("resnet", 21)])
 def test_a_depth_that_the_paper_has_not_is_refused(name: str, depth: int) -> None:
     with pytest.raises(UserError, match=f"found depth={depth}"):
-        build(name, (32, 32, 3), 10, {"depth": depth}, 0)
+        build(ModelParams(model=name, depth=depth), (32, 32, 3), 10, 0)
 
 
-def test_params_yaml_names_the_models_that_there_are_and_what_each_takes() -> None:
-    assert set(get_args(ModelParams.model_fields["model"].annotation)) == set(FAMILIES)
-    taken = {name: [*inspect.signature(layers).parameters][2:] for name, layers in FAMILIES.items()}
-    assert {name: set(options) for name, options in MODEL_OPTIONS.items()} == {
-        name: set(options) for name, options in taken.items()
-    }
-    assert {"model"}.union(*taken.values()) == set(ModelParams.model_fields)
+@pytest.mark.parametrize("name", MODELS)
+def test_a_model_takes_the_options_of_its_row(name: str) -> None:
+    network = importlib.import_module(f"reprocnn.models.{name}").network
+    x, n_classes, *options = inspect.signature(network).parameters.values()
+    assert (x.name, n_classes.name) == ("x", "n_classes")
+    assert {option.name for option in options} == set(MODELS[name].options)
+    for option in options:
+        assert option.kind is inspect.Parameter.KEYWORD_ONLY
+        ModelParams(model=name, **{option.name: option.default})  # its own value is one that params.yaml allows
+
+
+def test_a_model_of_raw_pixels_has_the_weights_of_the_other_and_gives_the_same() -> None:
+    random = np.random.default_rng(0)
+    params = ModelParams(model="resnet", depth=8)
+    pixels = random.integers(0, 256, (4, 12, 12, 3)).astype(np.uint8)
+    for mean, std in (((0.0,) * 3, (1.0,) * 3), ((0.5, 0.4, 0.3), (0.25, 0.2, 0.3))):
+        model = build(params, (12, 12, 3), 5, 0)
+        model.set_weights([random.normal(size=w.shape) ** 2 for w in model.get_weights()])
+        served = build(params, (12, 12, 3), 5, 0, Normalization(mean, std))
+        served.set_weights(model.get_weights())
+        expected = model((pixels / 255 - mean) / np.array(std))
+        for raw in (pixels, pixels.astype(np.float32)):
+            np.testing.assert_allclose(served.predict_on_batch(raw), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_layer_that_normalises_is_keras_own_and_the_first(channels: int) -> None:
+    shape, params = (8, 8, channels), ModelParams(model="mlp")
+    unit = build(params, shape, 2, 0, Normalization((0.0,) * channels, (1.0,) * channels))
+    image, layer, *rest = unit.layers
+    assert (image.name, layer.name, type(layer)) == ("image", "normalization", keras.layers.Rescaling)
+    assert (layer.scale, layer.offset) == (1 / 255, 0)
+    assert [x.name for x in rest] == [x.name for x in build(params, shape, 2, 0).layers[1:]]
+    assert unit.name == "mlp"
+    means = (0.5, 0.25, 0.125)[:channels]
+    layer = build(params, shape, 2, 0, Normalization(means, (0.5,) * channels)).layers[1]
+    np.testing.assert_allclose(layer.scale, [2 / 255] * channels if channels > 1 else 2 / 255)
+    np.testing.assert_allclose(layer.offset, [-2 * mean for mean in means] if channels > 1 else -1)
+
+
+def test_a_model_of_raw_pixels_is_saved_as_the_same_bytes_and_loads_without_this_project(tmp_path: Path) -> None:
+    params, shape = ModelParams(model="speednet", width=8), (12, 12, 3)
+    normalization = Normalization((0.5, 0.4, 0.3), (0.25, 0.2, 0.3))
+    for name in ("a.keras", "b.keras"):
+        model = build(params, shape, 5, 0, normalization)
+        write_model(tmp_path / name, model)
+    assert (tmp_path / "a.keras").read_bytes() == (tmp_path / "b.keras").read_bytes()
+    pixels = np.random.default_rng(0).integers(0, 256, (4, *shape)).astype(np.uint8)
+    np.save(tmp_path / "pixels.npy", pixels)
+    code = (
+        "import sys, keras, numpy as np; m = keras.models.load_model('a.keras');"
+        "np.save('made.npy', m.predict(np.load('pixels.npy'), verbose=0));"
+        "assert not any(n.startswith('reprocnn') for n in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, capture_output=True)
+    np.testing.assert_allclose(np.load(tmp_path / "made.npy"), model.predict(pixels, verbose=0), rtol=1e-5)
 
 
 def test_both_ways_through_a_block_of_resnet_that_halves_see_the_same_pixel() -> None:
-    model = build("resnet", (8, 8, 1), 2, {"depth": 8}, 0)
+    model = build(ModelParams(model="resnet", depth=8), (8, 8, 1), 2, 0)
     x = np.zeros((1, 8, 8, 16), np.float32)
     x[0, 4, 4] = 1
     convolution, padding = (model.get_layer(f"stage2_block1_conv1{name}") for name in ("", "_padding"))

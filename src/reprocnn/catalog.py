@@ -1,0 +1,134 @@
+"""The models and the data sets: a row for each, by the name that params.yaml uses.
+
+A model is one file, models/<name>.py, and one row here. Nothing else lists the models.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    """What is known of an architecture without building it.
+
+    Args:
+        options: the keys of params.yaml that it supports; the others stay `auto`.
+        source: who published it.
+        accuracy: on the test images, in its source, or where it says so as measured here.
+        variants: options that change its size; `python -m reprocnn models` shows a line for each.
+    """
+
+    options: tuple[str, ...]
+    source: str
+    accuracy: str
+    variants: tuple[Mapping[str, int], ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataSet:
+    """What is known of a data set without downloading it.
+
+    Args:
+        source: who published it.
+        images: in all splits; None: only the files tell.
+        image_shape: (height, width, channels); None: params.yaml tells.
+        download_bytes: size of the download.
+    """
+
+    source: str
+    images: int | None
+    image_shape: tuple[int, int, int] | None
+    download_bytes: int
+
+
+_CONVOLUTIONAL = ("padding", "strides", "pooling", "dropout", "batch_norm")
+
+MODELS: Mapping[str, Model] = {
+    "mlp": Model(
+        options=("dropout",),
+        source="the text",
+        accuracy="here MNIST 98.71 %, with the preset general",
+    ),
+    "simple_cnn": Model(
+        options=_CONVOLUTIONAL,
+        source="the text",
+        accuracy="here MNIST 98.97 %",
+    ),
+    "deep_cnn": Model(
+        options=_CONVOLUTIONAL,
+        source="the text",
+        accuracy="here CIFAR-10 as JPEGs 72.68 %",
+    ),
+    "lenet": Model(
+        options=_CONVOLUTIONAL,
+        source="LeCun et al. 1998",
+        accuracy="MNIST 99.05 %",
+    ),
+    "alexnet": Model(
+        options=_CONVOLUTIONAL,
+        source="Krizhevsky et al. 2012",
+        accuracy="CIFAR-10 87 %, with normalisation 89 % (its 4 layers)",
+    ),
+    "vgg": Model(
+        options=("padding", "pooling", "dropout", "batch_norm", "depth"),
+        source="Simonyan, Zisserman 2015; Liu, Deng 2015",
+        accuracy="CIFAR-10 91.55 % (depth 16)",
+        variants=tuple({"depth": depth} for depth in (11, 13, 19)),
+    ),
+    "resnet": Model(
+        options=("depth", "dropout"),
+        source="He et al. 2016",
+        accuracy="CIFAR-10 91.25 % (depth 20) to 93.03 % (56)",
+        variants=tuple({"depth": depth} for depth in (32, 44, 56)),
+    ),
+    "inception": Model(
+        options=("pooling", "dropout"),
+        source="Szegedy et al. 2015; Zhang et al. 2017",
+        accuracy="CIFAR-10 89.05 %",
+    ),
+    "speednet": Model(
+        options=("width", "pooling", "dropout"),
+        source="Jordan 2024",
+        accuracy="CIFAR-10 94.01 % with tta",
+        variants=tuple({"width": width} for width in (32, 48)),
+    ),
+}
+
+DATA_SETS: Mapping[str, DataSet] = {
+    "digits": DataSet(
+        source="Alpaydin, Kaynak 1998, in scikit-learn",
+        images=1_797,
+        image_shape=(8, 8, 1),
+        download_bytes=0,
+    ),
+    "mnist": DataSet(
+        source="LeCun et al. 1998",
+        images=70_000,
+        image_shape=(28, 28, 1),
+        download_bytes=11_594_722,
+    ),
+    "fashion_mnist": DataSet(
+        source="Xiao et al. 2017",
+        images=70_000,
+        image_shape=(28, 28, 1),
+        download_bytes=30_878_645,
+    ),
+    "cifar10": DataSet(
+        source="Krizhevsky 2009",
+        images=60_000,
+        image_shape=(32, 32, 3),
+        download_bytes=170_498_071,
+    ),
+    "cifar100": DataSet(
+        source="Krizhevsky 2009",
+        images=60_000,
+        image_shape=(32, 32, 3),
+        download_bytes=169_001_437,
+    ),
+    "folder": DataSet(
+        source="the user's own images",
+        images=None,
+        image_shape=None,
+        download_bytes=0,
+    ),
+}
