@@ -18,6 +18,7 @@ from conftest import ROOT, Checkout, ran, runs_of
 from reprocnn import params
 from reprocnn.catalog import MODELS
 from reprocnn.params import read_params
+from reprocnn.run.identity import stage_hashes
 
 SRC = ROOT / "src" / "reprocnn"
 STAGES = ("download", "preprocess", "train", "evaluate", "plot")
@@ -107,6 +108,14 @@ def test_deps_are_exactly_the_code_that_a_stage_imports(stage: str, model: str) 
     assert used == code, f"{stage} does not import {code - used}"
 
 
+def test_the_hashes_of_a_training_have_the_file_of_its_model(here: Path) -> None:
+    (here / "dvc.yaml").write_text("stages: {train: {deps: ['${model}.py', params.yaml]}}")
+    (here / "deep_cnn.py").write_text("abc")
+    hashes = stage_hashes("train")
+    assert list(hashes) == ["deep_cnn.py", "params.yaml"]
+    assert hashes["deep_cnn.py"] == "900150983cd24fb0d6963f7d28e17f72"
+
+
 def test_packages_have_nothing_but_a_docstring() -> None:
     for file in SRC.rglob("__init__.py"):
         assert len(ast.parse(file.read_text()).body) == 1, file
@@ -188,9 +197,9 @@ def test_a_second_repro_runs_nothing(checkout: Checkout) -> None:
 
 
 def test_caches_of_python_and_editors_change_nothing(checkout: Checkout) -> None:
-    (checkout.folder / "src/reprocnn/models/__pycache__").mkdir(exist_ok=True)
-    (checkout.folder / "src/reprocnn/models/__pycache__/x.pyc").write_text("")
-    (checkout.folder / "src/reprocnn/models/mlp.py~").write_text("")
+    (checkout.folder / "src/reprocnn/training/__pycache__").mkdir(exist_ok=True)
+    (checkout.folder / "src/reprocnn/training/__pycache__/x.pyc").write_text("")
+    (checkout.folder / "src/reprocnn/training/fit.py~").write_text("")
     assert ran(checkout.run("dvc", "repro")) == []
 
 
@@ -203,6 +212,14 @@ def test_editing_a_figure_draws_again_and_does_not_retrain(checkout: Checkout) -
 def test_a_new_source_of_images_does_not_retrain(checkout: Checkout) -> None:
     (checkout.folder / "src/reprocnn/data/other.py").write_text('"""Another source."""\n')
     assert "train" not in ran(checkout.run("dvc", "repro"))
+
+
+def test_another_model_does_not_retrain(checkout: Checkout) -> None:
+    checkout.edit("src/reprocnn/models/resnet.py", "(16, 32, 64)", "(8, 16, 32)")
+    (checkout.folder / "src/reprocnn/models/tiny.py").write_text('"""A new one."""\n')
+    row = "MODELS: Mapping[str, Model] = {"
+    checkout.edit("src/reprocnn/catalog.py", row, f'{row}\n    "tiny": Model(options=(), source="", accuracy=""),')
+    assert ran(checkout.run("dvc", "repro")) == []
 
 
 def test_editing_a_layer_retrains(checkout: Checkout) -> None:
@@ -368,7 +385,7 @@ def test_plots_show_and_diff(checkout: Checkout) -> None:
     [
         ("batch_size=-1", "batch_size: found -1"),  # as long as 32: Git must not take the file for unchanged
         ("epochs=abc", "epochs: found 'abc'"),
-        ("model=resnext", "allowed: mlp"),
+        ("model=resnext", "src/reprocnn/models/resnext.py"),  # a dep of train, so that DVC itself refuses it
         ("epoch=3", "Could not override 'epoch'"),
     ],
 )
