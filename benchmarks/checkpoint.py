@@ -14,10 +14,13 @@ from typing import Any, ClassVar
 import numpy as np
 
 from reprocnn import backend
+from reprocnn.artifacts.history import Epoch
+from reprocnn.artifacts.split import Split
 from reprocnn.models.build import build
 from reprocnn.params import FitParams, ModelParams
 from reprocnn.run.checkpoints import Checkpoint
 from reprocnn.training.fit import fit
+from reprocnn.training.hooks import NoJournal
 
 N, EPOCH = 2_000, 50_000
 
@@ -34,19 +37,28 @@ class Timed(Checkpoint):
         self.saves.append(time.monotonic() - start)
 
 
+class Times(NoJournal):
+    """A journal that keeps the seconds of each epoch."""
+
+    taken: ClassVar[dict[int, float]] = {}
+
+    def epoch(self, epoch: Epoch, seconds: float) -> None:
+        """Note the time of an epoch."""
+        self.taken[epoch.epoch] = seconds
+
+
 backend.prepare(0)
 random = np.random.default_rng(0)
 images = random.random((N, 32, 32, 3), dtype=np.float32)
 labels = np.eye(10, dtype=np.float32)[random.integers(0, 10, N)]
 model = build(ModelParams(), (32, 32, 3), 10, 0)
-seconds: list[float] = []
 with tempfile.TemporaryDirectory(dir=sys.argv[1]) as folder:
     fit(
         model,
-        (images, labels),
-        (images[:2], labels[:2]),
+        Split(images, labels),
+        Split(images[:2], labels[:2]),
         FitParams(epochs=3),  # the first has TensorFlow's tracing in it
         checkpoint=Timed(Path(folder)),
-        on_epoch=lambda row: seconds.append(row["seconds"]),
+        journal=Times(),
     )
-print(json.dumps({"epoch": min(seconds) * EPOCH / N, "save": median(Timed.saves)}))
+print(json.dumps({"epoch": min(Times.taken.values()) * EPOCH / N, "save": median(Timed.saves)}))

@@ -48,7 +48,7 @@ import json, sys, time
 from pathlib import Path
 import numpy as np
 from reprocnn.backend import keras
-from reprocnn.files import read_split
+from reprocnn.artifacts.split import read_split
 from reprocnn.models.build import build
 from reprocnn.params import FitParams, ModelParams
 from reprocnn.training.optimizers import optimizer

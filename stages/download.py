@@ -2,24 +2,25 @@
 
 import _stage  # isort: split
 
-from reprocnn.artifacts.dataset import DATASET
+from reprocnn.artifacts.dataset import DATASET, write_dataset
 from reprocnn.artifacts.split import RAW_TEST, RAW_TRAIN
 from reprocnn.data import raw, registry
 from reprocnn.data.title import title
 from reprocnn.params import DownloadParams, load_params
+from reprocnn.run.downloads import places
 
 
 def main() -> None:
     params = load_params(DownloadParams)
-    data = registry.load(params)
+    data = registry.load(params, places())
     for line in data.reading:
         print(line, flush=True)
-    name = title(params.dataset, params.folder)
-    raw.write_raw(data, name, RAW_TRAIN, RAW_TEST, DATASET)
-    n_test = int(data.is_test.sum())
-    size = "x".join(map(str, data.image_shape))
-    print(f"{name}: {len(data.labels) - n_test} + {n_test} images of {size}")
+    card = raw.card(data, title(params.dataset, params.folder))
+    raw.write_splits(data, RAW_TRAIN, RAW_TEST)
+    write_dataset(DATASET, card)
+    size = "x".join(map(str, card.image_shape))
+    print(f"{card.dataset}: {card.n_train} + {card.n_test} images of {size}")
 
 
 if __name__ == "__main__":
-    _stage.run(main)
+    _stage.run("download", main)

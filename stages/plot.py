@@ -2,46 +2,40 @@
 
 import _stage  # isort: split
 
-import numpy as np
+import pandas as pd
 
-from reprocnn.artifacts.figures import FIGURES, REPORT, write_figure
-from reprocnn.artifacts.files import atomic_folder, read_json, write_bytes
-from reprocnn.artifacts.history import HISTORY
-from reprocnn.artifacts.model_card import MODEL_CARD
-from reprocnn.artifacts.predictions import MISTAKES
-from reprocnn.artifacts.scores import CONFUSION_MATRIX, METRICS, PER_CLASS
-from reprocnn.artifacts.tables import read_csv
-from reprocnn.ledger import live
+from reprocnn.artifacts.figures import FIGURES, REPORT, png, write_figures, write_report
+from reprocnn.artifacts.history import HISTORY, read_history
+from reprocnn.artifacts.model_card import MODEL_CARD, read_model_card
+from reprocnn.artifacts.predictions import MISTAKES, read_mistakes
+from reprocnn.artifacts.scores import CONFUSION_MATRIX, METRICS, PER_CLASS, read_confusion, read_per_class, read_scores
 from reprocnn.params import Section, load_params
 from reprocnn.reporting import figures, fonts, report
 
 
 def main() -> None:
     load_params(Section)  # plot reads no key, and refuses wrong ones all the same
-    history, metrics = read_csv(HISTORY), read_json(METRICS)
-    scores = read_csv(PER_CLASS, text=("class",))
-    confusion = read_csv(CONFUSION_MATRIX, text=("actual",)).iloc[:, 1:].to_numpy()
-    wrong = read_csv(MISTAKES / "mistakes.csv", text=("actual", "predicted"))
-    labels = figures.labels(list(scores["class"]))
-    shown = scores.assign(**{"class": scores["class"].map(labels)})
-    wrong = wrong.assign(actual=wrong["actual"].map(labels), predicted=wrong["predicted"].map(labels))
-    heading = figures.title(read_json(MODEL_CARD), metrics["accuracy"])
+    history, scores, per_class = read_history(HISTORY), read_scores(METRICS), read_per_class(PER_CLASS)
+    card, mistakes = read_model_card(MODEL_CARD), read_mistakes(MISTAKES)
+    labels = figures.labels(card.class_names)
+    heading = figures.title(card.dataset, card.model, scores.accuracy)
     drawn = {
         "curves": figures.curves(history, heading),
-        "confusion_matrix": figures.confusion_matrix(confusion, list(shown["class"]), heading),
-        "per_class_f1": figures.per_class_f1(shown, heading),
-        "mistakes": figures.mistakes(np.load(MISTAKES / "images.npy"), wrong, heading),
+        "confusion_matrix": figures.confusion_matrix(read_confusion(CONFUSION_MATRIX), list(labels.values()), heading),
+        "per_class_f1": figures.per_class_f1(figures.labelled(per_class, labels), heading),
+        "mistakes": figures.mistakes(mistakes.images, figures.labelled(mistakes.rows, labels), heading),
     }
-    with atomic_folder(FIGURES) as folder:
-        for name, figure in drawn.items():
-            write_figure(folder / f"{name}.png", figure)
-    pictures = {name.replace("_", " "): FIGURES / f"{name}.png" for name in drawn}
-    tables = {"test metrics": metrics, "per class": report.with_labels(scores, labels), "history": history}
-    write_bytes(REPORT, report.html(heading, tables, pictures).encode())
-    live.show("plot")
+    pictures = {name: png(figure) for name, figure in drawn.items()}
+    tables = {
+        "test metrics": scores.by_name(),
+        "per class": report.with_labels(per_class, labels),
+        "history": pd.DataFrame(history),
+    }
+    write_figures(FIGURES, pictures)
+    write_report(REPORT, report.html(heading, tables, pictures))
     if note := fonts.note(labels):
         print(note)
 
 
 if __name__ == "__main__":
-    _stage.run(main)
+    _stage.run("plot", main)

@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 
 from mirrors import Mirror
+from reprocnn.ledger import store
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -27,6 +28,8 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in list(os.environ):
         if name.startswith(("DVC_", "MLFLOW_", "REPROCNN_")):
             monkeypatch.delenv(name)
+    for name, value in store.DEFAULTS.items():
+        monkeypatch.setenv(name, value)
     monkeypatch.setenv("REPROCNN_CACHE", str(tmp_path / "cache"))
 
 

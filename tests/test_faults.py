@@ -76,7 +76,7 @@ def test_a_killed_training_goes_on_to_the_same_bytes(checkout: Checkout, faults:
     for event, last in moments:
         assert _killed(checkout, "train", event, last), (event, last)
         printed = checkout.run("python", "stages/train.py")
-        resumed += "going on after epoch" in printed
+        resumed += "resuming " in printed
         assert _hashes(checkout, TRAINED) == expected, (event, last)
         checkout.run("python", "stages/evaluate.py")  # which DVC starts when it has recorded the training
         assert not list((checkout.folder / ".dvc/tmp/reprocnn/checkpoints").glob("*/"))
@@ -96,11 +96,11 @@ def test_a_kill_before_dvc_recorded_the_training_costs_no_training(checkout: Che
     expected = _hashes(checkout, TRAINED)
     before = len(_runs(checkout))
     checkout.run("python", "stages/train.py")
-    assert "going on after epoch 4 of 4" in checkout.run("python", "stages/train.py")
+    assert "resuming after its last epoch, 4 of 4" in checkout.run("python", "stages/train.py")
     assert _hashes(checkout, TRAINED) == expected
     assert len(_runs(checkout)) == before + 1
     checkout.run("python", "stages/evaluate.py")
-    assert "going on" not in checkout.run("python", "stages/train.py")
+    assert "resuming" not in checkout.run("python", "stages/train.py")
     checkout.run("python", "stages/evaluate.py")
 
 
@@ -184,7 +184,7 @@ def test_a_disk_that_is_full_for_a_checkpoint_does_not_end_the_training(checkout
     (folder / "state.npz.partial").unlink()
     (folder / "state.npz.partial").symlink_to("/dev/full")
     printed = checkout.run("python", "stages/train.py")
-    assert "going on after epoch 1 of 4" in printed
+    assert "resuming at epoch 2 of 4" in printed
     assert printed.count("warning: no checkpoint after epoch 2 (No space left on device)") == 1
     assert _hashes(checkout, TRAINED) == expected
     faults.tell("a disk that is full for a checkpoint (`/dev/full`)", 1, "one warning; same bytes")
@@ -235,7 +235,7 @@ def test_a_tracker_that_is_slow_or_silent_delays_the_pipeline_by_at_most_ten_sec
         port = closed.getsockname()[1]
     down = seconds(f"http://127.0.0.1:{port}")  # nobody there: what the stages take by themselves
     for name, server in {"takes 10 s for an answer": _slow, "never answers": _silent}.items():
-        (checkout.folder / ".dvc/tmp/reprocnn/tracker-silent").unlink(missing_ok=True)
+        (checkout.folder / ".dvc/tmp/reprocnn/silent-tracker").unlink(missing_ok=True)
         with server() as uri:
             delay = seconds(uri) - down
         assert delay < 12, name  # 10, and what two cores vary by
@@ -281,7 +281,7 @@ def test_a_server_that_dies_in_the_middle_loses_nothing(checkout: Checkout, faul
         server.wait()
         printed = training.stdout.read()
     assert training.returncode == 0
-    assert "`python -m reprocnn sync` completes it" in printed
+    assert "then: python -m reprocnn sync" in printed
     server = start()
     try:
         own = {"PYTHONPATH": str(checkout.folder / "src")}

@@ -2,36 +2,38 @@
 
 import argparse
 import os
-import signal
 import sys
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from reprocnn import environment
 from reprocnn.commands import models, preset, reproduce, summary, sync, ui, verify
 from reprocnn.commands.doctor import doctor
+from reprocnn.commands.doctor.runs import QUICK
 from reprocnn.errors import UserError
-from reprocnn.run.state import repository
+from reprocnn.ledger import store
+from reprocnn.run import exits, state
+
+if TYPE_CHECKING:  # argparse has no public name for it
+    _Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run a command; see `python -m reprocnn --help`."""
     parsed = _parser().parse_args(arguments)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that each cleans up behind it
-    os.chdir(repository())
-    try:
-        if not Path(".dvc").is_dir() and parsed.run is not _doctor:
-            raise UserError(f"{Path.cwd()} is no checkout of this project", "cd to it, or `python -m reprocnn doctor`")
-        parsed.run(parsed)
-    except UserError as error:
-        sys.exit(str(error))
-    except BrokenPipeError:  # whoever read the output has enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(128 + signal.SIGPIPE)
-    except OSError as error:
-        where = f" ({error.filename})" if error.filename else ""
-        sys.exit(f"error: {error.strerror or error}{where}\n  fix: see to the disk or the permissions")
-    except KeyboardInterrupt:
-        sys.exit(130)
+    environment.prepare()  # before the libraries read it
+    os.chdir(state.repository())
+    os.environ.update(store.settings() | parsed.settings)  # before the first thread
+    exits.exit_on_sigterm()
+    if status := exits.status_of(lambda: _run(parsed)):
+        sys.exit(status)
+
+
+def _run(parsed: argparse.Namespace) -> None:
+    if not Path(".dvc").is_dir() and parsed.run is not _doctor:
+        raise UserError(f"{Path.cwd()} is no checkout of this project", "cd to it, or `python -m reprocnn doctor`")
+    parsed.run(parsed)
 
 
 def _doctor(_: argparse.Namespace) -> None:
@@ -57,12 +59,18 @@ def _count(text: str) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m reprocnn", description=__doc__)
+    parser.set_defaults(settings={})
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_models(commands)
+    _add_results(commands)
+    _add_runs(commands)
+    command = commands.add_parser("doctor", help="check the checkout, its stores, the machine; each line has its fix")
+    command.set_defaults(run=_doctor, settings=QUICK)
+    return parser
 
-    command = commands.add_parser("ui", help="show the runs in the MLflow UI")
-    command.add_argument("--port", type=int, default=5000, help="where to listen (default: 5000, or a free one)")
-    command.set_defaults(run=lambda a: ui.ui(a.port))
 
+def _add_models(commands: "_Commands") -> None:
+    """Add what concerns models and recipes."""
     command = commands.add_parser(
         "models", help="list the models: what they take, their size and cost, what they reach"
     )
@@ -76,16 +84,11 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("name", nargs="?", help="of the preset")
     command.set_defaults(run=lambda a: preset.preset(a.name) if a.name else preset.presets())
 
+
+def _add_results(commands: "_Commands") -> None:
+    """Add what concerns a result of the pipeline."""
     command = commands.add_parser("summary", help="say what the last run made and where to look")
     command.set_defaults(run=lambda _: summary.summary())
-
-    command = commands.add_parser("runs", help="say which MLflow run each DVC experiment has, and what it lacks")
-    command.add_argument("revision", nargs="*", help="an experiment or a commit (default: all, and the workspace)")
-    command.set_defaults(run=lambda a: sync.runs(a.revision))
-
-    command = commands.add_parser("sync", help="add to MLflow what it lacks of what DVC has")
-    command.add_argument("--rev", nargs="+", default=[], help="experiments, commits (default: all, and the workspace)")
-    command.set_defaults(run=lambda a: sync.sync(a.rev))
 
     command = commands.add_parser("verify", help="run the pipeline of a commit again in a clone and compare each out")
     command.add_argument("revision", nargs="?", default="HEAD", help="a commit or an experiment (default: HEAD)")
@@ -96,6 +99,17 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--folder", type=os.path.abspath, help="where to (default: a new folder for temporary files)")
     command.set_defaults(run=lambda a: reproduce.reproduce(a.run_id, a.folder))
 
-    command = commands.add_parser("doctor", help="check the checkout, its stores, the machine; each line has its fix")
-    command.set_defaults(run=_doctor)
-    return parser
+
+def _add_runs(commands: "_Commands") -> None:
+    """Add what concerns MLflow's runs."""
+    command = commands.add_parser("ui", help="show the runs in the MLflow UI")
+    command.add_argument("--port", type=int, default=5000, help="where to listen (default: 5000, or a free one)")
+    command.set_defaults(run=lambda a: ui.ui(a.port))
+
+    command = commands.add_parser("runs", help="say which MLflow run each DVC experiment has, and what it lacks")
+    command.add_argument("revision", nargs="*", help="an experiment or a commit (default: all, and the workspace)")
+    command.set_defaults(run=lambda a: sync.runs(a.revision))
+
+    command = commands.add_parser("sync", help="add to MLflow what it lacks of what DVC has")
+    command.add_argument("--rev", nargs="+", default=[], help="experiments, commits (default: all, and the workspace)")
+    command.set_defaults(run=lambda a: sync.sync(a.rev))

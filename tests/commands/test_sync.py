@@ -8,12 +8,12 @@ import mlflow
 import pytest
 
 from reprocnn import cli
+from reprocnn.artifacts.history import Epoch
 from reprocnn.ledger import record, store
 from reprocnn.ledger.origin import BASELINE_TAG, EXPERIMENT_TAG
-from reprocnn.ledger.record import PROCESS_TAG, Record
-from reprocnn.run import locks
+from reprocnn.ledger.record import PROCESS_TAG
+from reprocnn.run import journal, locks, state
 from reprocnn.run.identity import this_process
-from reprocnn.run.state import kept
 
 
 @pytest.fixture
@@ -25,13 +25,14 @@ def gone() -> str:
     return f"{host} {process.pid} {start}"
 
 
-def _journal(process: str, training: str = "key-1", **changes: object) -> Record:
+def _journal(process: str, training: str = "key-1", *, at: float = 100.0, diff: str = "") -> None:
+    begun = {"params": {}, "hashes": {}, "environment": {}, "process": process}
+    journal.append(training, "begin", at=at, **begun)
     origin = {EXPERIMENT_TAG: "none", BASELINE_TAG: "none"}
-    rows = [{"epoch": epoch, "train_loss": 1 / epoch, "seconds": 1.0, "ended": 100.0 + epoch} for epoch in (1, 2)]
-    journal = Record(name="main@abc", origin=origin, started=100.0, training=training, process=process, rows=rows)
-    journal = journal.model_copy(update=changes)
-    record.write_journal(journal)
-    return journal
+    journal.append(training, "origin", name="main@abc", tags=origin, diff=diff, new_files=[])
+    for number in (1, 2):
+        epoch = Epoch(number, 1 / number, 0.5, 0.5, 0.5, 0.001)
+        journal.append(training, "epoch", at=at + number, **vars(epoch), seconds=1.0)
 
 
 def _runs() -> dict[str, mlflow.entities.Run]:
@@ -50,22 +51,22 @@ def test_a_training_that_was_killed_before_the_tracker_heard_of_it_gets_its_run(
     assert run.info.end_time == 102_000  # its last epoch
     history = store.connect()[0].get_metric_history(run.info.run_id, "train_loss")
     assert [m.step for m in history] == [1, 2]
-    (journal,) = record.read_journals()
-    assert journal.status == "KILLED"
+    assert journal.status(journal.read("key-1")) == "KILLED"
     cli.main(["sync"])
     assert "added" not in capsys.readouterr().out
 
 
 def test_a_training_that_is_going_on_is_left_alone(here: Path) -> None:
     _journal(this_process())
-    with locks.exclusive(kept("checkpoints") / "key12.lock", "trains"):
+    with locks.exclusive(state.checkpoints() / "key12.lock", "trains"):
         cli.main(["sync"])
     assert _runs() == {}
-    assert record.read_journals()[0].status == "RUNNING"
+    assert journal.status(journal.read("key-1")) == "RUNNING"
 
 
 def test_a_run_that_somebody_deleted_stays_so(here: Path, gone: str) -> None:
-    _journal(gone, run_id="0" * 32)
+    _journal(gone)
+    journal.append("key-1", "run", run_id="0" * 32)
     cli.main(["sync"])
     assert _runs() == {}
 
@@ -75,7 +76,10 @@ def test_a_journal_does_not_touch_the_run_of_another_experiment_with_its_model(h
     tags = {record.MODEL_TAG: "m", EXPERIMENT_TAG: "exp-a", "training.id": "other"}
     run = client.create_run(experiment_id, tags=tags)
     client.set_terminated(run.info.run_id)
-    _journal(gone, run_id="0" * 32, status="FINISHED", model_md5="m")
+    _journal(gone)
+    journal.append("key-1", "run", run_id="0" * 32)
+    journal.append("key-1", "trained", model_md5="m")
+    journal.append("key-1", "end", status="FINISHED")
     cli.main(["sync"])
     assert {name: run.data.tags["training.id"] for name, run in _runs().items()} == {"other": "other"}
     assert PROCESS_TAG not in _runs()["other"].data.tags
@@ -99,7 +103,7 @@ def test_a_run_that_fails_does_not_stop_the_others(
 ) -> None:
     client, experiment_id = store.connect()
     for number in (1, 2, 3):
-        _journal(gone, f"key-{number}", started=100.0 + number, changes="+x" if number == 2 else "")
+        _journal(gone, f"key-{number}", at=100.0 + number, diff="+x" if number == 2 else "")
     for name in ("left", "too"):
         client.create_run(experiment_id, tags={PROCESS_TAG: gone, "training.id": name})
     (here / "mlartifacts").write_text("in the way")

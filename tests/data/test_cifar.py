@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from mirrors import Mirror
-from reprocnn.data import cifar
+from reprocnn.data import cifar, cifar10
 from reprocnn.data.fetch import Source
 from reprocnn.errors import UserError
+from reprocnn.params import DownloadParams
+from reprocnn.run.downloads import places
 
 NAMES = ["airplane", "automobile"]
 
@@ -82,13 +84,13 @@ def test_load_takes_the_archive_that_the_mirror_has(tmp_path: Path, monkeypatch:
     right = hashlib.sha256(path.read_bytes()).hexdigest()
     python = Source("cifar-10-python.tar.gz", "0" * 64, ("http://127.0.0.1:9/none",))
     binary = Source(path.name, right, ())
-    monkeypatch.setitem(cifar.SOURCES, "cifar10", (python, binary))
+    monkeypatch.setattr(cifar10, "SOURCES", (python, binary))
     monkeypatch.setenv("REPROCNN_MIRROR", str(tmp_path))
-    assert cifar.load("cifar10").class_names == NAMES
+    assert cifar10.load(DownloadParams(), places()).class_names == NAMES
     path.write_bytes(path.read_bytes()[:-100])
     monkeypatch.setenv("REPROCNN_CACHE", str(tmp_path / "other"))
     with pytest.raises(UserError, match="wrong sha256"):
-        cifar.load("cifar10")
+        cifar10.load(DownloadParams(), places())
 
 
 @pytest.mark.parametrize("kind", ["ok", "altered", "cut", "hang", "404", "html"])
@@ -100,13 +102,13 @@ def test_load_from_a_server(
     content = make(tmp_path / name).read_bytes()  # type: ignore[operator]
     monkeypatch.setattr(Mirror, "content", content)
     source = Source(name, hashlib.sha256(content).hexdigest(), (f"{mirror}/{kind}/{name}",))
-    monkeypatch.setitem(cifar.SOURCES, "cifar10", (source,))
+    monkeypatch.setattr(cifar10, "SOURCES", (source,))
     monkeypatch.setattr("reprocnn.data.fetch.TIMEOUT", (1, 0.3))
     if kind == "ok":
-        assert cifar.load("cifar10").class_names == NAMES
+        assert cifar10.load(DownloadParams(), places()).class_names == NAMES
     else:
         with pytest.raises(UserError, match="no place has the data"):
-            cifar.load("cifar10")
+            cifar10.load(DownloadParams(), places())
         assert [p.name for p in (tmp_path / "cache").rglob("*") if p.is_file()] == [".lock"]
 
 

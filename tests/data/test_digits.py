@@ -1,10 +1,12 @@
 import numpy as np
 
 from reprocnn.data import digits
+from reprocnn.params import DownloadParams
+from reprocnn.run.downloads import places
 
 
 def test_digits_have_the_documented_form() -> None:
-    data = digits.load(test_fraction=0.2, split_seed=0)
+    data = digits.load(DownloadParams(), places())
     images = np.concatenate(list(data.chunks))
     assert (images.shape, images.dtype) == ((1797, 8, 8, 1), np.uint8)
     assert (images.min(), images.max()) == (0, 255)  # the source has 0-16
@@ -13,6 +15,6 @@ def test_digits_have_the_documented_form() -> None:
 
 
 def test_the_split_is_drawn_by_its_seed() -> None:
-    first, again, other = (digits.load(0.2, seed).is_test for seed in (0, 0, 1))
+    first, again, other = (digits.load(DownloadParams(split_seed=seed), places()).is_test for seed in (0, 0, 1))
     assert (first == again).all()
     assert (first != other).any()

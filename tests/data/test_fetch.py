@@ -13,11 +13,17 @@ import pytest
 
 from conftest import ROOT
 from mirrors import Mirror
-from reprocnn.data.fetch import Source, fetch
+from reprocnn.data import fetch as fetching
+from reprocnn.data.fetch import Source
 from reprocnn.errors import UserError
+from reprocnn.run.downloads import places
 
 CONTENT = Mirror.content
 RIGHT = hashlib.sha256(CONTENT).hexdigest()
+
+
+def fetch(*sources: Source, timeout: tuple[float, float] | None = None) -> Path:
+    return fetching.fetch(places(), *sources, timeout=timeout)
 
 
 def _source(*urls: str, content: str | None = None) -> Source:
@@ -200,8 +206,8 @@ def test_a_slow_mirror_will_do(mirror: str, monkeypatch: pytest.MonkeyPatch) -> 
 def _start(url: str) -> "subprocess.Popen[str]":
     """A process that gets the file."""
     code = (
-        "import sys; from reprocnn.data.fetch import Source, fetch\n"
-        "print(fetch(Source('file.bin', sys.argv[1], (sys.argv[2],))))"
+        "import sys; from reprocnn.data.fetch import Source, fetch; from reprocnn.run.downloads import places\n"
+        "print(fetch(places(), Source('file.bin', sys.argv[1], (sys.argv[2],))))"
     )
     command = [sys.executable, "-u", "-c", code, RIGHT, url]
     environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}

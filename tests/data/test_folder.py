@@ -11,12 +11,15 @@ from PIL import Image
 from reprocnn.data import folder
 from reprocnn.data.raw import RawData
 from reprocnn.errors import UserError
+from reprocnn.params import DownloadParams
+from reprocnn.run.downloads import places
 
 Make = Callable[..., None]
 
 
 def _load(path: Path, size: int = 8, mode: str = "rgb") -> tuple[RawData, np.ndarray]:
-    data = folder.load(path, size, mode, test_fraction=0.34, split_seed=0)
+    params = DownloadParams(dataset="folder", folder=str(path), image_size=size, color_mode=mode, test_fraction=0.34)  # type: ignore[arg-type]
+    data = folder.load(params, places())
     return data, np.concatenate(list(data.chunks))
 
 
@@ -206,4 +209,4 @@ def test_a_broken_archive_is_refused(tmp_path: Path, make_images: Make) -> None:
 
 def test_nothing_there_is_said(here: Path) -> None:
     with pytest.raises(UserError, match="nothing at pets"):
-        folder.find("pets")
+        _load(Path("pets"))

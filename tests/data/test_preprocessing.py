@@ -4,7 +4,7 @@ import numpy as np
 
 from reprocnn.artifacts import split
 from reprocnn.artifacts.files import md5
-from reprocnn.artifacts.split import read_split
+from reprocnn.artifacts.split import Split, read_split
 from reprocnn.data import preprocessing
 from reprocnn.data.normalization import fitted
 
@@ -16,7 +16,7 @@ def test_a_split_is_normalised_and_one_hot_whatever_the_chunk(tmp_path: Path, mo
     normalization = fitted("unit", [], 2)
     for name, size in (("a", 2**20), ("b", 2 * 18 * 4)):
         monkeypatch.setattr(split, "CHUNK_BYTES", size)
-        preprocessing.write_normalized(tmp_path / name, images, labels, indices, normalization, n_classes=4)
+        preprocessing.write_normalized(tmp_path / name, Split(images, labels), indices, normalization, n_classes=4)
     read, one_hot = read_split(tmp_path / "a")
     assert (read.dtype, one_hot.dtype) == (np.float32, np.float32)
     assert isinstance(read, np.memmap)

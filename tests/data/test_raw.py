@@ -3,9 +3,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reprocnn.artifacts.files import read_json
+from reprocnn.artifacts.dataset import DatasetCard
 from reprocnn.artifacts.split import read_split
-from reprocnn.data.raw import RawData, write_raw
+from reprocnn.data.raw import RawData, card, write_splits
 from reprocnn.errors import UserError
 
 
@@ -18,27 +18,22 @@ def _data(labels: list[int], is_test: list[bool]) -> RawData:
 
 def test_images_and_labels_go_to_their_split_in_order(tmp_path: Path) -> None:
     data = _data([0, 1, 0, 1, 1], [False, True, False, False, True])
-    write_raw(data, "mine", tmp_path / "train", tmp_path / "test", tmp_path / "dataset.json")
+    write_splits(data, tmp_path / "train", tmp_path / "test")
     images, labels = read_split(tmp_path / "train")
     assert labels.tolist() == [0, 0, 1]
     assert images[:, 0, 0, 0].tolist() == [0, 8, 12]
     images, labels = read_split(tmp_path / "test")
     assert labels.tolist() == [1, 1]
     assert images[:, 0, 0, 0].tolist() == [4, 16]
-    assert read_json(tmp_path / "dataset.json") == {
-        "dataset": "mine",
-        "class_names": ["a", "b"],
-        "image_shape": [2, 2, 1],
-        "n_train": 3,
-        "n_test": 2,
-    }
+    assert (images.dtype, labels.dtype) == (np.uint8, np.int64)
+    assert card(data, "mine") == DatasetCard("mine", ("a", "b"), (2, 2, 1), n_train=3, n_test=2)
 
 
 def test_nothing_is_written_where_the_images_fail(tmp_path: Path) -> None:
     data = _data([0, 1], [False, False])
     broken = RawData(data.class_names, data.labels, data.is_test, data.image_shape, _failing())
     with pytest.raises(RuntimeError):
-        write_raw(broken, "mine", tmp_path / "train", tmp_path / "test", tmp_path / "d.json")
+        write_splits(broken, tmp_path / "train", tmp_path / "test")
     assert not list(tmp_path.iterdir())
 
 
@@ -49,4 +44,4 @@ def _failing():  # type: ignore[no-untyped-def]
 
 def test_a_class_without_training_images_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no training image of class 'b'"):
-        write_raw(_data([0, 1], [False, True]), "mine", tmp_path, tmp_path, tmp_path)
+        write_splits(_data([0, 1], [False, True]), tmp_path / "train", tmp_path / "test")

@@ -11,14 +11,21 @@ from PIL import Image
 
 from reprocnn.data import folder, raw, source, unreadable
 from reprocnn.errors import UserError
+from reprocnn.params import DownloadParams
+from reprocnn.run.downloads import places
 
 Make = Callable[..., None]
 
 
+def _load(path: Path, size: int = 8) -> raw.RawData:
+    params = DownloadParams(dataset="folder", folder=str(path), image_size=size, test_fraction=0.34)
+    return folder.load(params, places())
+
+
 def _write(path: Path, into: Path) -> None:
     """As the download stage does."""
-    data = folder.load(path, 8, "rgb", test_fraction=0.34, split_seed=0)
-    raw.write_raw(data, "x", into / "train", into / "test", into / "dataset.json")
+    data = _load(path)
+    raw.write_splits(data, into / "train", into / "test")
 
 
 def _refused(path: Path, into: Path) -> str:
@@ -129,11 +136,11 @@ def test_a_class_folder_without_images_is_named_in_an_archive(tmp_path: Path, ma
 
 def test_litter_changes_no_image_and_is_counted(tmp_path: Path, make_images: Make) -> None:
     make_images(tmp_path / "images")
-    before = np.concatenate(list(folder.load(tmp_path / "images", 8, "rgb", 0.34, 0).chunks))
+    before = np.concatenate(list(_load(tmp_path / "images").chunks))
     for name in ("@eaDir/cat/0.png", "cat/@eaDir/0.png/SYNOPHOTO_THUMB_M.png", "dog/Thumbs.db", "cat/1.png.part"):
         (tmp_path / "images" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "images" / name).write_bytes(b"x")
-    data = folder.load(tmp_path / "images", 8, "rgb", 0.34, 0)
+    data = _load(tmp_path / "images")
     assert (np.concatenate(list(data.chunks)) == before).all()
     assert any(line.startswith("left out: 4 file(s) of systems and programs: ") for line in data.reading)
 
@@ -230,7 +237,7 @@ def test_the_members_of_a_zip_with_a_password_are_told_with_the_fix(tmp_path: Pa
 def test_the_counts_of_each_class_are_told_and_of_many_the_range(tmp_path: Path, make_images: Make) -> None:
     make_images(tmp_path / "a" / "train", n=4)
     make_images(tmp_path / "a" / "test", n=1)
-    assert folder.load(tmp_path / "a", 8, "rgb", 0.34, 0).reading == [
+    assert _load(tmp_path / "a").reading == [
         f"{tmp_path / 'a'}:",
         "train images from the class folders in train/",
         "test images from the class folders in test/",
@@ -240,12 +247,12 @@ def test_the_counts_of_each_class_are_told_and_of_many_the_range(tmp_path: Path,
         "       4       1  dog",
     ]
     make_images(tmp_path / "b", classes=tuple(f"c{i:03}" for i in range(30)), n=3)
-    lines = folder.load(tmp_path / "b", 8, "rgb", 0.34, 0).reading
+    lines = _load(tmp_path / "b").reading
     assert lines[-1].strip() == "and 20 more, each with 1 to 2 train, 1 to 2 test images"
     assert len(lines) == 3 + 2 + 10 + 1
 
 
 def test_the_memory_of_what_is_read_does_not_grow_with_the_files(tmp_path: Path, make_images: Make) -> None:
     make_images(tmp_path / "images", n=40)
-    data = folder.load(tmp_path / "images", 1024, "rgb", 0.34, 0)
+    data = _load(tmp_path / "images", 1024)
     assert {len(chunk) for chunk in data.chunks} == {5}

@@ -1,34 +1,28 @@
-from pathlib import Path
-
 import numpy as np
 
-from reprocnn.artifacts.tables import read_csv
 from reprocnn.evaluation import predictions
 from reprocnn.models.build import build
 from reprocnn.params import ModelParams
 
-CARD = {"normalization": {"kind": "standardize", "mean": [0.5], "std": [0.25]}}
 
-
-def test_predict_normalises_as_the_card_says_whatever_the_batch(monkeypatch) -> None:  # type: ignore[no-untyped-def]
+def test_predict_gives_the_model_raw_pixels_whatever_the_batch(monkeypatch) -> None:  # type: ignore[no-untyped-def]
     model = build(ModelParams(model="mlp"), (6, 6, 1), 3, 0)
     images = np.random.default_rng(0).integers(0, 256, (7, 6, 6, 1)).astype(np.uint8)
-    expected = model.predict_on_batch((images / np.float32(255) - 0.5) / 0.25)
+    expected = model.predict_on_batch(images.astype(np.float32))
     monkeypatch.setattr("reprocnn.artifacts.split.CHUNK_BYTES", 3 * 6 * 6 * 4)
-    np.testing.assert_allclose(predictions.predict(model, images, CARD), expected, rtol=1e-4)
+    np.testing.assert_allclose(predictions.predict(model, images), expected, rtol=1e-4)
 
 
-def test_table_and_the_most_confident_mistakes(tmp_path: Path) -> None:
+def test_table_and_the_most_confident_mistakes() -> None:
     probabilities = np.array([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8], [0.3, 0.7]])
     table = predictions.table(probabilities, np.array([0, 1, 0, 1]), ["NA", "dog"])
     assert table["predicted"].tolist() == ["NA", "NA", "dog", "dog"]
     assert table["confidence"].tolist() == [0.9, 0.6, 0.8, 0.7]
     images = np.arange(4, dtype=np.uint8).reshape(4, 1, 1, 1)
-    predictions.write_mistakes(tmp_path / "mistakes", table, probabilities, images, n=5)
-    rows = read_csv(tmp_path / "mistakes" / "mistakes.csv", text=("actual", "predicted"))
+    rows, shown = predictions.mistakes(table, probabilities, images, n=5)
     assert rows["index"].tolist() == [2, 1]
     assert rows["actual"].tolist() == ["NA", "dog"]
-    assert np.load(tmp_path / "mistakes" / "images.npy").ravel().tolist() == [2, 1]
+    assert shown.ravel().tolist() == [2, 1]
 
 
 def test_predictions_of_changed_images_are_averaged() -> None:
@@ -36,15 +30,22 @@ def test_predictions_of_changed_images_are_averaged() -> None:
     images = np.random.default_rng(0).integers(0, 256, (7, 6, 6, 1)).astype(np.uint8)
 
     def both_ways(moved: np.ndarray) -> np.ndarray:
-        return (predictions.predict(model, moved, CARD) + predictions.predict(model, moved[:, :, ::-1], CARD)) / 2
+        return (predictions.predict(model, moved) + predictions.predict(model, moved[:, :, ::-1])) / 2
 
-    flipped = predictions.predict_augmented(model, images, CARD, ("flip",))
+    flipped = predictions.predict_augmented(model, images, ("flip",))
     np.testing.assert_allclose(flipped, both_ways(images))
-    np.testing.assert_allclose(flipped, predictions.predict_augmented(model, images[:, :, ::-1], CARD, ("flip",)))
+    np.testing.assert_allclose(flipped, predictions.predict_augmented(model, images[:, :, ::-1], ("flip",)))
     # A pixel to the lower right: the first row and column come from the second, as in a mirror
     lower_right = images[:, [1, 0, 1, 2, 3, 4]][:, :, [1, 0, 1, 2, 3, 4]]
     upper_left = images[:, [1, 2, 3, 4, 5, 4]][:, :, [1, 2, 3, 4, 5, 4]]
-    shifted = predictions.predict_augmented(model, images, CARD, ("flip", "shift"))
+    shifted = predictions.predict_augmented(model, images, ("flip", "shift"))
     expected = flipped / 2 + (both_ways(lower_right) + both_ways(upper_left)) / 4
     np.testing.assert_allclose(shifted, expected)
     np.testing.assert_allclose(shifted.sum(axis=1), 1, rtol=1e-5)
+
+
+def test_at_most_n_mistakes_are_kept() -> None:
+    probabilities = np.array([[0.9, 0.1], [0.8, 0.2], [0.3, 0.7]])
+    table = predictions.table(probabilities, np.array([1, 1, 0]), ["a", "b"])
+    rows, shown = predictions.mistakes(table, probabilities, np.arange(3, dtype=np.uint8).reshape(3, 1, 1, 1), n=1)
+    assert (rows["index"].tolist(), shown.ravel().tolist()) == ([0], [0])

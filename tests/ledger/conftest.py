@@ -6,7 +6,7 @@ import pytest
 
 from reprocnn.artifacts.figures import FIGURES, REPORT
 from reprocnn.artifacts.files import write_bytes, write_json
-from reprocnn.artifacts.history import HISTORY
+from reprocnn.artifacts.history import HISTORY, Epoch, write_history
 from reprocnn.artifacts.model import MODEL
 from reprocnn.artifacts.model_card import MODEL_CARD
 from reprocnn.artifacts.predictions import PREDICTIONS
@@ -20,8 +20,8 @@ def trained(here: Path) -> Path:
     """A folder in which train, evaluate and plot ran."""
     write_bytes(MODEL, b"a model")
     write_json(MODEL_CARD, {"dataset": "digits"})
-    write_bytes(HISTORY, b"epoch,train_loss\n1,0.5\n2,0.25\n")
-    write_json(TRAINING, {"train_loss": 0.25, "best_epoch": 2})
+    write_history(HISTORY, [Epoch(1, 0.5, 0.6, 0.7, 0.8, 0.001), Epoch(2, 0.25, 0.7, 0.6, 0.9, 0.001)])
+    write_json(TRAINING, {"validation_loss": 0.6, "best_epoch": 2})
     write_json(METRICS, {"accuracy": 0.5})
     tables = (PER_CLASS, CONFUSION_MATRIX, PREDICTIONS)
     for path in (*tables, REPORT, FIGURES / "curves.png", TRAIN / "x"):

@@ -1,3 +1,4 @@
+import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -109,3 +110,23 @@ def test_the_project_in_a_clone_of_a_bigger_repository(
     head = run("rev-parse", "HEAD")
     assert git.show(head, Path("params.yaml")) == "inner"
     assert (git.clone(head, tmp_path / "clone") / "params.yaml").read_text() == "inner"
+
+
+def test_a_change_of_the_same_size_and_second_is_seen(here: Path) -> None:
+    def run(*arguments: str) -> None:
+        subprocess.run(["git", "-c", "user.name=t", "-c", "user.email=t@t", *arguments], check=True, cwd=here)
+
+    run("init", "-q")
+    (here / "dvc.lock").write_text("generated")
+    run("add", "-A")
+    run("commit", "-qm", "start")
+    before = (here / "params.yaml").stat()
+    text = (here / "params.yaml").read_text()
+    (here / "params.yaml").write_text(text.replace("epochs: 10", "epochs: 11"))
+    os.utime(here / "params.yaml", ns=(before.st_atime_ns, before.st_mtime_ns))
+    (here / "dvc.lock").write_text("generated again")
+    (here / "new.py").write_text("")
+    changes = git.uncommitted()
+    assert "+epochs: 11" in changes.diff
+    assert changes.new_files == ("new.py",)
+    assert "generated" not in changes.diff

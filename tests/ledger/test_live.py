@@ -1,19 +1,29 @@
+"""What MLflow shows of stages while they run; tests/run/ has the journal and the mirror's thread."""
+
+import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import mlflow
 import pytest
 
 from conftest import ROOT
+from reprocnn.artifacts.files import write_bytes
+from reprocnn.artifacts.history import Epoch
+from reprocnn.artifacts.model import MODEL
 from reprocnn.ledger import live, record, store
 from reprocnn.ledger.origin import EXPERIMENT_TAG
 from reprocnn.params import PARAMS
-from reprocnn.run.state import kept
+from reprocnn.run import identity, journal, mirror, state
+from reprocnn.run.journal import Journal
+from reprocnn.run.training import training
 
-ROW = {"epoch": 1, "train_loss": 0.5, "seconds": 2.0, "ended": 1.7e9}
+EPOCHS = [Epoch(1, 0.5, 0.6, 0.7, 0.8, 0.001), Epoch(2, 0.25, 0.7, 0.6, 0.9, 0.001)]
 
 
 @pytest.fixture(autouse=True)
@@ -21,6 +31,7 @@ def _no_model(monkeypatch: pytest.MonkeyPatch) -> None:
     """The bytes of the fixture are no model to log; the stages' tests log a real one."""
     monkeypatch.setattr("reprocnn.ledger.mirror.Mirror._has_model", True, raising=False)
     monkeypatch.setattr("reprocnn.ledger.mirror.Mirror._add_model", lambda *_: None)
+    monkeypatch.setattr(identity, "environment", lambda *_: {"cpu": "6502"})
 
 
 def _runs() -> list[mlflow.entities.Run]:
@@ -28,38 +39,47 @@ def _runs() -> list[mlflow.entities.Run]:
     return list(client.search_runs([experiment_id]))
 
 
-def _trained(key: str = "k" * 32) -> None:
-    with live.training_run(key, {"cpu": "6502"}, {}) as run:
-        run.log_epoch(ROW)
-        run.log_epoch(ROW | {"epoch": 2, "train_loss": 0.25})
-        run.log_trained()
+@contextmanager
+def _training(kind: str = "k") -> Iterator[Journal]:
+    with training({"kind": kind, "threads": 0}, []) as (_, events):
+        yield events
+
+
+def _train(kind: str = "k") -> None:
+    with _training(kind) as events:
+        for epoch in EPOCHS:
+            events.epoch(epoch, 2.0)
+        write_bytes(MODEL, b"a model")
 
 
 def test_a_training_is_one_run_with_its_epochs_and_its_end(trained: Path) -> None:
-    _trained()
+    _train()
     (run,) = _runs()
     assert run.info.status == "FINISHED"
     assert "restored" not in run.data.tags
     assert run.data.tags["cpu"] == "6502"
     history = store.connect()[0].get_metric_history(run.info.run_id, "train_loss")
-    assert [(m.step, m.timestamp) for m in history] == [(1, 1_700_000_000_000), (2, 1_700_000_000_000)]
+    events = [event for event in journal.read(journal.trainings()[0]) if event.kind == "epoch"]
+    assert [(m.step, m.timestamp) for m in history] == [(i + 1, int(e.time * 1000)) for i, e in enumerate(events)]
 
 
 def test_a_training_that_ends_before_the_store_is_ready_was_seen_all_the_same(
     trained: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(live._Beside, "wake", lambda _: None)  # the tracker begins when the training has ended
-    _trained()
+    wake = mirror.Mirror.wake
+    # The ledger starts when the training has ended.
+    monkeypatch.setattr(mirror.Mirror, "wake", lambda shown: wake(shown) if shown._ending.is_set() else None)
+    _train()
     (run,) = _runs()
     assert run.info.status == "FINISHED"
     assert "restored" not in run.data.tags
 
 
 def test_evaluate_and_plot_add_to_the_trainings_run_and_leave_its_end(trained: Path) -> None:
-    _trained()
+    _train()
     before = _runs()[0].info
-    live.show("evaluate")
-    live.show("plot")
+    mirror.show("evaluate")
+    mirror.show("plot")
     (run,) = _runs()
     assert (run.info.status, run.info.end_time) == (before.status, before.end_time)
     assert run.data.metrics["test_accuracy"] == 0.5
@@ -68,8 +88,8 @@ def test_evaluate_and_plot_add_to_the_trainings_run_and_leave_its_end(trained: P
 
 
 def test_evaluate_does_not_log_figures_of_an_earlier_model(trained: Path) -> None:
-    _trained()
-    live.show("evaluate")
+    _train()
+    mirror.show("evaluate")
     (run,) = _runs()
     assert "figures" not in {f.path for f in store.connect()[0].list_artifacts(run.info.run_id)}
 
@@ -77,12 +97,12 @@ def test_evaluate_does_not_log_figures_of_an_earlier_model(trained: Path) -> Non
 def test_an_experiment_that_shares_the_model_gets_a_run_of_its_own(
     trained: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _trained()
+    _train()
     monkeypatch.setenv("DVC_EXP_NAME", "exp-b")
     text = PARAMS.read_text()
     PARAMS.write_text(text.replace("top_k: 5", "top_k: 3"))
-    live.show("evaluate")
-    live.show("evaluate")
+    mirror.show("evaluate")
+    mirror.show("evaluate")
     named = {run.info.run_name: run for run in _runs()}
     assert len(named) == 2
     assert named["exp-b"].data.params["top_k"] == "3"
@@ -95,7 +115,7 @@ def test_an_experiment_that_shares_the_model_gets_a_run_of_its_own(
     [(RuntimeError, "FAILED"), (KeyboardInterrupt, "KILLED"), (SystemExit, "KILLED")],
 )
 def test_a_run_ends_as_its_training_did(trained: Path, ending: type[BaseException], status: str) -> None:
-    with pytest.raises(ending), live.training_run("k" * 32, {}, {}):
+    with pytest.raises(ending), _training():
         raise ending
     assert [run.info.status for run in _runs()] == [status]
 
@@ -103,11 +123,11 @@ def test_a_run_ends_as_its_training_did(trained: Path, ending: type[BaseExceptio
 def test_a_training_that_goes_on_continues_its_run_under_the_new_name(
     trained: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(KeyboardInterrupt), live.training_run("k" * 32, {}, {}) as run:
-        run.log_epoch(ROW)
+    with pytest.raises(KeyboardInterrupt), _training() as run:
+        run.epoch(EPOCHS[0], 2.0)
         raise KeyboardInterrupt
     monkeypatch.setenv("DVC_EXP_NAME", "exp-b")
-    _trained()
+    _train()
     (only,) = _runs()
     assert only.info.status == "FINISHED"
     assert only.info.run_name == only.data.tags[EXPERIMENT_TAG] == "exp-b"
@@ -115,61 +135,22 @@ def test_a_training_that_goes_on_continues_its_run_under_the_new_name(
     assert [m.step for m in history] == [1, 2]
 
 
-def test_a_training_that_was_killed_after_its_last_epoch_is_still_one_run(trained: Path) -> None:
-    """Before DVC recorded it: the checkpoint is there, the journal may say anything."""
-    _trained()
-    with live.training_run("k" * 32, {}, {}, resumes=True) as run:
-        run.log_epoch(ROW)
-        run.log_trained()
-    with pytest.raises(RuntimeError), live.training_run("k" * 32, {}, {}, resumes=True):
-        raise RuntimeError
-    (only,) = _runs()
-    assert only.info.status == "FAILED"
-    _trained()  # by --force, without a checkpoint
-    assert len(_runs()) == 2
-
-
-def test_a_run_of_long_ago_is_not_taken_up_again(trained: Path) -> None:
-    with pytest.raises(KeyboardInterrupt), live.training_run("k" * 32, {}, {}):
-        raise KeyboardInterrupt
-    with live.training_run("k" * 32, {}, {}, anew=True) as run:
-        run.log_epoch(ROW)
-        run.log_trained()
-    _trained()
-    assert sorted(run.info.status for run in _runs()) == ["FINISHED", "FINISHED", "KILLED"]
-
-
-def test_evaluate_removes_the_checkpoint_of_the_training_that_dvc_recorded(trained: Path) -> None:
-    _trained()
-    for key in ("k", "other"):
-        (kept("checkpoints") / (key * 32)[:32]).mkdir(parents=True)
-    live.show("evaluate")
-    assert [folder.name[0] for folder in kept("checkpoints").glob("*/")] == ["o"]
-
-
-def test_another_key_and_a_wish_to_start_anew_are_runs_of_their_own(trained: Path) -> None:
-    for key, anew in (("a", False), ("b", False), ("b", True)):
-        with pytest.raises(KeyboardInterrupt), live.training_run(key * 32, {}, {}, anew=anew):
-            raise KeyboardInterrupt
-    assert len(_runs()) == 3
-
-
 def test_a_tracker_that_is_down_costs_seconds_and_the_journal_has_what_it_missed(
     trained: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     start = time.monotonic()
-    _trained()
-    live.show("evaluate")
-    live.show("plot")
+    _train()
+    mirror.show("evaluate")
+    mirror.show("plot")
     assert time.monotonic() - start < 12
     printed = capsys.readouterr().out
     assert printed.count("MLflow at http://127.0.0.1:9: nothing listens there") == 3  # once a stage
     assert "python -m reprocnn sync" in printed
-    (journal,) = record.read_journals()
-    assert [row["epoch"] for row in journal.rows] == [1, 2]
+    (made,) = record.of_trainings()
+    assert made.epochs == EPOCHS
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
-    live.show("evaluate")
+    mirror.show("evaluate")
     (run,) = _runs()
     assert run.data.metrics["epoch_seconds"] == 2.0
     assert run.data.tags["cpu"] == "6502"
@@ -186,7 +167,7 @@ def test_a_tracker_that_fails_once_gets_everything_at_the_next_epoch(
         return store.connect()
 
     monkeypatch.setattr(live, "connect", connect)
-    _trained()
+    _train()
     (run,) = _runs()
     assert run.info.status == "FINISHED"
     assert len(store.connect()[0].get_metric_history(run.info.run_id, "train_loss")) == 2
@@ -195,16 +176,16 @@ def test_a_tracker_that_fails_once_gets_everything_at_the_next_epoch(
 
 def test_sigterm_ends_the_run_as_killed(trained: Path) -> None:
     code = (
-        "import sys; sys.path.insert(0, 'stages'); import _stage, time\n"
-        "from reprocnn.tracking import live\n"
+        "import _stage, time; from reprocnn.run.training import training\n"
         "def main():\n"
-        "    with live.training_run('k' * 32, {}, {}):\n"
+        "    with training({'threads': 0}, []):\n"
         "        print('trains', flush=True); time.sleep(60)\n"
-        "_stage.run(main)"
+        "_stage.run('train', main)"
     )
-    command = [sys.executable, "-c", code.replace("'stages'", repr(str(ROOT / "stages")))]
     store.connect()  # to make the store takes seconds
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    own = os.environ | {"PYTHONPATH": str(ROOT / "stages")}
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, env=own, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         assert process.stdout.readline() == "trains\n"
         process.send_signal(signal.SIGTERM)
@@ -213,17 +194,19 @@ def test_sigterm_ends_the_run_as_killed(trained: Path) -> None:
 
 
 def test_a_journal_that_cannot_be_written_does_not_end_the_training(trained: Path) -> None:
-    (trained / ".dvc" / "tmp" / "reprocnn").mkdir(parents=True)
-    (trained / ".dvc" / "tmp" / "reprocnn" / "journal").write_text("in the way")
-    _trained()
+    state.journals().parent.mkdir(parents=True)
+    state.journals().write_text("in the way")
+    _train()
+    assert _runs() == []
+    mirror.show("evaluate")  # by DVC's files
     assert [run.info.status for run in _runs()] == ["FINISHED"]
 
 
 def test_a_store_that_is_no_database_costs_a_warning(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (trained / "mlflow.db").write_bytes(b"not a database" * 1000)
     start = time.monotonic()
-    _trained()
-    live.show("evaluate")
+    _train()
+    mirror.show("evaluate")
     assert time.monotonic() - start < 20
     printed = capsys.readouterr().out
     assert printed.count("warning") == 2
@@ -235,10 +218,10 @@ def test_a_run_is_finished_though_its_files_have_no_place(trained: Path, capsys:
     name = client.get_experiment(experiment_id).name
     client.rename_experiment(experiment_id, "another")
     client.create_experiment(name, artifact_location="s3://bucket/runs")  # this project doesn't install boto3
-    _trained()
+    _train()
     (run,) = _runs()
     assert (run.info.status, run.data.metrics["train_loss"]) == ("FINISHED", 0.25)
-    assert record.read_journals()[0].run_id == run.info.run_id
+    assert record.of_trainings()[0].run_id == run.info.run_id
     printed = capsys.readouterr().out
     assert printed.count("warning") == printed.count("the package boto3 is not installed") == 1
     assert "fix: uv pip install 'boto3'\n  then: python -m reprocnn sync" in printed
@@ -246,7 +229,7 @@ def test_a_run_is_finished_though_its_files_have_no_place(trained: Path, capsys:
 
 def test_the_environment_is_changed_in_the_main_thread_alone(trained: Path, environment_changes: list[str]) -> None:
     """Or a process that another thread starts may get half of it: `OSError: Bad address`."""
-    _trained()
-    live.show("evaluate")
+    _train()
+    mirror.show("evaluate")
     assert [run.info.status for run in _runs()] == ["FINISHED"]
     assert environment_changes == []

@@ -1,5 +1,8 @@
+import json
 import time
 from concurrent.futures import ThreadPoolExecutor
+from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -7,12 +10,16 @@ import pytest
 from dvc.dvcfile import is_valid_filename
 
 from reprocnn.artifacts.files import md5, write_json
+from reprocnn.artifacts.history import HISTORY, read_history
 from reprocnn.artifacts.model import MODEL
 from reprocnn.artifacts.scores import PER_CLASS
 from reprocnn.ledger import record, store
+from reprocnn.ledger.git import Changes
 from reprocnn.ledger.mirror import Mirror, find, outside_dvc
 from reprocnn.ledger.origin import BASELINE_TAG, EXPERIMENT_TAG
-from reprocnn.ledger.record import Record
+from reprocnn.ledger.record import Record, Times
+from reprocnn.params import read_params
+from reprocnn.run import journal
 from reprocnn.run.identity import ENVIRONMENT
 
 
@@ -21,7 +28,7 @@ def _record(name: str = "", **changes: Any) -> Record:
     origin = {EXPERIMENT_TAG: name or "none", BASELINE_TAG: "abc" if name else "none"}
     made = record.of_folder(Path(), name or "main@abc", origin, md5(MODEL), ("evaluate", "plot"))
     made.model = None  # these bytes are none
-    return made.model_copy(update=changes)
+    return replace(made, **changes)
 
 
 def _mirror(made: Record) -> Mirror:
@@ -57,9 +64,9 @@ def test_a_run_gets_everything_once(trained: Path) -> None:
 @pytest.mark.parametrize("lost", ["train_loss", "test_accuracy"])
 def test_what_a_run_lost_is_added_and_nothing_else(trained: Path, lost: str) -> None:
     whole = _record("exp-a")
-    part = whole.model_copy(deep=True)
+    part = deepcopy(whole)
     if lost == "train_loss":
-        part.rows = part.rows[:1]
+        part.epochs = part.epochs[:1]
     else:
         del part.final["test_accuracy"]
     _mirror(part).complete(part)
@@ -125,35 +132,30 @@ def test_a_run_is_found_by_model_experiment_and_params_newest_first(trained: Pat
 
 def test_a_journal_gives_what_dvc_does_not_hold_but_its_run_to_its_own_experiment_alone(trained: Path) -> None:
     origin = {EXPERIMENT_TAG: "exp-a", BASELINE_TAG: "abc"}
-    rows = [{"epoch": 1, "train_loss": 0.5, "seconds": 3.0, "ended": 103.0}]
-    journal = Record(
-        name="exp-a",
-        origin=origin,
-        started=100.0,
-        ended=110.0,
-        status="FINISHED",
-        training="key-1",
-        environment={"cpu": "6502"},
-        params=record.params_of(Path()),
-        rows=rows,
-        model_md5=md5(MODEL),
-        changes="+a line",
-    )
-    record.write_journal(journal)
+    begun = {"params": read_params(), "hashes": {}, "environment": {"cpu": "6502"}, "process": "host 1 1"}
+    journal.append("key-1", "begin", at=100.0, **begun)
+    journal.append("key-1", "origin", name="exp-a", tags=origin, diff="+a line", new_files=["new.py"])
+    journal.append("key-1", "epoch", at=103.0, **vars(read_history(HISTORY)[0]), seconds=3.0)
+    journal.append("key-1", "trained", model_md5=md5(MODEL))
+    journal.append("key-1", "end", at=110.0, status="FINISHED")
     own, other = _record("exp-a"), _record("exp-b")
     assert (own.training, other.training) == ("key-1", "")
-    assert (own.changes, other.changes) == ("+a line", "")
+    assert (own.changes, other.changes) == (Changes("+a line", ("new.py",)), Changes())
     for made in (own, other):
         assert made.environment == {"cpu": "6502"}
         assert made.started == 100.0
-        assert made.rows[0] == rows[0]
-        assert made.rows[1] == {"epoch": 2, "train_loss": 0.25}
+        assert made.times == {1: Times(103.0, 3.0)}
+        assert [epoch.train_loss for epoch in made.epochs] == [0.5, 0.25]
     mirror = _mirror(own)
     mirror.complete(own)
     client = store.connect()[0]
     (first,) = client.get_metric_history(str(mirror.run_id), "epoch_seconds")
     assert (first.value, first.timestamp) == (3.0, 103_000)
-    assert client.get_run(str(mirror.run_id)).data.tags["cpu"] == "6502"
+    run = client.get_run(str(mirror.run_id))
+    assert run.data.tags["cpu"] == "6502"
+    assert Path(client.download_artifacts(str(mirror.run_id), "uncommitted.diff")).read_text() == "+a line"
+    names = client.download_artifacts(str(mirror.run_id), "uncommitted_new_files.json")
+    assert json.loads(Path(names).read_text()) == ["new.py"]
 
 
 def test_the_environment_beside_the_reports_counts_for_its_own_model_alone(trained: Path) -> None:

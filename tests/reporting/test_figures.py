@@ -8,8 +8,9 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from reprocnn.artifacts.figures import write_figure
+from reprocnn.artifacts.figures import png
 from reprocnn.artifacts.files import md5
+from reprocnn.artifacts.history import Epoch
 from reprocnn.reporting import figures, report
 
 DEJAVU = [
@@ -29,11 +30,12 @@ NOTO = [
 ]
 
 
-def _history(epochs: int) -> pd.DataFrame:
-    e = np.arange(1, epochs + 1)
-    values = {"train_loss": 1 / e, "train_accuracy": 1 - 0.5 / e}
-    values |= {"validation_loss": 1 / e, "validation_accuracy": 0.9 - abs(e - 2) / 100}
-    return pd.DataFrame({"epoch": e, **values, "learning_rate": 0.001})
+def _history(epochs: int) -> list[Epoch]:
+    return [Epoch(e, 1 / e, 1 - 0.5 / e, 1 / e, 0.9 - abs(e - 2) / 100, 0.001) for e in range(1, epochs + 1)]
+
+
+def _write_figure(path: Path, figure: Figure) -> None:
+    path.write_bytes(png(figure))
 
 
 def _names(n: int) -> list[str]:
@@ -52,7 +54,7 @@ def test_curves_mark_the_best_epoch(epochs: int, tmp_path: Path) -> None:
     legend = figure.axes[0].get_legend()
     assert legend is not None
     assert f"epoch {min(epochs, 2)}, 9" in legend.get_title().get_text() or epochs == 1
-    write_figure(tmp_path / "a.png", figure)
+    _write_figure(tmp_path / "a.png", figure)
     with Image.open(tmp_path / "a.png") as image:
         assert image.width <= 1000
 
@@ -62,14 +64,14 @@ def test_a_confusion_matrix_of_any_number_of_classes(n: int, tmp_path: Path) -> 
     counts = np.diag(np.arange(1, n + 1))
     counts[0, 1] = 3
     figure = figures.confusion_matrix(counts, _names(n), "heading")
-    write_figure(tmp_path / "a.png", figure)
+    _write_figure(tmp_path / "a.png", figure)
     assert ("75%" in _texts(figure)) is (n <= 20)  # 3 of 1 + 3
     assert ("3" in _texts(figure)) is (n <= 20)
 
 
 def test_a_class_without_test_images_does_not_divide_by_zero(tmp_path: Path) -> None:
     figure = figures.confusion_matrix(np.zeros((2, 2), np.int64), ["a", "b"], "heading")
-    write_figure(tmp_path / "a.png", figure)
+    _write_figure(tmp_path / "a.png", figure)
 
 
 @pytest.mark.parametrize(("n", "bars"), [(2, 2), (30, 30), (100, 30)])
@@ -86,7 +88,7 @@ def test_f1_shows_all_classes_or_the_best_and_worst(n: int, bars: int) -> None:
 def test_mistakes_of_any_number(n: int, channels: int, tmp_path: Path) -> None:
     rows = pd.DataFrame({"actual": ["a"] * n, "predicted": ["$b$"] * n, "confidence": [0.5] * n})
     figure = figures.mistakes(np.zeros((n, 8, 8, channels), np.uint8), rows, "heading")
-    write_figure(tmp_path / "a.png", figure)
+    _write_figure(tmp_path / "a.png", figure)
     assert sum(bool(axes.images) for axes in figure.axes) == n
 
 
@@ -97,9 +99,9 @@ def _draw(folder: Path, names: list[str]) -> list[str]:
     rows = pd.DataFrame({"actual": names, "predicted": names[::-1], "confidence": 0.5})
     images = np.zeros((n, 8, 8, 1), np.uint8)
     # A box for a character without a glyph comes with a warning, which pytest turns into an error.
-    write_figure(folder / "a.png", figures.confusion_matrix(np.eye(n, dtype=np.int64), names, "heading"))
-    write_figure(folder / "b.png", figures.per_class_f1(scores, "heading"))
-    write_figure(folder / "c.png", figures.mistakes(images, rows, "heading"))
+    _write_figure(folder / "a.png", figures.confusion_matrix(np.eye(n, dtype=np.int64), names, "heading"))
+    _write_figure(folder / "b.png", figures.per_class_f1(scores, "heading"))
+    _write_figure(folder / "c.png", figures.mistakes(images, rows, "heading"))
     return [md5(folder / f"{name}.png") for name in "abc"]
 
 
@@ -191,7 +193,7 @@ def test_classes_without_test_images_come_last_and_have_no_f1(tmp_path: Path) ->
     figure = figures.per_class_f1(scores, "heading")
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["c", "b", "a"]
     assert _texts(figure) == ["0.500", "0.000", "no test images"]
-    write_figure(tmp_path / "a.png", figure)
+    _write_figure(tmp_path / "a.png", figure)
 
 
 @pytest.mark.parametrize(("measured", "bars"), [(0, 0), (1, 1), (30, 30), (31, 30), (99, 30)])
@@ -200,19 +202,20 @@ def test_of_many_classes_f1_shows_those_with_test_images(measured: int, bars: in
     figure = figures.per_class_f1(pd.DataFrame({"class": _names(100), "f1": f1}), "heading")
     assert len(figure.axes[0].patches) == bars
     assert f"{measured} classes, {100 - measured} have no test images" in figure.axes[0].get_title()
-    write_figure(tmp_path / "a.png", figure)
+    _write_figure(tmp_path / "a.png", figure)
 
 
 def test_the_same_values_give_the_same_bytes(tmp_path: Path) -> None:
     for name in "ab":
-        write_figure(tmp_path / name, figures.curves(_history(3), "heading"))
+        _write_figure(tmp_path / name, figures.curves(_history(3), "heading"))
     assert md5(tmp_path / "a") == md5(tmp_path / "b")
 
 
-def test_the_report_stands_alone_and_escapes_names(tmp_path: Path) -> None:
-    write_figure(tmp_path / "a.png", figures.curves(_history(2), "heading"))
+def test_the_report_stands_alone_and_escapes_names() -> None:
     scores = pd.DataFrame({"class": ["<script>"], "f1": [0.5]})
-    page = report.html("a & b", {"scores": scores, "metrics": {"n": 3}}, {"curves": tmp_path / "a.png"})
+    pictures = {"per_class_f1": png(figures.curves(_history(2), "heading"))}
+    page = report.html("a & b", {"scores": scores, "metrics": {"n": 3}}, pictures)
+    assert "<h2>per class f1</h2>" in page
     assert "data:image/png;base64," in page
     assert "http" not in page
     assert "<script>" not in page
@@ -235,3 +238,11 @@ def test_the_report_is_the_key_to_other_names_in_the_figures() -> None:
     table = report.with_labels(scores, figures.labels(["ᏣᎳᎩ", "dog"]))
     assert table["in the figures"].tolist() == ["class 0", "1: dog"]
     assert report.with_labels(scores, {"ᏣᎳᎩ": "ᏣᎳᎩ", "dog": "dog"}) is scores
+
+
+def test_labels_take_the_place_of_names_in_tables() -> None:
+    labels = {"ᏣᎳᎩ": "class 0", "dog": "1: dog"}
+    scores = pd.DataFrame({"class": ["ᏣᎳᎩ", "dog"], "f1": [0.5, 0.6]})
+    assert figures.labelled(scores, labels)["class"].tolist() == ["class 0", "1: dog"]
+    wrong = pd.DataFrame({"actual": ["dog"], "predicted": ["ᏣᎳᎩ"], "confidence": [0.5]})
+    assert figures.labelled(wrong, labels).to_numpy().tolist() == [["1: dog", "class 0", 0.5]]

@@ -5,12 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from reprocnn.artifacts.history import Epoch
 from reprocnn.backend import keras
 from reprocnn.errors import UserError
-from reprocnn.run.checkpoints import DAYS, FRESH_VARIABLE, Checkpoint, checkpoint, key
-from reprocnn.run.state import kept
+from reprocnn.run import state
+from reprocnn.run.checkpoints import DAYS, FRESH_VARIABLE, Checkpoint, checkpoint
 
-ROWS = [{"epoch": 1, "train_loss": 1 / 3}]
+EPOCHS = [Epoch(1, 1 / 3, 0.5, 0.25, 0.75, 1e-3)]
 BEST = [np.float32([[1, 2]]), np.float32([3])]
 
 
@@ -28,10 +29,10 @@ def _values(model: keras.Model) -> list[float]:
 
 
 def test_every_variable_and_the_history_come_back(tmp_path: Path) -> None:
-    Checkpoint(tmp_path).save(_model(3), ROWS, BEST)
+    Checkpoint(tmp_path).save(_model(3), EPOCHS, BEST)
     model = _model(0)
-    rows, best = Checkpoint(tmp_path).restore(model)
-    assert rows == ROWS  # to the last bit
+    epochs, best = Checkpoint(tmp_path).restore(model)
+    assert epochs == EPOCHS  # to the last bit
     assert all(np.array_equal(a, b) for a, b in zip(best, BEST, strict=True))
     assert set(_values(model)) == {3.0}
     assert [p.name for p in tmp_path.iterdir()] == ["state.npz"]
@@ -46,64 +47,57 @@ def test_without_a_checkpoint_nothing_changes(tmp_path: Path) -> None:
 def test_a_disk_that_is_full_warns_once_and_leaves_the_last_checkpoint(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    state = Checkpoint(tmp_path)
-    state.save(_model(1), ROWS, [])
+    kept = Checkpoint(tmp_path)
+    kept.save(_model(1), EPOCHS, [])
 
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(np, "savez", full)
     for _ in range(2):
-        state.save(_model(2), ROWS * 2, [])
+        kept.save(_model(2), EPOCHS * 2, [])
     assert capsys.readouterr().err.count("warning: no checkpoint after epoch 2 (No space left on device)") == 1
-    assert Checkpoint(tmp_path).restore(_model(0)) == (ROWS, [])
+    assert Checkpoint(tmp_path).restore(_model(0)) == (EPOCHS, [])
     assert [p.name for p in tmp_path.iterdir()] == ["state.npz"]
 
 
 def test_it_stays_when_the_training_is_cut_off_and_until_dvc_has_recorded_its_end(here: Path) -> None:
-    folder = kept("checkpoints") / "abc"
-    with pytest.raises(KeyboardInterrupt), checkpoint("abc") as state:
-        state.save(_model(1), ROWS, [])
+    folder = state.checkpoints() / "abc"
+    with pytest.raises(KeyboardInterrupt), checkpoint("abc") as kept:
+        kept.save(_model(1), EPOCHS, [])
         raise KeyboardInterrupt
     assert folder.exists()
-    with checkpoint("other") as state:
-        assert state.restore(_model(0)) == ([], [])
-    with checkpoint("abc") as state:
-        assert state.restore(_model(0)) == (ROWS, [])
-    assert folder.exists()  # evaluate removes it
+    with checkpoint("other") as kept:
+        assert kept.restore(_model(0)) == ([], [])
+    with checkpoint("abc") as kept:
+        assert kept.restore(_model(0)) == (EPOCHS, [])
+    assert folder.exists()  # `forget` removes it
 
 
 def test_it_goes_when_a_mistake_ended_the_training(here: Path) -> None:
-    with pytest.raises(UserError), checkpoint("abc") as state:
-        state.save(_model(1), ROWS, [])
+    with pytest.raises(UserError), checkpoint("abc") as kept:
+        kept.save(_model(1), EPOCHS, [])
         raise UserError("diverged", "use a lower learning_rate")
-    assert not (kept("checkpoints") / "abc").exists()
+    assert not (state.checkpoints() / "abc").exists()
 
 
 def test_a_training_may_start_anew(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(KeyboardInterrupt), checkpoint("abc") as state:
-        state.save(_model(1), ROWS, [])
+    with pytest.raises(KeyboardInterrupt), checkpoint("abc") as kept:
+        kept.save(_model(1), EPOCHS, [])
         raise KeyboardInterrupt
     monkeypatch.setenv(FRESH_VARIABLE, "1")
-    with checkpoint("abc") as state:
-        assert state.anew
-        assert state.restore(_model(0)) == ([], [])
+    with checkpoint("abc") as kept:
+        assert kept.fresh
+        assert kept.restore(_model(0)) == ([], [])
 
 
 def test_what_nobody_came_back_for_is_removed(here: Path) -> None:
     for name, days in (("old", DAYS + 1), ("young", DAYS - 1)):
-        folder = kept("checkpoints") / name
+        folder = state.checkpoints() / name
         folder.mkdir(parents=True)
         (folder / "state.npz").write_text("")
         then = time.time() - days * 86_400
         os.utime(folder, (then, then))
     with checkpoint("abc"):
         pass
-    assert [p.name for p in kept("checkpoints").glob("*/")] == ["young"]
-
-
-def test_the_key_is_that_of_everything_it_is_given() -> None:
-    base = {"params": {"epochs": 3}, "read": {"a": "md5"}, "machine": {"cpu": "x"}}
-    assert key(**base) == key(**dict(reversed(base.items())))
-    for name, value in (("params", {"epochs": 4}), ("read", {"a": "other"}), ("machine", {"cpu": "y"})):
-        assert key(**base | {name: value}) != key(**base)
+    assert [p.name for p in state.checkpoints().glob("*/")] == ["young"]

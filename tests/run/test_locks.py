@@ -49,7 +49,7 @@ def test_the_lock_is_free_after_its_block(tmp_path: Path) -> None:
 
 def test_a_stage_ends_when_its_dvc_is_killed(tmp_path: Path) -> None:
     """Started as dvc does, through a shell; the process that plays dvc is killed with SIGKILL."""
-    stage = "import _stage, time; _stage.run(lambda: (print('runs', flush=True), time.sleep(60)))"
+    stage = "import _stage, time; _stage.run('train', lambda: (print('runs', flush=True), time.sleep(60)))"
     (tmp_path / "stage.py").write_text(stage)
     dvc = f"import subprocess; subprocess.run('{sys.executable} stage.py; true', shell=True)"
     command = [sys.executable, "-c", dvc]

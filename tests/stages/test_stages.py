@@ -3,30 +3,34 @@
 import importlib
 import io
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import redirect_stdout
+from dataclasses import fields
 from pathlib import Path
 
 import mlflow
 import numpy as np
-import pandas as pd
 import pytest
 from PIL import Image
 
 from conftest import ROOT
-from reprocnn.artifacts.dataset import DATASET
+from reprocnn.artifacts.dataset import DATASET, read_dataset
 from reprocnn.artifacts.figures import FIGURES, REPORT
-from reprocnn.artifacts.files import md5, read_json
-from reprocnn.artifacts.history import HISTORY
-from reprocnn.artifacts.model import MODEL
-from reprocnn.artifacts.model_card import MODEL_CARD
-from reprocnn.artifacts.predictions import PREDICTIONS
-from reprocnn.artifacts.scores import CONFUSION_MATRIX, METRICS
-from reprocnn.artifacts.split import RAW_TRAIN, TRAIN, VALIDATION, read_split
-from reprocnn.artifacts.statistics import STATISTICS
-from reprocnn.artifacts.tables import read_csv
-from reprocnn.artifacts.training import TRAINING
+from reprocnn.artifacts.files import md5
+from reprocnn.artifacts.history import HISTORY, Epoch, read_history
+from reprocnn.artifacts.model import MODEL, load_model
+from reprocnn.artifacts.model_card import MODEL_CARD, ModelCard, read_model_card
+from reprocnn.artifacts.predictions import PREDICTIONS, read_predictions
+from reprocnn.artifacts.scores import CONFUSION_MATRIX, METRICS, read_confusion, read_scores
+from reprocnn.artifacts.split import RAW_TEST, RAW_TRAIN, TRAIN, VALIDATION, read_split
+from reprocnn.artifacts.statistics import STATISTICS, read_statistics
+from reprocnn.artifacts.training import TRAINING, read_training
+from reprocnn.data import splits
 from reprocnn.errors import UserError
+from reprocnn.models.build import build
+from reprocnn.params import TrainParams, load_params
 from reprocnn.run.identity import content_md5
 
 STAGES = ("download", "preprocess", "train", "evaluate", "plot")
@@ -64,7 +68,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
 def test_download_writes_one_fixed_form(made: dict[str, str]) -> None:
     images, labels = read_split(RAW_TRAIN)
     assert (images.shape, images.dtype, labels.dtype) == ((1437, 8, 8, 1), np.uint8, np.int64)
-    assert read_json(DATASET)["class_names"] == list("0123456789")
+    assert read_dataset(DATASET).class_names == tuple("0123456789")
     assert made["download"] == "digits: 1437 + 360 images of 8x8x1\n"
 
 
@@ -77,29 +81,58 @@ def test_preprocess_splits_normalises_and_encodes(made: dict[str, str]) -> None:
     assert abs(train.mean()) < 1e-4
     assert abs(train.std() - 1) < 1e-4
     assert abs(validation.mean()) > 1e-5  # the statistics are not its own
-    assert read_json(STATISTICS)["normalization"]["kind"] == "standardize"
+    assert read_statistics(STATISTICS).normalization.kind == "standardize"
 
 
 def test_train_writes_model_card_and_history(made: dict[str, str]) -> None:
-    history = read_csv(HISTORY)
-    assert history["epoch"].tolist() == [1, 2]
-    assert history["learning_rate"].tolist() == pytest.approx([0.001] * 2)
-    card = read_json(MODEL_CARD)
-    assert card["model"] == "deep_cnn"
-    assert card["image_shape"] == [8, 8, 1]
-    assert read_json(TRAINING)["validation_accuracy"] == history["validation_accuracy"].iloc[-1]
+    history = read_history(HISTORY)
+    assert [epoch.epoch for epoch in history] == [1, 2]
+    assert [epoch.learning_rate for epoch in history] == pytest.approx([0.001] * 2)
+    assert read_model_card(MODEL_CARD) == ModelCard("digits", "deep_cnn", tuple("0123456789"), (8, 8, 1))
+    assert read_training(TRAINING).validation_accuracy == history[-1].validation_accuracy
+
+
+LOADED_ALONE = """
+import sys
+import keras, numpy as np
+model = keras.models.load_model("models/model.keras")
+images, labels = (np.load(f"data/raw/test/{name}.npy") for name in ("images", "labels"))
+assert images.dtype == np.uint8
+print("@", (model.predict(images, verbose=0).argmax(axis=1) == labels).mean())
+assert not any(name.startswith("reprocnn") for name in sys.modules)
+"""
+
+
+def test_the_model_loads_alone_and_has_its_accuracy_on_raw_images(made: dict[str, str]) -> None:
+    command = [sys.executable, "-c", LOADED_ALONE]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert float(done.stdout.split("@")[1]) == pytest.approx(read_scores(METRICS).accuracy, abs=1e-6)
+
+
+def test_raw_images_in_the_saved_model_are_normalised_ones_in_the_trained_one(made: dict[str, str]) -> None:
+    normalised, one_hot = read_split(VALIDATION)
+    raw, statistics = read_split(RAW_TRAIN), read_statistics(STATISTICS)
+    held_out = splits.held_out(raw.labels, statistics.class_names, 0.1, 0, "validation_fraction")
+    saved = load_model(MODEL)
+    core = build(load_params(TrainParams), statistics.image_shape, 10, 0)
+    core.set_weights(saved.get_weights())
+    probabilities = saved.predict_on_batch(raw.images[held_out].astype(np.float32))
+    np.testing.assert_allclose(probabilities, core.predict_on_batch(np.asarray(normalised)), atol=1e-5)
+    accuracy = (probabilities.argmax(axis=1) == one_hot.argmax(axis=1)).mean()
+    assert accuracy == pytest.approx(read_training(TRAINING).validation_accuracy)
 
 
 def test_evaluate_measures_the_test_split(made: dict[str, str]) -> None:
-    metrics, table = read_json(METRICS), read_csv(PREDICTIONS, ("actual", "predicted"))
-    assert metrics["n"] == len(table) == 360
-    assert 0.5 < metrics["tta_accuracy"] <= 1
-    assert metrics["accuracy"] == pytest.approx((table["actual"] == table["predicted"]).mean(), abs=1e-6)
-    assert metrics["accuracy_low"] < metrics["accuracy"] < metrics["accuracy_high"]
-    assert metrics["accuracy"] > 0.5
-    counts = pd.read_csv(CONFUSION_MATRIX).iloc[:, 1:].to_numpy()
-    assert np.trace(counts) == round(metrics["accuracy"] * 360)
-    assert f"{metrics['accuracy']:.2%}" in made["evaluate"]
+    scores, table = read_scores(METRICS), read_predictions(PREDICTIONS)
+    assert scores.n == len(table) == 360
+    assert scores.tta_accuracy
+    assert 0.5 < scores.tta_accuracy <= 1
+    assert scores.accuracy == pytest.approx((table["actual"] == table["predicted"]).mean(), abs=1e-6)
+    assert scores.accuracy_low < scores.accuracy < scores.accuracy_high
+    assert scores.accuracy > 0.5
+    assert scores.others["top_k_accuracy"] > scores.accuracy
+    assert np.trace(read_confusion(CONFUSION_MATRIX)) == round(scores.accuracy * 360)
+    assert f"{scores.accuracy:.2%}" in made["evaluate"]
 
 
 def test_plot_draws_every_figure_and_the_report(made: dict[str, str]) -> None:
@@ -123,12 +156,12 @@ def test_mlflow_has_one_finished_run_with_everything(made: dict[str, str], monke
     assert run.info.status == "FINISHED"
     assert run.data.params["epochs"] == "2"
     assert run.data.params["dataset"] == "digits"
-    assert run.data.metrics["test_accuracy"] == read_json(METRICS)["accuracy"]
-    history = read_csv(HISTORY)
-    for name in history.columns[1:]:
-        logged = client.get_metric_history(run.info.run_id, name)
+    assert run.data.metrics["test_accuracy"] == read_scores(METRICS).accuracy
+    history = read_history(HISTORY)
+    for field in fields(Epoch)[1:]:
+        logged = client.get_metric_history(run.info.run_id, field.name)
         assert [m.step for m in logged] == [1, 2]
-        assert [m.value for m in logged] == pytest.approx(history[name].tolist())
+        assert [m.value for m in logged] == pytest.approx([getattr(epoch, field.name) for epoch in history])
     assert run.data.tags["model.md5"] == md5(MODEL)
     for tag in ("version.tensorflow", "cpu", "gpu", "threads", "seed", "git.commit", "git.dirty"):
         assert run.data.tags[tag]
@@ -149,15 +182,45 @@ def test_mlflow_has_one_finished_run_with_everything(made: dict[str, str], monke
 
 
 def test_mlflows_model_predicts_as_the_saved_one(made: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    from reprocnn.backend import keras
-
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{Path('mlflow.db').resolve()}")
     (run,) = mlflow.search_runs(search_all_experiments=True, output_format="list")
-    images = np.asarray(read_split(VALIDATION)[0][:4])
+    images = read_split(RAW_TEST).images[:4].astype(np.float32)
     loaded = mlflow.pyfunc.load_model(f"runs:/{run.info.run_id}/model")
     assert [list(s.shape) for s in loaded.metadata.signature.inputs] == [[-1, 8, 8, 1]]
-    saved = keras.models.load_model(MODEL).predict(images, verbose=0)
+    saved = load_model(MODEL).predict_on_batch(images)
     np.testing.assert_allclose(loaded.predict(images), saved, rtol=1e-5)
+
+
+FIGURE = '''
+
+def learning_rate(history: list[Epoch], heading: str) -> Figure:
+    """The learning rate by epoch."""
+    with _style([heading]):
+        figure = _figure(6, 4)
+        axes = figure.subplots()
+        axes.plot([epoch.epoch for epoch in history], [epoch.learning_rate for epoch in history])
+        axes.set(title=heading, xlabel="epoch", ylabel="learning rate")
+        return figure
+'''
+
+
+def test_a_figure_is_one_function_and_one_line(made: dict[str, str], tmp_path: Path) -> None:
+    for name in ("params.yaml", "dvc.yaml", "src", "stages", "models", "reports", "data/mistakes"):
+        copy = shutil.copytree if Path(name).is_dir() else shutil.copy
+        copy(name, tmp_path / name)
+    with (tmp_path / "src/reprocnn/reporting/figures.py").open("a") as file:
+        file.write(FIGURE)
+    stage = tmp_path / "stages/plot.py"
+    line = '        "curves": figures.curves(history, heading),\n'
+    assert line in stage.read_text()
+    more = line.replace("curves", "learning_rate")
+    stage.write_text(stage.read_text().replace(line, line + more))
+    subprocess.run([sys.executable, "stages/plot.py"], cwd=tmp_path, check=True)
+    assert len(list((tmp_path / FIGURES).glob("*.png"))) == 5
+    assert (tmp_path / FIGURES / "learning_rate.png").exists()
+    page = (tmp_path / REPORT).read_text()
+    assert "<h2>learning rate</h2>" in page
+    assert page.count("data:image/png") == 5
 
 
 def test_a_wrong_value_stops_any_stage_before_it_writes(here: Path) -> None:

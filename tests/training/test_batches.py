@@ -1,5 +1,6 @@
 import numpy as np
 
+from reprocnn.artifacts.split import Split
 from reprocnn.training.batches import Batches
 
 IMAGES = np.arange(10, dtype=np.float32).reshape(10, 1, 1, 1)
@@ -7,7 +8,7 @@ LABELS = np.eye(10, dtype=np.float32)
 
 
 def _epochs(seed: int | None, n: int = 2, first: int = 0) -> list[list[int]]:
-    batches = Batches(IMAGES, LABELS, 4, seed, epoch=first)
+    batches = Batches(Split(IMAGES, LABELS), 4, seed, epoch=first)
     seen = []
     for _ in range(n):
         rows = [batches[i] for i in range(batches.num_batches)]
@@ -40,14 +41,15 @@ def test_without_a_seed_the_order_stays() -> None:
 
 
 def test_the_last_batch_may_be_smaller() -> None:
-    batches = Batches(IMAGES, LABELS, 4, None)
+    batches = Batches(Split(IMAGES, LABELS), 4, None)
     assert [len(batches[i][0]) for i in range(batches.num_batches)] == [4, 4, 2]
 
 
 def _flipped(epoch: int, seed: int = 0) -> list[bool]:
     images = np.zeros((64, 2, 2, 1), np.float32)
     images[:, 0, 0] = 1
-    batches = Batches(images, np.eye(64, dtype=np.float32), 10, seed, epoch=epoch, alternating_flip=True)
+    split = Split(images, np.eye(64, dtype=np.float32))
+    batches = Batches(split, 10, seed, epoch=epoch, alternating_flip=True)
     seen = {}
     for i in range(batches.num_batches):
         for image, label in zip(*batches[i], strict=True):

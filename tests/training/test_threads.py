@@ -16,18 +16,21 @@ from pathlib import Path
 import numpy as np
 cores, threads, portable, folder = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3] == "True", Path(sys.argv[4])
 os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
-from reprocnn import backend, files
+from reprocnn import backend
+from reprocnn.artifacts.files import md5
+from reprocnn.artifacts.model import write_model
+from reprocnn.artifacts.split import Split
 from reprocnn.models.build import build
-from reprocnn.training.checkpoints import Checkpoint
 from reprocnn.params import FitParams, ModelParams
 from reprocnn.training.fit import fit
 backend.prepare(0, threads, portable)
 random = np.random.default_rng(0)
-data = random.random((64, 16, 16, 3), dtype=np.float32), np.eye(10, dtype=np.float32)[random.integers(0, 10, 64)]
+images = random.random((64, 16, 16, 3), dtype=np.float32)
+data = Split(images, np.eye(10, dtype=np.float32)[random.integers(0, 10, 64)])
 model = build(ModelParams(model="deep_cnn"), (16, 16, 3), 10, 0)
-fit(model, data, data, FitParams(epochs=1), checkpoint=Checkpoint(folder), on_epoch=lambda _: None)
-files.write_model(folder / "model.keras", model)
-print("@" + files.md5(folder / "model.keras"))
+fit(model, data, data, FitParams(epochs=1))
+write_model(folder / "model.keras", model)
+print("@" + md5(folder / "model.keras"))
 """
 
 

@@ -1,9 +1,11 @@
 """The figures and the report."""
 
+import io
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reprocnn.artifacts.files import atomic_file
+from reprocnn.artifacts.files import atomic_folder, write_bytes
 
 if TYPE_CHECKING:  # the import takes a second
     from matplotlib.figure import Figure
@@ -12,9 +14,23 @@ FIGURES = Path("reports/figures")
 REPORT = Path("reports/report.html")
 
 
-def write_figure(path: Path, figure: "Figure") -> None:
-    """Write a figure as PNG, without the version of matplotlib in it, whatever the user's matplotlibrc says."""
+def png(figure: "Figure") -> bytes:
+    """Make a PNG of a figure, without the version of matplotlib in it, whatever the user's matplotlibrc says."""
     from matplotlib import style
 
-    with atomic_file(path) as partial, style.context("default"):
-        figure.savefig(partial, format="png", metadata={"Software": None})
+    content = io.BytesIO()
+    with style.context("default"):
+        figure.savefig(content, format="png", metadata={"Software": None})
+    return content.getvalue()
+
+
+def write_figures(path: Path, pictures: Mapping[str, bytes]) -> None:
+    """Write a folder with a PNG file for each picture, by its name."""
+    with atomic_folder(path) as folder:
+        for name, content in pictures.items():
+            write_bytes(folder / f"{name}.png", content)
+
+
+def write_report(path: Path, html: str) -> None:
+    """Write the report."""
+    write_bytes(path, html.encode())

@@ -7,10 +7,9 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:  # imported where they are used: each takes up to seconds
-    pass
+from reprocnn.errors import UserError
 
 
 @contextmanager
@@ -71,6 +70,18 @@ def write_json(path: Path, value: Any) -> None:
 def read_json(path: Path) -> Any:
     """Read JSON."""
     return json.loads(path.read_text(encoding="utf-8"))
+
+
+def unexpected(path: Path, expected: str, found: str, stage: str) -> UserError:
+    """The error for a file that is not what its writer writes, such as one of another version of this project.
+
+    Args:
+        path: the file.
+        expected: what the writer writes.
+        found: what the file has instead.
+        stage: that writes the file.
+    """
+    return UserError(f"{path}: expected {expected}, found {found}", f"dvc repro --force {stage}")
 
 
 def md5(path: Path) -> str:

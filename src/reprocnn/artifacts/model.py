@@ -29,6 +29,13 @@ def write_model(path: Path, model: "keras.Model") -> None:
             saved.unlink(missing_ok=True)
 
 
+def load_model(path: Path) -> "keras.Model":
+    """Load a model to predict with: from raw pixels 0-255 to a probability per class."""
+    from reprocnn.backend import keras
+
+    return keras.models.load_model(path, compile=False)
+
+
 def _stable_keras(path: Path) -> bytes:
     """The bytes of a `.keras` archive with its varying parts set to constants."""
     stable = io.BytesIO()

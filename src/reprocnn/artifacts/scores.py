@@ -1,7 +1,111 @@
-"""The metrics of the test split."""
+"""The metrics of the test split: of the whole, per class, and the confusion matrix."""
 
+import csv
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reprocnn.artifacts.cards import Card, parsed
+from reprocnn.artifacts.files import unexpected, write_json
+from reprocnn.artifacts.tables import read_table, write_csv
+
+if TYPE_CHECKING:  # the import takes a second
+    import pandas as pd
 
 METRICS = Path("reports/metrics.json")
 PER_CLASS = Path("reports/per_class.csv")
 CONFUSION_MATRIX = Path("reports/confusion_matrix.csv")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scores(Card):
+    """The metrics of a split as a whole."""
+
+    accuracy: float
+    """0-1."""
+    accuracy_low: float
+    """The lower bound of its 95 % interval."""
+    accuracy_high: float
+    """The upper bound of its 95 % interval."""
+    tta_accuracy: float | None = None
+    """The accuracy with test-time augmentation, where it was asked for."""
+    n: int
+    """Images."""
+    others: Mapping[str, float]
+    """Every other metric by its name; in the file they stand beside the ones above."""
+
+    def by_name(self) -> dict[str, float]:
+        """Every metric that there is by its name, as the file has them."""
+        own = {name: value for name, value in asdict(self).items() if name != "others" and value is not None}
+        return own | dict(self.others)
+
+
+def write_scores(path: Path, scores: Scores) -> None:
+    """Write the metrics, a key each; those that there are not are left out."""
+    write_json(path, scores.by_name())
+
+
+def read_scores(path: Path) -> Scores:
+    """Read the metrics.
+
+    Raises:
+        UserError: the file is not what `write_scores` writes.
+    """
+    expected = "metrics by name, among them accuracy, accuracy_low, accuracy_high and n"
+    try:
+        values = dict(json.loads(path.read_bytes()))
+    except (TypeError, ValueError):
+        raise unexpected(path, expected, "no JSON object", "evaluate") from None
+    own = {field.name: values.pop(field.name) for field in fields(Scores) if field.name in values}
+    return parsed(path, json.dumps(own | {"others": values}).encode(), Scores, expected, "evaluate")
+
+
+def write_per_class(path: Path, table: "pd.DataFrame") -> None:
+    """Write a row per class: class, precision, recall, f1 (each 0-1; NaN without images), n (its images)."""
+    write_csv(path, table)
+
+
+def read_per_class(path: Path) -> "pd.DataFrame":
+    """Read what `write_per_class` writes.
+
+    Raises:
+        UserError: the file is something else.
+    """
+    return read_table(path, ("class", "precision", "recall", "f1", "n"), ("class",), "evaluate")
+
+
+def write_confusion(path: Path, counts: NDArray[np.int64], class_names: Sequence[str]) -> None:
+    """Write a confusion matrix.
+
+    Args:
+        path: the file; its first column, `actual`, names the row.
+        counts: int64 (classes, classes), a row per actual and a column per predicted class.
+        class_names: of the rows and columns.
+    """
+    import pandas as pd
+
+    table = pd.DataFrame(counts, columns=list(class_names))
+    table.insert(0, "actual", list(class_names), allow_duplicates=True)  # a class may be called `actual`
+    write_csv(path, table)
+
+
+def read_confusion(path: Path) -> NDArray[np.int64]:
+    """Read the counts that `write_confusion` writes.
+
+    Raises:
+        UserError: the file is something else.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            _, *rows = csv.reader(file)
+        counts = np.array([list(map(int, row[1:])) for row in rows], np.int64)
+    except ValueError as error:  # an empty file, text, rows of different length
+        raise unexpected(path, "a square of whole numbers", str(error), "evaluate") from None
+    if counts.ndim != 2 or len(counts) != counts.shape[1]:
+        raise unexpected(path, "a square of whole numbers", f"the shape {counts.shape}", "evaluate")
+    return counts

@@ -1,11 +1,15 @@
 """A split of images: a folder with images.npy and labels.npy."""
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
+
+from reprocnn.artifacts.files import atomic_folder
 
 RAW_TRAIN = Path("data/raw/train")
 RAW_TEST = Path("data/raw/test")
@@ -14,6 +18,15 @@ VALIDATION = Path("data/processed/validation")
 
 CHUNK_BYTES = 2**26
 """Memory of the images that are read, changed and written at a time, as float32."""
+
+
+class Split(NamedTuple):
+    """Images and their labels, in the same order."""
+
+    images: NDArray[Any]
+    """(N, height, width, channels): uint8, 0-255, as downloaded; float32, normalised, for training."""
+    labels: NDArray[Any]
+    """int64 (N,) as downloaded; float32 (N, classes), one-hot, for training."""
 
 
 class NpyWriter:
@@ -52,7 +65,25 @@ def rows_per_chunk(shape: tuple[int, ...], most: int = 4096) -> int:
     return max(1, min(most, CHUNK_BYTES // (4 * math.prod(shape))))
 
 
-def read_split(path: Path) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Read a split, a folder with images.npy and labels.npy; the images are memory-mapped."""
+@contextmanager
+def split_writer(
+    path: Path, labels: NDArray[Any], image_shape: tuple[int, ...], dtype: DTypeLike
+) -> Iterator[NpyWriter]:
+    """Give a writer that the images of a split are appended to; the split appears when the block ends well.
+
+    Args:
+        path: the folder to write.
+        labels: of the images, in their order.
+        image_shape: (height, width, channels).
+        dtype: of the images.
+    """
+    with atomic_folder(path) as folder:
+        np.save(folder / "labels.npy", labels)
+        with NpyWriter(folder / "images.npy", (len(labels), *image_shape), dtype) as images:
+            yield images
+
+
+def read_split(path: Path) -> Split:
+    """Read a split; the images are memory-mapped."""
     images = np.load(path / "images.npy", mmap_mode="r", allow_pickle=False)
-    return images, np.load(path / "labels.npy", allow_pickle=False)
+    return Split(images, np.load(path / "labels.npy", allow_pickle=False))

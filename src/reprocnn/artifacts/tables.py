@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reprocnn.artifacts.files import write_bytes
+from reprocnn.artifacts.files import unexpected, write_bytes
 
 if TYPE_CHECKING:  # the import takes a second
     import pandas as pd
@@ -22,3 +22,21 @@ def read_csv(path: Path, text: tuple[str, ...] = ()) -> "pd.DataFrame":
     numbers = [name for name in pd.read_csv(path, nrows=0).columns if name not in text]
     missing = {name: ["nan"] for name in numbers}
     return pd.read_csv(path, dtype=dict.fromkeys(text, str), keep_default_na=False, na_values=missing)
+
+
+def read_table(path: Path, columns: tuple[str, ...], text: tuple[str, ...], stage: str) -> "pd.DataFrame":
+    """Read a table of known columns.
+
+    Args:
+        path: the file.
+        columns: their names, in order.
+        text: those of them that hold text.
+        stage: that writes the file; named in the error.
+
+    Raises:
+        UserError: the columns are others.
+    """
+    table = read_csv(path, text)
+    if tuple(table.columns) != columns:
+        raise unexpected(path, f"the columns {', '.join(columns)}", ", ".join(table.columns), stage)
+    return table

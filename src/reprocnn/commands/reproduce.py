@@ -1,5 +1,6 @@
 """From an MLflow run to the code, params and data that made it."""
 
+import json
 import subprocess
 import tempfile
 from pathlib import Path
@@ -9,7 +10,7 @@ from reprocnn.errors import UserError
 from reprocnn.ledger import record, revisions, store
 from reprocnn.ledger.git import git, show
 from reprocnn.ledger.masking import masked
-from reprocnn.ledger.mirror import CHANGES
+from reprocnn.ledger.mirror import CHANGES, NEW_FILES
 from reprocnn.ledger.origin import BASELINE_TAG, EXPERIMENT_TAG
 from reprocnn.ledger.record import MODEL_TAG
 from reprocnn.params import PARAMS
@@ -88,23 +89,29 @@ def _has_params(commit: str, params: dict[str, str]) -> bool:
 
 
 def _apply_changes(run: Any, folder: Path) -> list[str]:
-    """Apply what was not committed; say what can't be."""
-    client, _ = store.connected()
-    with store.explained():
-        if not any(file.path == CHANGES for file in client.list_artifacts(run.info.run_id)):
-            return [f"the run has no {CHANGES}; its params are: {run.data.params}"]
-        text = Path(client.download_artifacts(run.info.run_id, CHANGES)).read_text()
-    new = [line.removeprefix("new file: ") for line in text.splitlines() if line.startswith("new file: ")]
-    changes = text.partition("\nnew file: ")[0] if new else text
-    warnings = [f"of a new file that was not committed, only the name is known: {name}" for name in new]
-    if "***" in changes:
+    """Apply what was not committed; return warnings of what can't be."""
+    diff = _artifact(run, CHANGES)
+    if diff is None:
+        return [f"the run has no {CHANGES}; its params are: {run.data.params}"]
+    new_files = json.loads(_artifact(run, NEW_FILES) or "[]")
+    warnings = [f"of a new file that was not committed, only the name is known: {name}" for name in new_files]
+    if "***" in diff:
         warnings.append("what looked like a secret was masked in the changes")
-    command = ["git", "-C", str(folder), "apply", "--whitespace=nowarn", "-"]
-    if changes.strip():
-        done = subprocess.run(command, input=changes.rstrip("\n") + "\n", text=True, capture_output=True)
+    if diff.strip():
+        command = ["git", "-C", str(folder), "apply", "--whitespace=nowarn", "-"]
+        done = subprocess.run(command, input=diff.rstrip("\n") + "\n", text=True, capture_output=True)
         if done.returncode:
             raise UserError(
                 f"what was not committed does not apply in {folder}: {done.stderr.strip()}",
                 f"apply {CHANGES} of run {run.info.run_id} by hand",
             )
     return warnings
+
+
+def _artifact(run: Any, name: str) -> str | None:
+    """Return the text of an artifact; None where the run has none of that name."""
+    client, _ = store.connected()
+    with store.explained():
+        if not any(file.path == name for file in client.list_artifacts(run.info.run_id)):
+            return None
+        return Path(client.download_artifacts(run.info.run_id, name)).read_text()

@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,9 +21,8 @@ from reprocnn.ledger.mirror import Mirror, find, find_left
 from reprocnn.ledger.origin import BASELINE_TAG, EXPERIMENT_TAG, NO_EXPERIMENT
 from reprocnn.ledger.record import PROCESS_TAG, Record
 from reprocnn.ledger.revisions import Result
-from reprocnn.run import locks
+from reprocnn.run import checkpoints, journal, locks, state
 from reprocnn.run.identity import is_gone
-from reprocnn.run.state import kept
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -37,7 +37,7 @@ def sync(names: list[str]) -> None:
     Raises:
         UserError: there is no such experiment, or MLflow does not answer.
     """
-    with locks.exclusive(kept("sync.lock"), "makes MLflow match DVC"):
+    with locks.exclusive(state.sync_lock(), "makes MLflow match DVC"):
         client, experiment_id = store.connected()
         failed = _each(client, experiment_id, _results(names), _completed)
         if not names:
@@ -54,7 +54,7 @@ def make_absent() -> None:
     Raises:
         UserError: MLflow does not answer.
     """
-    with locks.exclusive(kept("sync.lock"), "makes MLflow match DVC"):
+    with locks.exclusive(state.sync_lock(), "makes MLflow match DVC"):
         client, experiment_id = store.connected()
         with store.explained():
             known = {_experiment(run.data.tags) for run in store.all_runs(client, experiment_id)}
@@ -164,25 +164,25 @@ def _record(result: Result, folder: Path) -> Record:
 def _end_journals(client: "MlflowClient", experiment_id: str) -> list[UserError]:
     """End the runs of trainings that were cut off, or whose end the tracker did not get; give what failed."""
     failed: list[UserError] = []
-    for journal in record.read_journals():
-        if journal.status == "RUNNING":
-            if record.is_going_on(journal):
+    for made in record.of_trainings():
+        if made.status == "RUNNING":
+            if checkpoints.is_in_use(made.training):
                 continue
-            last = max((row["ended"] for row in journal.rows), default=journal.started)
-            journal = journal.model_copy(update={"status": "KILLED", "ended": last})
-            record.write_journal(journal)
-        if said := _tried(failed, partial(_end_journal, client, experiment_id, journal)):
-            print(f"{journal.name}  {journal.status.lower()}  {said}", flush=True)
+            made.status = "KILLED"
+            made.ended = max((times.ended for times in made.times.values()), default=made.started)
+            journal.append(made.training, "end", at=made.ended, status=made.status)
+        if said := _tried(failed, partial(_end_training, client, experiment_id, made)):
+            print(f"{made.name}  {made.status.lower()}  {said}", flush=True)
     return failed
 
 
-def _end_journal(client: "MlflowClient", experiment_id: str, journal: Record) -> str:
+def _end_training(client: "MlflowClient", experiment_id: str, made: Record) -> str:
     # By its own id alone: another experiment's run may have the same model.
-    run = find(client, experiment_id, journal.model_copy(update={"model_md5": ""}))
-    if journal.run_id and not run:
+    run = find(client, experiment_id, replace(made, model_md5=""))
+    if made.run_id and not run:
         return ""  # somebody deleted it
     mirror = Mirror(client, experiment_id, run)
-    added = mirror.complete(journal)
+    added = mirror.complete(made)
     return f"run {mirror.run_id}  added {', '.join(added)}" if added else ""
 
 

@@ -13,8 +13,9 @@ from reprocnn.artifacts.files import read_json
 from reprocnn.artifacts.model import MODEL
 from reprocnn.artifacts.scores import METRICS
 from reprocnn.errors import UserError
-from reprocnn.ledger import record, revisions
+from reprocnn.ledger import revisions
 from reprocnn.ledger.git import git, show
+from reprocnn.run import identity
 from reprocnn.run.identity import ENVIRONMENT
 
 _ABSENT = "-"
@@ -108,8 +109,8 @@ def _machines(committed: dict[str, Any], commit: str, clone: Path) -> Iterator[s
         file = Path(folder) / ENVIRONMENT
         file.parent.mkdir()
         file.write_text(show(commit, ENVIRONMENT) or "{}")
-        then = record.environment_of(Path(folder), model)
-    now = {name: value for name, value in read_json(clone / ENVIRONMENT).items() if name != record.MODEL_TAG}
+        then = identity.read_environment(Path(folder), model)
+    now = {name: value for name, value in read_json(clone / ENVIRONMENT).items() if name != identity.MODEL_MD5}
     if not then:
         yield f"no record of the machine that made it ({ENVIRONMENT} is missing or of another model)"
         return

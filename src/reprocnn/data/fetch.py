@@ -1,4 +1,4 @@
-"""Gets a published file: from the user's cache, REPROCNN_MIRROR, or the first mirror that has the right bytes.
+"""Gets a published file: from the user's cache, the user's mirror, or the first mirror that has the right bytes.
 
 The hash decides, not the host. A file appears in the cache by rename after it was checked, so that the cache never
 holds a part of a file or a wrong one. One process at a time gets a file; others that want it wait.
@@ -18,7 +18,6 @@ from pathlib import Path
 
 import requests
 from filelock import FileLock, Timeout
-from platformdirs import user_cache_path
 from tqdm import tqdm
 from urllib3.exceptions import HTTPError as StreamError
 from urllib3.exceptions import NewConnectionError, ReadTimeoutError
@@ -60,20 +59,28 @@ class _NoUseError(Exception):
     """A place gives another file than was asked for, or gives it too slowly."""
 
 
-def cache_folder() -> Path:
-    """Where downloads are kept: REPROCNN_CACHE, or the platform's cache folder of the user."""
-    return _in_checkout(os.environ.get(CACHE_VARIABLE) or str(user_cache_path("reprocnn")))
+@dataclass(frozen=True)
+class Places:
+    """Where files are kept, and looked for before their published URLs.
+
+    Args:
+        cache: the folder that downloads go to.
+        mirror: a URL or an absolute folder that has files by their names; empty: none.
+    """
+
+    cache: Path
+    mirror: str = ""
 
 
-def _in_checkout(path: str) -> Path:
-    """An absolute path; a relative one starts at the user's checkout, also in a `--temp` experiment's copy."""
-    return Path(os.environ.get("DVC_ROOT", "."), Path(path).expanduser()).resolve()
-
-
-def fetch(*sources: Source, timeout: tuple[float, float] | None = None) -> Path:
+def fetch(places: Places, *sources: Source, timeout: tuple[float, float] | None = None) -> Path:
     """Get one of several files that will do, in the cache.
 
-    Tried in turn: the cache, REPROCNN_MIRROR, the mirrors of each source.
+    Tried in turn: the cache, the user's mirror, the mirrors of each source.
+
+    Args:
+        places: the cache and the user's mirror.
+        *sources: best first.
+        timeout: seconds to connect, and seconds without a byte.
 
     Returns:
         The path of the file; its name is the source's.
@@ -81,31 +88,31 @@ def fetch(*sources: Source, timeout: tuple[float, float] | None = None) -> Path:
     Raises:
         UserError: the cache can't be written, or no place has the file.
     """
-    if cached := _cached(sources):
+    if cached := _cached(places.cache, sources):
         return cached
-    with _locked(sources):
+    with _locked(places.cache, sources):
         # Looked up again: the process that held the lock may have got it.
-        return _cached(sources) or _get_first(sources, timeout or TIMEOUT)
+        return _cached(places.cache, sources) or _get_first(places, sources, timeout or TIMEOUT)
 
 
-def _cached(sources: Sequence[Source]) -> Path | None:
+def _cached(cache: Path, sources: Sequence[Source]) -> Path | None:
     """The first of the sources that is in the cache; it takes no lock, so that a read-only cache will do."""
-    paths = ((_target(source), source) for source in sources)
+    paths = ((_target(cache, source), source) for source in sources)
     return next((path for path, source in paths if path.is_file() and _is_right(path, source)), None)
 
 
-def _target(source: Source) -> Path:
+def _target(cache: Path, source: Source) -> Path:
     """Where a source is in the cache, alone in its folder but for the lock and what is being written."""
-    return cache_folder() / source.sha256[:16] / source.name
+    return cache / source.sha256[:16] / source.name
 
 
-def _get_first(sources: Sequence[Source], timeout: tuple[float, float]) -> Path:
+def _get_first(places: Places, sources: Sequence[Source], timeout: tuple[float, float]) -> Path:
     """Get a file from the first place that has one of the sources."""
     failures: list[str] = []
-    for source, place in _places(sources):
+    for source, place in _candidates(places.mirror, sources):
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                return _get(source, place, timeout)
+                return _get(source, place, _target(places.cache, source), timeout)
             except (_NoUseError, requests.RequestException, StreamError, *_NO_SUCH_FILE) as error:
                 reason, final = _reason(error)
             tries = "" if final else f" ({attempt}/{ATTEMPTS})"
@@ -138,21 +145,18 @@ def _reason(error: Exception) -> tuple[str, bool]:
     return (error.strerror or str(error) if isinstance(error, OSError) else str(error)), True
 
 
-def _places(sources: Sequence[Source]) -> Iterator[tuple[Source, str]]:
+def _candidates(mirror: str, sources: Sequence[Source]) -> Iterator[tuple[Source, str]]:
     """Each source at each place where it may be, best first."""
-    if mirror := os.environ.get(MIRROR_VARIABLE):
-        if not _is_url(mirror):
-            mirror = str(_in_checkout(mirror.removeprefix("file://")))
+    if mirror:
         yield from ((source, f"{mirror.rstrip('/')}/{source.name}") for source in sources)
     for source in sources:
         yield from ((source, url) for url in source.urls)
 
 
-def _get(source: Source, place: str, timeout: tuple[float, float]) -> Path:
+def _get(source: Source, place: str, target: Path, timeout: tuple[float, float]) -> Path:
     """Copy or download from one place to the cache, checked."""
-    target = _target(source)
     with _partial(target) as partial:
-        if _is_url(place):
+        if is_url(place):
             tqdm.write(f"downloading {place}")
             _download(place, partial, source.name, timeout)
         else:
@@ -189,12 +193,12 @@ def _at_speed(chunks: Iterator[bytes]) -> Iterator[bytes]:
 
 
 @contextmanager
-def _locked(sources: Sequence[Source]) -> Iterator[None]:
+def _locked(cache: Path, sources: Sequence[Source]) -> Iterator[None]:
     """Be the only process that writes to the folders of the sources, without what killed ones left there.
 
     The kernel releases a lock when its holder ends, however it ends.
     """
-    names = {_target(source).parent: source.name for source in sources}
+    names = {_target(cache, source).parent: source.name for source in sources}
     with ExitStack() as stack:
         for folder in sorted(names):  # in one order, so that no two processes wait for each other
             with _writing(folder):
@@ -264,12 +268,13 @@ def _describe(path: Path) -> str:
     return f"{kind} of {path.stat().st_size:,} bytes, wrong sha256"
 
 
-def _is_url(place: str) -> bool:
+def is_url(place: str) -> bool:
+    """Return whether a place is a URL, not a folder."""
     return place.startswith(("http://", "https://"))
 
 
 def _host(place: str) -> str:
-    return place.split("/")[2] if _is_url(place) else str(Path(place).parent)
+    return place.split("/")[2] if is_url(place) else str(Path(place).parent)
 
 
 def sha256(path: Path) -> str:

@@ -1,5 +1,6 @@
 """The user's own images: a directory or archive (zip, tar) with one folder per class."""
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 from reprocnn.artifacts.split import rows_per_chunk
 from reprocnn.data.archives import ARCHIVES
 from reprocnn.data.decoding import read_image
+from reprocnn.data.fetch import Places
 from reprocnn.data.folder_tree import some
 from reprocnn.data.layout import LAYOUT, read_layout
 from reprocnn.data.litter import is_litter, is_note
@@ -16,67 +18,55 @@ from reprocnn.data.raw import RawData
 from reprocnn.data.source import list_source, read_images
 from reprocnn.data.splits import held_out
 from reprocnn.errors import UserError
-from reprocnn.params import ColorMode
+from reprocnn.params import DownloadParams
 
 _MOST_CLASSES = 20
 """More classes than that are not told one by one."""
 
 
-def find(folder: str) -> Path:
-    """The place of the images, a directory or an archive.
-
-    Raises:
-        UserError: there is nothing at `folder`.
-    """
-    if not Path(folder).exists():
-        raise UserError(f"folder: nothing at {folder}", f"make it, with {LAYOUT}")
-    return Path(folder)
-
-
-def load(
-    path: Path,
-    image_size: int,
-    color_mode: ColorMode,
-    test_fraction: float,
-    split_seed: int,
-    white: float | None = None,
-) -> RawData:
-    """The images at `path`, each cropped to a centred square and resized.
+def load(params: DownloadParams, _: Places) -> RawData:
+    """Load the images at `params.folder`, each cropped to a centred square and resized.
 
     Args:
-        path: a directory or an archive; a directory that holds one archive and nothing else stands for that.
-        image_size: pixels a side.
-        color_mode: `rgb` or `grayscale`.
-        test_fraction: part of the images drawn as test split where there is no test/.
-        split_seed: draws them.
-        white: the value that is white in images of more than 8 bits per channel whose file does not say; None: unknown.
+        params: `folder` is a directory or an archive; a directory that holds one archive and nothing else stands for
+            that. `test_fraction` of the images are drawn as test split where there is no test/.
 
     Raises:
-        UserError: the layout is another or unclear, there are too few images or classes, or files are not images.
+        UserError: nothing is there, the layout is another or unclear, there are too few images or classes, or files
+            are not images.
     """
+    path, size = Path(params.folder), params.image_size
+    if not path.exists():
+        raise UserError(f"folder: nothing at {path}", f"make it, with {LAYOUT}")
     source = list_source(_only_archive(path) or path)
     layout = read_layout(source.path, source.files, source.folders)
-    class_names = sorted(set(layout.classes))
-    if len(class_names) < 2:
-        raise UserError(f"{source.path}: expected two classes or more, found only {class_names[0]!r}", f"use {LAYOUT}")
-    number = {name: label for label, name in enumerate(class_names)}
-    labels = np.array([number[name] for name in layout.classes], dtype=np.int64)
+    class_names, labels = _labels(source.path, layout.classes)
     is_test = np.array([split == "test" for split in layout.splits])
     lines = [f"{source.path}:", *layout.lines]
     if not is_test.any():
-        is_test = held_out(labels, class_names, test_fraction, split_seed, "test_fraction")
-        lines.append(f"test split: {test_fraction:g} of each class (test_fraction), as there is none")
+        is_test = held_out(labels, class_names, params.test_fraction, params.split_seed, "test_fraction")
+        lines.append(f"test split: {params.test_fraction:g} of each class (test_fraction), as there is none")
     if source.litter:
         lines.append(f"left out: {len(source.litter)} file(s) of systems and programs: {some(source.litter)}")
-    decode = partial(read_image, image_size=image_size, color_mode=color_mode, white=white)
+    white = None if params.white == "auto" else params.white
+    decode = partial(read_image, image_size=size, color_mode=params.color_mode, white=white)
     return RawData(
         class_names=class_names,
         labels=labels,
         is_test=is_test,
-        image_shape=(image_size, image_size, 3 if color_mode == "rgb" else 1),
-        chunks=read_images(source, layout.names, decode, rows_per_chunk((image_size, image_size, 3))),
+        image_shape=(size, size, 3 if params.color_mode == "rgb" else 1),
+        chunks=read_images(source, layout.names, decode, rows_per_chunk((size, size, 3))),
         reading=[*lines, *_counts(class_names, labels, is_test)],
     )
+
+
+def _labels(path: Path, classes: Sequence[str]) -> tuple[list[str], NDArray[np.int64]]:
+    """Return the names of the classes, sorted, and the label of each image."""
+    class_names = sorted(set(classes))
+    if len(class_names) < 2:
+        raise UserError(f"{path}: expected two classes or more, found only {class_names[0]!r}", f"use {LAYOUT}")
+    number = {name: label for label, name in enumerate(class_names)}
+    return class_names, np.array([number[name] for name in classes], dtype=np.int64)
 
 
 def _only_archive(path: Path) -> Path | None:

@@ -1,47 +1,25 @@
 """Normalisation: pixels of 0-255 to numbers around 0 or 1 that a network trains well on."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-
-@dataclass(frozen=True)
-class Normalization:
-    """(pixel / 255 - mean) / std, per channel.
-
-    Args:
-        kind: `unit` (mean 0, std 1) or `standardize`.
-        mean: of pixel / 255, a number a channel.
-        std: of pixel / 255, a number a channel.
-    """
-
-    kind: str
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-
-    def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Normalise images uint8 (n, height, width, channels), 0-255, to float32 of the same shape."""
-        scale = np.asarray(self.std, np.float32) * np.float32(255)
-        pixels = images.astype(np.float32)
-        if self.kind == "standardize":
-            pixels -= np.asarray(self.mean, np.float32) * np.float32(255)
-        pixels /= scale
-        return pixels
-
-    def to_json(self) -> dict[str, Any]:
-        """As it stands in statistics.json and beside the model."""
-        return {"kind": self.kind, "mean": list(self.mean), "std": list(self.std)}
-
-    @classmethod
-    def from_json(cls, value: dict[str, Any]) -> "Normalization":
-        """The inverse of `to_json`."""
-        return cls(value["kind"], tuple(value["mean"]), tuple(value["std"]))
+from reprocnn.artifacts.statistics import Normalization
+from reprocnn.params import NormalizationKind
 
 
-def fitted(kind: str, chunks: Iterable[NDArray[np.uint8]], channels: int) -> Normalization:
+def normalized(images: NDArray[np.uint8], by: Normalization) -> NDArray[np.float32]:
+    """Images uint8 (n, height, width, channels), 0-255, as float32 of the same shape, normalised."""
+    scale = np.asarray(by.std, np.float32) * np.float32(255)
+    pixels = images.astype(np.float32)
+    if by.kind == "standardize":
+        pixels -= np.asarray(by.mean, np.float32) * np.float32(255)
+    pixels /= scale
+    return pixels
+
+
+def fitted(kind: NormalizationKind, chunks: Iterable[NDArray[np.uint8]], channels: int) -> Normalization:
     """The normalisation of a kind, with the statistics of training images where it needs them.
 
     Args:

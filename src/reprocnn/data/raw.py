@@ -1,4 +1,4 @@
-"""The one form in which every source hands over its images, and the files they are written to."""
+"""The one form in which every source hands over its images, and how they go to their splits."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from reprocnn.artifacts.files import atomic_folder, write_json
-from reprocnn.artifacts.split import NpyWriter, rows_per_chunk
+from reprocnn.artifacts.dataset import DatasetCard
+from reprocnn.artifacts.split import rows_per_chunk, split_writer
 from reprocnn.errors import UserError
 
 
@@ -61,8 +61,13 @@ def joined(
     )
 
 
-def write_raw(data: RawData, name: str, train: Path, test: Path, description: Path) -> None:
-    """Write raw data: a folder a split with images.npy (uint8) and labels.npy (int64), and its description as json.
+def write_splits(data: RawData, train: Path, test: Path) -> None:
+    """Write raw data as two splits of uint8 images and int64 labels.
+
+    Args:
+        data: to write.
+        train: the folder of the training split.
+        test: the folder of the test split.
 
     Raises:
         UserError: a class has no training image.
@@ -70,28 +75,24 @@ def write_raw(data: RawData, name: str, train: Path, test: Path, description: Pa
     counts = np.bincount(data.labels[~data.is_test], minlength=len(data.class_names))
     if empty := [n for n, count in zip(data.class_names, counts, strict=True) if not count]:
         raise UserError(f"no training image of class {empty[0]!r}", "add images of it, or remove the class")
-    with atomic_folder(train) as train_folder, atomic_folder(test) as test_folder:
-        for folder, mask in ((train_folder, ~data.is_test), (test_folder, data.is_test)):
-            np.save(folder / "labels.npy", data.labels[mask])
-        n_test = int(data.is_test.sum())
-        shape = (len(data.labels) - n_test, *data.image_shape)
-        with (
-            NpyWriter(train_folder / "images.npy", shape, np.uint8) as to_train,
-            NpyWriter(test_folder / "images.npy", (n_test, *data.image_shape), np.uint8) as to_test,
-        ):
-            start = 0
-            for chunk in data.chunks:
-                in_test = data.is_test[start : start + len(chunk)]
-                to_train.append(chunk[~in_test])
-                to_test.append(chunk[in_test])
-                start += len(chunk)
-    write_json(
-        description,
-        {
-            "dataset": name,
-            "class_names": data.class_names,
-            "image_shape": list(data.image_shape),
-            "n_train": shape[0],
-            "n_test": n_test,
-        },
-    )
+    with (
+        split_writer(train, data.labels[~data.is_test], data.image_shape, np.uint8) as to_train,
+        split_writer(test, data.labels[data.is_test], data.image_shape, np.uint8) as to_test,
+    ):
+        start = 0
+        for chunk in data.chunks:
+            in_test = data.is_test[start : start + len(chunk)]
+            to_train.append(chunk[~in_test])
+            to_test.append(chunk[in_test])
+            start += len(chunk)
+
+
+def card(data: RawData, name: str) -> DatasetCard:
+    """The description of raw data.
+
+    Args:
+        data: to describe.
+        name: of the data set.
+    """
+    n_test = int(data.is_test.sum())
+    return DatasetCard(name, tuple(data.class_names), data.image_shape, len(data.labels) - n_test, n_test)

@@ -1,27 +1,21 @@
-"""The sources by name."""
+"""The sources by name: a data set is the module of its name."""
 
-from reprocnn.data import cifar, digits, folder, mnist
+from importlib import import_module
+
+from reprocnn.data.fetch import Places
 from reprocnn.data.raw import RawData
 from reprocnn.params import DownloadParams
 
 
-def load(params: DownloadParams) -> RawData:
-    """The raw data of `params.dataset`."""
-    match params.dataset:
-        case "digits":
-            return digits.load(params.test_fraction, params.split_seed)
-        case "mnist" | "fashion_mnist":
-            return mnist.load(params.dataset)
-        case "cifar10" | "cifar100":
-            return cifar.load(params.dataset)
-        case "folder":
-            white = None if params.white == "auto" else params.white
-            return folder.load(
-                folder.find(params.folder),
-                params.image_size,
-                params.color_mode,
-                params.test_fraction,
-                params.split_seed,
-                white,
-            )
-    raise ValueError(f"Expected a data set that has a source here. Received: {params.dataset}")
+def load(params: DownloadParams, places: Places) -> RawData:
+    """Load the raw data of `params.dataset`.
+
+    Args:
+        params: what the module of the data set needs of them.
+        places: where downloads are kept and looked for.
+
+    Raises:
+        UserError: a download failed, or the user's images are not what they should be.
+    """
+    data: RawData = import_module(f"reprocnn.data.{params.dataset}").load(params, places)
+    return data

@@ -1,5 +1,7 @@
 """Stratified splits."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
@@ -8,7 +10,7 @@ from reprocnn.errors import UserError
 
 
 def held_out(
-    labels: NDArray[np.int64], class_names: list[str], fraction: float, seed: int, key: str
+    labels: NDArray[np.int64], class_names: Sequence[str], fraction: float, seed: int, key: str
 ) -> NDArray[np.bool_]:
     """Choose a part of the images that has the classes in the same proportions as the whole.
 

@@ -1,55 +1,47 @@
-"""Predictions of a saved model on raw images, normalised as the json beside the model says."""
+"""Predictions of a saved model, which takes raw pixels 0-255."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from reprocnn.artifacts.files import atomic_folder
+from reprocnn.artifacts.predictions import Mistakes
 from reprocnn.artifacts.split import rows_per_chunk
-from reprocnn.artifacts.tables import write_csv
 from reprocnn.backend import keras
-from reprocnn.data.normalization import Normalization
 from reprocnn.params import TestTimeAugmentation
 
 Change = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
 """Makes other images of a chunk, in the same shape."""
 
 
-def predict(
-    model: keras.Model, images: NDArray[np.uint8], card: dict[str, Any], change: Change = lambda chunk: chunk
-) -> NDArray[np.float64]:
+def predict(model: keras.Model, images: NDArray[np.uint8], change: Change = lambda chunk: chunk) -> NDArray[np.float64]:
     """The probability of each class.
 
     Args:
-        model: takes normalised images.
+        model: takes float32 images of raw pixels, 0-255.
         images: uint8 (N, height, width, channels), 0-255; may be memory-mapped.
-        card: what stands beside the model, with its `normalization`.
         change: what the model sees instead of the images.
 
     Returns:
         float64 (N, classes), rows that sum to 1.
     """
-    normalize = Normalization.from_json(card["normalization"])
     rows = rows_per_chunk(images.shape[1:], most=512)
     starts = range(0, len(images), rows)
-    parts = [model.predict_on_batch(normalize(change(images[start : start + rows]))) for start in starts]
+    chunks = (change(images[start : start + rows]).astype(np.float32) for start in starts)
+    parts = [model.predict_on_batch(chunk) for chunk in chunks]
     return np.concatenate(parts).astype(np.float64)
 
 
 def predict_augmented(
-    model: keras.Model, images: NDArray[np.uint8], card: dict[str, Any], tta: tuple[TestTimeAugmentation, ...]
+    model: keras.Model, images: NDArray[np.uint8], tta: tuple[TestTimeAugmentation, ...]
 ) -> NDArray[np.float64]:
     """The probability of each class as the mean over changed images: test-time augmentation.
 
     Args:
-        model: takes normalised images.
+        model: takes float32 images of raw pixels, 0-255.
         images: uint8 (N, height, width, channels), 0-255; may be memory-mapped.
-        card: what stands beside the model, with its `normalization`.
         tta: `flip`: the image and its mirror image; with `shift`: half of the weight on these, half on both of them
             moved by a pixel to the upper left and to the lower right (K. Jordan, "94% on CIFAR-10 in 3.29 Seconds",
             2024, which averages before the softmax).
@@ -59,7 +51,7 @@ def predict_augmented(
     """
     shares = {0: 0.5, 1: 0.25, -1: 0.25} if "shift" in tta else {0: 1.0}
     parts = [
-        share / 2 * predict(model, images, card, partial(_moved, by, step))
+        share / 2 * predict(model, images, partial(_moved, by, step))
         for by, share in shares.items()
         for step in (1, -1)
     ]
@@ -73,7 +65,7 @@ def _moved(by: int, step: int, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return padded[:, 1 + by : 1 + by + height, 1 + by : 1 + by + width][:, :, ::step]
 
 
-def table(probabilities: NDArray[np.float64], labels: NDArray[np.int64], class_names: list[str]) -> pd.DataFrame:
+def table(probabilities: NDArray[np.float64], labels: NDArray[np.int64], class_names: Sequence[str]) -> pd.DataFrame:
     """A row per image: its index in the split, actual and predicted class, confidence 0-1 of the prediction."""
     names = np.array(class_names, dtype=object)
     return pd.DataFrame(
@@ -86,20 +78,18 @@ def table(probabilities: NDArray[np.float64], labels: NDArray[np.int64], class_n
     )
 
 
-def write_mistakes(
-    path: Path,
-    predictions: pd.DataFrame,
-    probabilities: NDArray[np.float64],
-    images: NDArray[np.uint8],
-    n: int = 20,
-) -> None:
-    """Write the n mistakes of the highest confidence: mistakes.csv, and images.npy in the same order.
+def mistakes(
+    predictions: pd.DataFrame, probabilities: NDArray[np.float64], images: NDArray[np.uint8], n: int = 20
+) -> Mistakes:
+    """The n mistakes of the highest confidence, the most confident first.
 
-    The plot stage draws them from here, so that only evaluate opens the test split.
+    Args:
+        predictions: as from `table`.
+        probabilities: float64 (N, classes).
+        images: uint8 (N, height, width, channels), 0-255; may be memory-mapped.
+        n: how many at most.
     """
     wrong = np.flatnonzero(predictions["actual"] != predictions["predicted"])
     # By the probabilities, not by the rounded column: after long training many round to 1.
     worst = wrong[np.argsort(-probabilities.max(axis=1)[wrong], kind="stable")][:n]
-    with atomic_folder(path) as folder:
-        write_csv(folder / "mistakes.csv", predictions.iloc[worst])
-        np.save(folder / "images.npy", images[worst])
+    return Mistakes(predictions.iloc[worst], images[worst])

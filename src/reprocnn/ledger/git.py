@@ -1,11 +1,11 @@
 """What Git knows of the checkout. The project may be the whole of a repository or a folder in a bigger one."""
 
-import functools
 import os
 import re
 import subprocess
 import tempfile
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from reprocnn.errors import UserError
@@ -32,9 +32,24 @@ def show(commit: str, file: Path) -> str:
     return git("show", f"{commit}:./{file.as_posix()}")
 
 
-@functools.cache
-def uncommitted() -> str:
-    """Return the changes since the last commit, except those of generated files; new files by name.
+@dataclass(frozen=True)
+class Changes:
+    """What differs from a commit.
+
+    Args:
+        diff: of the files that Git tracks, as `git apply` takes it.
+        new_files: names of the files that Git neither tracks nor ignores; their content is not kept.
+    """
+
+    diff: str = ""
+    new_files: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.diff or self.new_files)
+
+
+def uncommitted() -> Changes:
+    """Return the changes since the last commit, except those of generated files.
 
     They are compared by content, with an index of our own: after `dvc exp run` the user's index may take a params.yaml
     of the same size and second for unchanged.
@@ -44,7 +59,7 @@ def uncommitted() -> str:
         git("read-tree", "HEAD", **index)
         changed = git(*DIFF, "HEAD", "--", ".", *GENERATED, **index)
         new = git("ls-files", "--others", "--exclude-standard", "--", ".", *GENERATED, **index)
-    return changed + "".join(f"\nnew file: {name}" for name in new.splitlines())
+    return Changes(changed, tuple(new.splitlines()))
 
 
 def is_tracked(path: str) -> bool:

@@ -1,4 +1,4 @@
-"""Mask secrets."""
+"""Masks secrets in texts that leave the machine or the screen."""
 
 import re
 
@@ -17,7 +17,7 @@ _SECRETS = (
 
 
 def masked(text: str) -> str:
-    """The text with what looks like a secret replaced by ***."""
+    """Return the text with what looks like a secret replaced by ***."""
     for pattern in _SECRETS:
         text = pattern.sub(r"\1***", text)
     return text

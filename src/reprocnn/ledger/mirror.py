@@ -5,25 +5,26 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from reprocnn.artifacts.files import md5
+from reprocnn.artifacts.history import Epoch
 from reprocnn.artifacts.split import TRAIN
+from reprocnn.ledger.git import Changes
 from reprocnn.ledger.origin import BASELINE_TAG, EXPERIMENT_TAG, NO_EXPERIMENT
 from reprocnn.ledger.record import (
     MODEL_TAG,
     RESTORED_TAG,
     TRAINING_TAG,
     Record,
-    Row,
     agree,
-    read_journals,
-    rename_journal,
 )
 from reprocnn.ledger.store import own_uri, tracking_uri
+from reprocnn.run import journal
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -34,8 +35,8 @@ HASHES = "hashes.json"
 ARTIFACTS_TAG = "artifacts.md5"
 """The tag with the latter: to download the file could take for ever, from a store that hangs."""
 _SOURCE = ("mlflow.user", "mlflow.source.name", "mlflow.source.type")
-CHANGES = "uncommitted.diff"
-"""The artifact with what was not committed."""
+CHANGES, NEW_FILES = "uncommitted.diff", "uncommitted_new_files.json"
+"""The artifacts with what was not committed: a diff, and the names of new files as a JSON list."""
 
 Step = tuple[str, Callable[[], None]]
 Value = TypeVar("Value", str, float)
@@ -96,7 +97,7 @@ def find_left(
     """
     if record.origin[EXPERIMENT_TAG] == NO_EXPERIMENT:
         return None
-    trainings = {journal.training for journal in read_journals()}
+    trainings = set(journal.trainings())
     for run in client.search_runs([experiment_id], f"tags.`{MODEL_TAG}` = '{record.model_md5}'"):
         tags = run.data.tags
         ours = tags.get(TRAINING_TAG) in trainings or tracking_uri() == own_uri()
@@ -132,7 +133,7 @@ def _take(steps: Iterator[Step]) -> list[str]:
 def _restored(record: Record) -> str:
     absent = {
         "versions and hardware": not record.environment,
-        "epoch times": not all("seconds" in row for row in record.rows),
+        "epoch times": not record.times,
         "system metrics": True,
     }
     return f"from DVC's files; absent: {', '.join(name for name, is_absent in absent.items() if is_absent)}"
@@ -227,8 +228,8 @@ class Mirror:
             yield "tags", lambda: self._add_tags(tags, name)
         if record.dataset and not self._has_dataset:
             yield "data set", lambda: self._add_dataset(record)
-        if rows := [row for row in record.rows if row["epoch"] not in self._epochs]:
-            yield f"{len(rows)} epochs", lambda: self._add_epochs(rows, record.started)
+        if epochs := [epoch for epoch in record.epochs if epoch.epoch not in self._epochs]:
+            yield f"{len(epochs)} epochs", lambda: self._add_epochs(epochs, record)
         if final := {k: v for k, v in _outside_dvc(record.final).items() if self._metrics.get(k) != v}:
             yield "metrics", lambda: self._add_metrics(final)
         if record.status != self._status:
@@ -251,7 +252,8 @@ class Mirror:
         """Give the run, and its journal, the experiment of the record. A name that the user gave the run stays."""
         given = self._name != self._tags.get(EXPERIMENT_TAG) and "@" not in self._name  # such as main@1234567
         self._add_tags(_outside_dvc(record.origin), self._name if given else record.name)
-        rename_journal(self._tags.get(TRAINING_TAG, ""), record)
+        if training := self._tags.get(TRAINING_TAG):
+            journal.append(training, "renamed", name=record.name, tags=record.origin)
 
     def _add_params(self, params: dict[str, str]) -> None:
         from mlflow.entities import Param
@@ -276,13 +278,15 @@ class Mirror:
         self._client.log_inputs(self.run_id, inputs)
         self._has_dataset = True
 
-    def _add_epochs(self, rows: list[Row], started: float) -> None:
-        """One call an epoch, with the epoch's own time: sent twice, it is there once."""
-        for row in rows:
-            values = {("epoch_seconds" if name == "seconds" else name): value for name, value in row.items()}
-            epoch, ended = int(values.pop("epoch")), values.pop("ended", started)
-            self._log(values, epoch, ended)
-            self._epochs.add(epoch)
+    def _add_epochs(self, epochs: list[Epoch], record: Record) -> None:
+        """Add each epoch in one call, with its own time: sent twice, it is there once."""
+        for epoch in epochs:
+            values = asdict(epoch)
+            number = values.pop("epoch")
+            times = record.times.get(number)
+            seconds = {"epoch_seconds": times.seconds} if times else {}
+            self._log(values | seconds, number, times.ended if times else record.started)
+            self._epochs.add(number)
 
     def _add_metrics(self, values: dict[str, float]) -> None:
         self._log(values, 0, time.time())
@@ -294,9 +298,11 @@ class Mirror:
         metrics = [Metric(name, value, int(at * 1000), step) for name, value in values.items()]
         self._client.log_batch(self.run_id, metrics=metrics)
 
-    def _add_changes(self, changes: str) -> None:
-        self._client.log_text(self.run_id, changes, CHANGES)
-        self._artifacts[CHANGES] = hashlib.md5(changes.encode()).hexdigest()
+    def _add_changes(self, changes: Changes) -> None:
+        self._client.log_text(self.run_id, changes.diff, CHANGES)
+        if changes.new_files:
+            self._client.log_dict(self.run_id, list(changes.new_files), NEW_FILES)
+        self._artifacts[CHANGES] = hashlib.md5(changes.diff.encode()).hexdigest()
         self._client.set_tag(self.run_id, ARTIFACTS_TAG, json.dumps(self._artifacts))
 
     def _add_files(self, files: dict[str, Path], deps: dict[str, str]) -> None:

@@ -5,7 +5,7 @@ import os
 import sys
 from contextlib import suppress
 
-from reprocnn.ledger.git import git, is_tracked, uncommitted
+from reprocnn.ledger.git import Changes, git, is_tracked
 
 EXPERIMENT_TAG, BASELINE_TAG = "dvc.exp.name", "dvc.exp.baseline_rev"
 NO_EXPERIMENT = "none"
@@ -21,17 +21,21 @@ def _user() -> str:
 
 
 def run_name() -> str:
-    """The DVC experiment, or branch and commit."""
+    """Return the name of the DVC experiment, or branch and commit."""
     branch = git("rev-parse", "--abbrev-ref", "HEAD") or "no-git"
     commit = git("rev-parse", "--short", "HEAD") or "no-commit"
     return os.environ.get("DVC_EXP_NAME") or f"{branch}@{commit}"
 
 
-def origin() -> dict[str, str]:
-    """Where the code, the params and the process come from, as tags."""
+def origin(changes: Changes) -> dict[str, str]:
+    """Return where the code, the params and the process come from, as tags.
+
+    Args:
+        changes: that are not committed.
+    """
     return {
         "git.commit": git("rev-parse", "HEAD") or "none",
-        "git.dirty": str(bool(uncommitted())).lower(),
+        "git.dirty": str(bool(changes)).lower(),
         EXPERIMENT_TAG: os.environ.get("DVC_EXP_NAME", NO_EXPERIMENT),
         BASELINE_TAG: os.environ.get("DVC_EXP_BASELINE_REV", NO_EXPERIMENT),
         "mlflow.user": _user(),
@@ -41,7 +45,7 @@ def origin() -> dict[str, str]:
 
 
 def untracked_images(params: dict[str, str]) -> dict[str, str]:
-    """The tag of a run whose images are in neither Git nor DVC, so that nobody else can repeat it; empty for others."""
+    """Return the tag of a run whose images are in neither Git nor DVC; empty for other runs."""
     if params.get("dataset") != "folder" or is_tracked(params["folder"]):
         return {}
     return {IMAGES_TAG: params["folder"]}

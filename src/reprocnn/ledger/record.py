@@ -1,69 +1,84 @@
-"""The record of a training: all that its MLflow run shows, as far as it is known.
+"""The record of a training: all that its MLflow run shows, made from the journal and from DVC's files.
 
-While a training runs, its record is kept outside of DVC's outs, as the journal: it has what those must not hold. For
-a result that DVC restored, or that was pulled, the record is made from DVC's files, and the journal if there is one.
+While a training runs, its journal is all there is. For a result that DVC restored, or that was pulled, there may be no
+journal: then the record is made from DVC's files alone.
 """
 
-import shutil
-from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
-
 from reprocnn.artifacts.figures import FIGURES, REPORT
-from reprocnn.artifacts.files import durable_file, read_json
-from reprocnn.artifacts.history import HISTORY
+from reprocnn.artifacts.files import read_json
+from reprocnn.artifacts.history import HISTORY, Epoch, read_history
 from reprocnn.artifacts.model import MODEL
 from reprocnn.artifacts.model_card import MODEL_CARD
 from reprocnn.artifacts.predictions import PREDICTIONS
 from reprocnn.artifacts.scores import CONFUSION_MATRIX, METRICS, PER_CLASS
-from reprocnn.artifacts.tables import read_csv
 from reprocnn.artifacts.training import TRAINING
+from reprocnn.ledger.git import Changes
 from reprocnn.ledger.origin import BASELINE_TAG, EXPERIMENT_TAG, NO_EXPERIMENT
 from reprocnn.params import PARAMS, read_params
-from reprocnn.run import locks
-from reprocnn.run.identity import ENVIRONMENT
-from reprocnn.run.state import kept
+from reprocnn.run import identity, journal
+from reprocnn.run.journal import Event
 
-MODEL_TAG, TRAINING_TAG, RESTORED_TAG, PROCESS_TAG = "model.md5", "training.id", "restored", "process"
-Row = dict[str, float]
+MODEL_TAG, TRAINING_TAG, RESTORED_TAG, PROCESS_TAG = identity.MODEL_MD5, "training.id", "restored", "process"
 
 _TRAINED = (PARAMS, Path("dvc.yaml"), HISTORY, MODEL_CARD, TRAINING)
 _EVALUATED = (METRICS, PER_CLASS, CONFUSION_MATRIX, PREDICTIONS)
 
 
-class Record(BaseModel):
-    """What a run has. Times are Unix times in seconds."""
+@dataclass(frozen=True)
+class Times:
+    """When an epoch ended, as Unix time in seconds, and how many seconds it took."""
+
+    ended: float
+    seconds: float
+
+
+@dataclass
+class Record:
+    """What a run has. Times are Unix times in seconds.
+
+    Args:
+        name: of the run.
+        origin: commit and DVC experiment, as tags.
+        started: when the training began.
+        ended: when it ended; None while it runs.
+        status: in MLflow's words: RUNNING, FINISHED, FAILED, KILLED.
+        training: id of the training, however often it was cut off; empty where no journal tells of it.
+        run_id: of the MLflow run, where the journal has it.
+        process: host, number and start of the process that trains.
+        environment: machine and versions; empty where they are not known.
+        params: all of params.yaml, as MLflow holds them.
+        dataset: its name.
+        hashes: md5 of what the train stage reads, by path, as dvc.lock has them.
+        changes: what was not committed.
+        epochs: the history.
+        times: of the epochs by their numbers, where they are known.
+        final: metrics of the whole: of train, and with `test_` of evaluate.
+        files: artifacts by their names.
+        model: the saved model, where it is at hand.
+        model_md5: of it.
+    """
 
     name: str
-    """Of the run."""
     origin: dict[str, str]
-    """Commit and DVC experiment."""
     started: float
     ended: float | None = None
     status: str = "RUNNING"
-    """In MLflow's words: RUNNING, FINISHED, FAILED, KILLED."""
     training: str = ""
-    """The id of one training, however often it was cut off; empty where no journal tells of it."""
     run_id: str | None = None
-    """The MLflow run, where the journal has it."""
     process: str = ""
-    """Host, number and start of the process that trains."""
-    environment: dict[str, str] = {}
-    """Machine and versions; empty where they are not known."""
-    params: dict[str, str] = {}
+    environment: dict[str, str] = field(default_factory=dict)
+    params: dict[str, str] = field(default_factory=dict)
     dataset: str = ""
-    hashes: dict[str, str] = {}
-    """The md5 of what the train stage reads, by path, in the way of dvc.lock."""
-    changes: str = ""
-    """What was not committed."""
-    rows: list[Row] = []
-    """The history, with `seconds` and `ended` of each epoch where they are known."""
-    final: dict[str, float] = {}
-    """Metrics of the whole: of train, and with `test_` of evaluate."""
-    files: dict[str, Path] = {}
-    """Artifacts by their names."""
+    hashes: dict[str, str] = field(default_factory=dict)
+    changes: Changes = field(default_factory=Changes)
+    epochs: list[Epoch] = field(default_factory=list)
+    times: dict[int, Times] = field(default_factory=dict)
+    final: dict[str, float] = field(default_factory=dict)
+    files: dict[str, Path] = field(default_factory=dict)
     model: Path | None = None
     model_md5: str = ""
 
@@ -76,9 +91,10 @@ class Record(BaseModel):
 
     def add_trained(self, folder: Path) -> None:
         """Take what train left in a folder."""
+        self.epochs = read_history(folder / HISTORY)
         self.dataset = read_json(folder / MODEL_CARD)["dataset"]
-        chosen = read_json(folder / TRAINING).items()
-        self.final |= {name: value for name, value in chosen if name not in self.rows[-1]}
+        of_epochs = {name for epoch in self.epochs for name in vars(epoch)}
+        self.final |= {name: value for name, value in read_json(folder / TRAINING).items() if name not in of_epochs}
         self._add_files(folder, _TRAINED)
         if (folder / MODEL).exists():
             self.model = folder / MODEL
@@ -98,8 +114,63 @@ class Record(BaseModel):
         self.files |= {name.name: folder / name for name in names if (folder / name).exists()}
 
 
+def of_training(training: str) -> Record | None:
+    """Return the record of a training as its journal has it; None where there is no journal."""
+    made: Record | None = None
+    for event in journal.read(training):
+        if event.kind == "begin":
+            made = _begun(training, event, made)
+        elif made:
+            _add(made, event)
+    return made
+
+
+def _begun(training: str, event: Event, before: Record | None) -> Record:
+    """Return the record of a training that begins or resumes, which keeps its run and its epochs."""
+    values = event.values
+    return Record(
+        name=before.name if before else "unknown",
+        origin=before.origin if before else {EXPERIMENT_TAG: NO_EXPERIMENT, BASELINE_TAG: NO_EXPERIMENT},
+        started=before.started if before else event.time,
+        training=training,
+        run_id=before.run_id if before else None,
+        process=values["process"],
+        environment=values["environment"],
+        params=_as_text(values["params"]),
+        hashes=values["hashes"],
+        epochs=before.epochs if before else [],
+        times=before.times if before else {},
+    )
+
+
+def _add(made: Record, event: Event) -> None:
+    """Bring a record up to an event."""
+    values = event.values
+    match event.kind:
+        case "origin":
+            made.name, made.origin = values["name"], values["tags"]
+            made.changes = Changes(values["diff"], tuple(values["new_files"]))
+        case "renamed":
+            made.name, made.origin = values["name"], made.origin | values["tags"]
+        case "epoch":
+            epoch = Epoch(**{name: value for name, value in values.items() if name != "seconds"})
+            made.epochs = [e for e in made.epochs if e.epoch != epoch.epoch] + [epoch]
+            made.times[epoch.epoch] = Times(event.time, values["seconds"])
+        case "trained":
+            made.model_md5 = values["model_md5"]
+        case "run":
+            made.run_id = values["run_id"]
+        case "end":
+            made.status, made.ended = values["status"], event.time
+
+
+def of_trainings() -> list[Record]:
+    """Return the records of all journals, the oldest first."""
+    return [record for training in journal.trainings() if (record := of_training(training))]
+
+
 def of_folder(folder: Path, name: str, origin: dict[str, str], model_md5: str, stages: tuple[str, ...]) -> Record:
-    """The record of a trained model from DVC's files and the journal.
+    """Return the record of a trained model from DVC's files and the journal.
 
     Args:
         folder: a checkout, or a copy of its params.yaml, models/ and reports/.
@@ -108,22 +179,15 @@ def of_folder(folder: Path, name: str, origin: dict[str, str], model_md5: str, s
         model_md5: of its model.
         stages: of evaluate and plot, those whose outs are there and belong to the model.
     """
-    written = (folder / HISTORY).stat().st_mtime
-    journals = [j for j in read_journals() if j.model_md5 == model_md5]
     params = params_of(folder)
-    own = [j for j in journals if _origin(j.origin) == _origin(origin) and agree(j.params, params)]
+    made = [record for record in of_trainings() if record.model_md5 == model_md5]
+    own = [r for r in made if _experiment(r.origin) == _experiment(origin) and agree(r.params, params)]
     if own:
-        record = own[-1].model_copy(update={"status": "FINISHED"})
+        record = replace(own[-1], status="FINISHED")
     else:
-        # The journal of another experiment that made the same bytes tells of times and versions; its run is not ours.
-        made = journals[-1] if journals else Record(name=name, origin={}, started=written, ended=written)
-        known = {key: getattr(made, key) for key in ("started", "ended", "environment", "hashes", "rows")}
-        record = Record(name=name, origin=origin, status="FINISHED", model_md5=model_md5, **known)
-    record.environment = record.environment or environment_of(folder, model_md5)
+        record = _of_another(made, name, origin, model_md5, written=(folder / HISTORY).stat().st_mtime)
+    record.environment = record.environment or identity.read_environment(folder, model_md5)
     record.params = params
-    times = {row["epoch"]: row for row in record.rows}
-    history = read_csv(folder / HISTORY).to_dict("records")
-    record.rows = [times.get(row["epoch"], {}) | row for row in history]
     record.add_trained(folder)
     if "evaluate" in stages:
         record.add_evaluated(folder)
@@ -132,63 +196,32 @@ def of_folder(folder: Path, name: str, origin: dict[str, str], model_md5: str, s
     return record
 
 
-def _origin(tags: dict[str, str]) -> tuple[str, ...]:
+def _of_another(made: list[Record], name: str, origin: dict[str, str], model_md5: str, written: float) -> Record:
+    """Return the record of a result that has no journal of its own.
+
+    The journal of another experiment that made the same bytes tells of times and versions; its run is not this one's.
+    """
+    record = Record(name=name, origin=origin, status="FINISHED", model_md5=model_md5, started=written, ended=written)
+    if made:
+        last = made[-1]
+        record.started, record.ended, record.times = last.started, last.ended, last.times
+        record.environment, record.hashes = last.environment, last.hashes
+    return record
+
+
+def _experiment(tags: dict[str, str]) -> tuple[str, ...]:
     return tuple(tags.get(name, NO_EXPERIMENT) for name in (EXPERIMENT_TAG, BASELINE_TAG))
 
 
 def agree(some: dict[str, str], other: dict[str, str]) -> bool:
-    """Whether the params that both have are equal: this project may have got others since."""
+    """Return whether the params that both have are equal: this project may have got others since."""
     return all(other.get(key, value) == value for key, value in some.items())
 
 
 def params_of(folder: Path) -> dict[str, str]:
-    """The params of a folder as MLflow holds them."""
-    return {key: str(value) for key, value in read_params(folder / PARAMS).items()}
+    """Return the params of a folder as MLflow holds them."""
+    return _as_text(read_params(folder / PARAMS))
 
 
-def environment_of(folder: Path, model_md5: str) -> dict[str, str]:
-    """The machine and the versions that made the model of a folder; empty where they are not known."""
-    file = folder / ENVIRONMENT
-    found: dict[str, Any] = read_json(file) if file.exists() else {}
-    # The file is no out of DVC's, so that it may stand beside another training's outs.
-    return found if found.pop(MODEL_TAG, None) == model_md5 else {}
-
-
-def write_journal(record: Record) -> None:
-    """Keep the record of a training; a disk that is full does not end the training."""
-    text = record.model_dump_json(indent=1, exclude={"files", "model"})
-    with suppress(OSError), durable_file(kept("journal") / f"{record.training}.json") as partial:
-        partial.write_text(text)
-
-
-def read_journals(key: str = "") -> list[Record]:
-    """The journals, the oldest first.
-
-    Args:
-        key: of one training, with which the ids of its journals begin; or else all.
-    """
-    found = []
-    for path in kept("journal").glob(f"{key}*.json"):
-        with suppress(OSError, ValidationError):  # removed meanwhile, or of another version of this project
-            found.append(Record.model_validate_json(path.read_bytes()))
-    return sorted(found, key=lambda record: record.started)
-
-
-def rename_journal(training: str, other: Record) -> None:
-    """Set the name and the origin in a training's journal to those of another record of the same result."""
-    for journal in read_journals(training) if training else []:
-        write_journal(journal.model_copy(update={"name": other.name, "origin": journal.origin | other.origin}))
-
-
-def is_going_on(journal: Record) -> bool:
-    """Whether a process holds the lock of a training; the system frees it however the process ends."""
-    locks_ = kept("checkpoints").glob(f"{journal.training.rpartition('-')[0]}*.lock")
-    return any(map(locks.holder, locks_))
-
-
-def forget_checkpoint(model_md5: str) -> None:
-    """Remove the checkpoint of a training whose model DVC has recorded."""
-    for journal in read_journals():
-        if journal.model_md5 == model_md5 and not is_going_on(journal):
-            for folder in kept("checkpoints").glob(f"{journal.training.rpartition('-')[0]}*/"):
-                shutil.rmtree(folder, ignore_errors=True)
+def _as_text(params: dict[str, Any]) -> dict[str, str]:
+    return {key: str(value) for key, value in params.items()}

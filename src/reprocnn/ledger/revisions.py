@@ -18,7 +18,7 @@ from reprocnn.artifacts.figures import FIGURES
 from reprocnn.artifacts.model import MODEL
 from reprocnn.artifacts.model_card import MODEL_CARD
 from reprocnn.errors import UserError
-from reprocnn.ledger.git import DIFF, GENERATED, git, show
+from reprocnn.ledger.git import DIFF, GENERATED, Changes, git, show, uncommitted
 from reprocnn.ledger.git import clone as git_clone
 from reprocnn.ledger.masking import masked
 from reprocnn.ledger.origin import BASELINE_TAG, EXPERIMENT_TAG, NO_EXPERIMENT, origin, run_name
@@ -76,12 +76,12 @@ class Result:
         return self.hashes[MODEL.as_posix()]
 
     @property
-    def changes(self) -> str:
+    def changes(self) -> Changes:
         """What an experiment changed against its baseline; empty for others."""
         baseline = self.origin[BASELINE_TAG]
         if baseline == NO_EXPERIMENT or not self.commit:
-            return ""
-        return masked(git(*DIFF, baseline, self.commit, "--", ".", *GENERATED))
+            return Changes()
+        return Changes(masked(git(*DIFF, baseline, self.commit, "--", ".", *GENERATED)))
 
     @contextmanager
     def files(self) -> Iterator[Path]:
@@ -116,7 +116,7 @@ def lock_of(commit: str, folder: Path = Path()) -> dict[str, Any]:
 
 def workspace() -> Result:
     """The result that the workspace holds."""
-    return Result(run_name(), "", origin())
+    return Result(run_name(), "", origin(uncommitted()))
 
 
 def experiments() -> list[Result]:

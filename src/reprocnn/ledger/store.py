@@ -16,7 +16,8 @@ from reprocnn.artifacts.files import atomic_file
 from reprocnn.errors import UserError
 from reprocnn.ledger.causes import cause
 from reprocnn.ledger.masking import masked
-from reprocnn.run.state import kept, repository
+from reprocnn.run import state
+from reprocnn.run.state import repository
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -32,8 +33,7 @@ ANEW = (
 )
 """Sets the store in the checkout aside, where Git does not see it, and makes the runs again."""
 
-# Defaults for the tracker; a user's own settings win. No stage waits for an answer: see live.py.
-_SETTINGS = {
+DEFAULTS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
     "MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL": "5",
@@ -41,6 +41,7 @@ _SETTINGS = {
     "MLFLOW_LOGGING_LEVEL": "CRITICAL",  # what fails is raised as well, and said once
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
+"""Settings of MLflow; the user's own win. No stage waits long for an answer: see run/mirror.py."""
 _SQLITE = re.compile(r"sqlite(?:\+pysqlite)?:///(?!file:|:memory:)([^?]+)(\?.*)?")
 _NO_FOLDER = ("databricks", "databricks-uc", "uc")
 """The URIs of MLflow that are one word, and no folder of that name."""
@@ -92,17 +93,14 @@ def experiment_name() -> str:
     return os.environ.get("MLFLOW_EXPERIMENT_NAME") or EXPERIMENT
 
 
-def apply_settings(**own: str) -> None:
-    """Set what MLflow reads from the environment, before its import and before the first thread.
+def settings() -> dict[str, str]:
+    """Return what MLflow reads from the environment; where a model is logged it takes no other store than that.
 
-    While a thread changes the environment no other may start a process. Later calls change nothing.
-
-    Args:
-        own: settings that win over the user's.
+    Whoever starts a process of this project sets them before its first thread: while a thread changes the environment,
+    no other may start a process.
     """
-    defaults = {name: value for name, value in _SETTINGS.items() if name not in os.environ}
-    wanted = defaults | own | {"MLFLOW_TRACKING_URI": tracking_uri()}
-    os.environ.update({name: value for name, value in wanted.items() if os.environ.get(name) != value})
+    defaults = {name: value for name, value in DEFAULTS.items() if name not in os.environ}
+    return defaults | {"MLFLOW_TRACKING_URI": tracking_uri()}
 
 
 def connect() -> tuple["MlflowClient", str]:
@@ -110,7 +108,6 @@ def connect() -> tuple["MlflowClient", str]:
 
     Of several processes that start on a store that does not exist, one makes it and the others wait.
     """
-    apply_settings()
     uri = tracking_uri()
     file = database(uri)
     if not file:
@@ -118,7 +115,7 @@ def connect() -> tuple["MlflowClient", str]:
         return made, _experiment(made, _is_database(uri))
     from filelock import FileLock
 
-    with FileLock(kept("mlflow.lock")):
+    with FileLock(state.store_lock()):
         _prepare_sqlite(file)
         made = client(uri)
         return made, _experiment(made, True)

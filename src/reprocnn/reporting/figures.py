@@ -4,6 +4,7 @@ Colours: M. Okabe, K. Ito, "Color Universal Design", 2008, which people with any
 """
 
 import unicodedata
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -16,6 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 
+from reprocnn.artifacts.history import Epoch, best_epoch
 from reprocnn.reporting import fonts
 
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#666666"
@@ -41,12 +43,12 @@ def _figure(width: float, height: float) -> Figure:
     return Figure((width, height), layout="constrained")
 
 
-def title(card: dict[str, Any], accuracy: float) -> str:
+def title(dataset: str, model: str, accuracy: float) -> str:
     """What every figure says of its run: data set, model, test accuracy."""
-    return f"{card['dataset']} · {card['model']} · test accuracy {accuracy:.2%}"
+    return f"{dataset} · {model} · test accuracy {accuracy:.2%}"
 
 
-def labels(class_names: list[str]) -> dict[str, str]:
+def labels(class_names: Sequence[str]) -> dict[str, str]:
     """What the figures call each class: its name, cut to the width of 18 letters.
 
     Where that does not tell the classes apart, each gets its number, from 0, in front: names are long and begin alike,
@@ -58,6 +60,12 @@ def labels(class_names: list[str]) -> dict[str, str]:
     if no_glyph or "" in seen or len(seen) < len(cut):
         cut = [_numbered(number, label) for number, label in enumerate(cut)]
     return dict(zip(class_names, cut, strict=True))
+
+
+def labelled(table: pd.DataFrame, labels: dict[str, str]) -> pd.DataFrame:
+    """The table with the labels in place of class names, in its columns class, actual and predicted."""
+    columns = [name for name in ("class", "actual", "predicted") if name in table]
+    return table.assign(**{name: table[name].map(labels) for name in columns})
 
 
 def _numbered(number: int, label: str) -> str:
@@ -93,23 +101,24 @@ def _apart(label: str) -> str:
     return f"\N{LEFT-TO-RIGHT MARK}\N{FIRST STRONG ISOLATE}{label}\N{POP DIRECTIONAL ISOLATE}"
 
 
-def curves(history: pd.DataFrame, heading: str) -> Figure:
+def curves(history: list[Epoch], heading: str) -> Figure:
     """Accuracy and loss on the training and validation split by epoch, the best epoch marked."""
-    best = history.loc[history["validation_accuracy"].idxmax()]
+    best = best_epoch(history)
+    marker = "o" if len(history) <= 30 else None
+    numbers = [epoch.epoch for epoch in history]
     with _style([heading]):
         figure = _figure(9, 3.8)
         figure.suptitle(heading)
         for axes, metric in zip(figure.subplots(1, 2), ("accuracy", "loss"), strict=True):
             for split, colour, line in (("train", BLUE, "-"), ("validation", ORANGE, "--")):
-                values = history[f"{split}_{metric}"]
-                marker = "o" if len(history) <= 30 else None
-                axes.plot(history["epoch"], values, line, color=colour, label=split, marker=marker, ms=3)
-            axes.axvline(best["epoch"], color=GREY, lw=1, ls=":")
-            axes.plot(best["epoch"], best[f"validation_{metric}"], "*", ms=13, color=ORANGE, mec="black")
+                values = [getattr(epoch, f"{split}_{metric}") for epoch in history]
+                axes.plot(numbers, values, line, color=colour, label=split, marker=marker, ms=3)
+            axes.axvline(best.epoch, color=GREY, lw=1, ls=":")
+            axes.plot(best.epoch, getattr(best, f"validation_{metric}"), "*", ms=13, color=ORANGE, mec="black")
             axes.set(xlabel="epoch", title=metric)
             axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
             axes.legend(
-                title=f"★ best validation accuracy:\n    epoch {best['epoch']:.0f}, {best['validation_accuracy']:.2%}"
+                title=f"★ best validation accuracy:\n    epoch {best.epoch}, {best.validation_accuracy:.2%}"
                 if metric == "accuracy"
                 else None
             )
@@ -136,12 +145,13 @@ def confusion_matrix(counts: NDArray[np.int64], names: list[str], heading: str) 
         figure = _figure(2 * size, size + 0.6) if few else _figure(9, 17)
         figure.suptitle(heading)
         first, second = figure.subplots(1, 2) if few else figure.subplots(2, 1)
-        _matrix(first, counts, max(counts.max(), 1), names, "images", "{:.0f}" if few else None)
-        _matrix(second, parts, 1, names, "part of the actual class", "{:.0%}" if few else None)
+        _matrix(first, counts, names, "images", "{:.0f}" if few else None)
+        _matrix(second, parts, names, "part of the actual class", "{:.0%}" if few else None)
         return figure
 
 
-def _matrix(axes: Axes, values: NDArray[Any], top: float, names: list[str], title: str, cell: str | None) -> None:
+def _matrix(axes: Axes, values: NDArray[Any], names: list[str], title: str, cell: str | None) -> None:
+    top = max(values.max(), 1)
     norm = None if cell else PowerNorm(0.4, vmin=0, vmax=top)
     image = axes.imshow(values, cmap="Blues", norm=norm or Normalize(0, top))
     if not cell:

@@ -1,8 +1,8 @@
 """The report: one HTML file with everything in it, that opens without a network."""
 
 import base64
+from collections.abc import Mapping
 from html import escape
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -16,18 +16,18 @@ img { max-width: 100%; height: auto }
 """
 
 
-def html(heading: str, tables: dict[str, pd.DataFrame | dict[str, Any]], figures: dict[str, Path]) -> str:
+def html(heading: str, tables: Mapping[str, pd.DataFrame | dict[str, Any]], pictures: Mapping[str, bytes]) -> str:
     """The report as HTML.
 
     Args:
         heading: its title.
         tables: by their headings.
-        figures: PNG files by their headings; they are embedded.
+        pictures: PNGs by name; they are embedded.
     """
     body = [f"<h1>{escape(heading)}</h1>"]
-    for name, path in figures.items():
-        picture = base64.b64encode(path.read_bytes()).decode()
-        body.append(f'<h2>{escape(name)}</h2><img alt="{escape(name)}" src="data:image/png;base64,{picture}">')
+    for name, content in pictures.items():
+        picture, shown = base64.b64encode(content).decode(), escape(name.replace("_", " "))
+        body.append(f'<h2>{shown}</h2><img alt="{shown}" src="data:image/png;base64,{picture}">')
     for name, values in tables.items():
         table = values if isinstance(values, pd.DataFrame) else _two_columns(values)
         rows = table.to_html(index=False, border=0, na_rep="–", float_format="{:.4f}".format)

@@ -1,10 +1,9 @@
-"""Checkpoints: after each epoch all that the next one depends on, so that a killed training goes on to the same bytes.
+"""Checkpoints: after each epoch all that the next one depends on, so that a killed training resumes to the same bytes.
 
 Keras' own BackupAndRestore leaves out the state of dropout, the order of the images and the history, and its files can
 be half-written. Here one file has it all. It appears by rename after it has reached the disk.
 """
 
-import hashlib
 import json
 import os
 import shutil
@@ -12,119 +11,142 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reprocnn.artifacts.files import durable_file
-from reprocnn.backend import keras
+from reprocnn.artifacts.history import Epoch
 from reprocnn.errors import UserError
-from reprocnn.run import locks
-from reprocnn.run.state import kept
+from reprocnn.run import journal, locks, state
+from reprocnn.training.hooks import NoCheckpoint
+
+if TYPE_CHECKING:  # the import takes seconds
+    import keras
 
 FRESH_VARIABLE = "REPROCNN_FRESH"
-"""Set, a training starts anew where it could go on."""
+"""If set, a training starts from the beginning where it could resume."""
 DAYS = 30
-"""A checkpoint that nothing has gone on from for so long is removed."""
+"""Days after which a checkpoint that no training resumed from is removed."""
 
-Row = dict[str, float]
 Weights = list[NDArray[Any]]
 
 
-def key(**parts: Any) -> str:
-    """A name for a training, from all that its result depends on: params, data, code, versions, machine."""
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
-
-
-class Checkpoint:
+class Checkpoint(NoCheckpoint):
     """The checkpoint of one training.
 
     Args:
         folder: of its own.
-        anew: whether the training was asked to start anew.
+        fresh: whether the training was asked to start from the beginning.
     """
 
-    def __init__(self, folder: Path, anew: bool = False) -> None:
-        self._file, self.anew = folder / "state.npz", anew
+    def __init__(self, folder: Path, fresh: bool = False) -> None:
+        self._file, self.fresh = folder / "state.npz", fresh
         self.exists = self._file.exists()
         self._warned = False
 
-    def save(self, model: keras.Model, rows: list[Row], best: Weights) -> None:
-        """Keep the state after an epoch; a disk that is full does not end the training.
+    def save(self, model: "keras.Model", epochs: list[Epoch], best: Weights) -> None:
+        """Keep the state after an epoch; a full disk does not end the training.
 
         Args:
             model: built and compiled.
-            rows: of the history so far, one an epoch.
+            epochs: the history so far.
             best: the weights of the best epoch so far; may be empty.
         """
-        arrays = _arrays(model) | {f"best{i}": weights for i, weights in enumerate(best)}
+        arrays = {name: variable.numpy() for name, variable in _variables(model).items()}
+        arrays |= {f"best{i}": weights for i, weights in enumerate(best)}
+        history = np.array(json.dumps([asdict(epoch) for epoch in epochs]))
         try:
             with durable_file(self._file) as partial, partial.open("wb") as file:
-                np.savez(file, rows=np.array(json.dumps(rows)), **arrays)  # type: ignore[arg-type]
+                np.savez(file, epochs=history, **arrays)
         except OSError as error:
             if not self._warned:
                 self._warned = True
                 print(
-                    f"warning: no checkpoint after epoch {len(rows)} ({error.strerror}); the training goes on, "
+                    f"warning: no checkpoint after epoch {len(epochs)} ({error.strerror}); the training goes on, "
                     "and starts further back if it is killed",
                     file=sys.stderr,
                     flush=True,
                 )
 
-    def restore(self, model: keras.Model) -> tuple[list[Row], Weights]:
+    def restore(self, model: "keras.Model") -> tuple[list[Epoch], Weights]:
         """Bring a model, built and compiled, to the state that was kept.
 
         Returns:
-            The history so far, empty at first, and the weights of the best epoch, where they were kept.
+            The history so far, and the weights of the best epoch; both empty where nothing was kept.
         """
         if not self.exists:
             return [], []
-        with np.load(self._file, allow_pickle=False) as kept_arrays:
+        with np.load(self._file, allow_pickle=False) as kept:
             for name, variable in _variables(model).items():
-                variable.assign(kept_arrays[name])
-            best = [kept_arrays[f"best{i}"] for i in range(sum(name.startswith("best") for name in kept_arrays))]
-            return list(json.loads(str(kept_arrays["rows"]))), best
+                variable.assign(kept[name])
+            best = [kept[f"best{i}"] for i in range(sum(name.startswith("best") for name in kept))]
+            return [Epoch(**row) for row in json.loads(str(kept["epochs"]))], best
 
 
-def _variables(model: keras.Model) -> Mapping[str, keras.Variable]:
+def _variables(model: "keras.Model") -> Mapping[str, "keras.Variable"]:
     """Weights, the state of every generator, and the optimizer's moments, learning rate and step, by their place."""
     groups = {"model": model.variables, "optimizer": model.optimizer.variables}
     return {f"{group}{i}": variable for group, variables in groups.items() for i, variable in enumerate(variables)}
 
 
-def _arrays(model: keras.Model) -> dict[str, Any]:
-    return {name: keras.ops.convert_to_numpy(variable) for name, variable in _variables(model).items()}
-
-
 @contextmanager
-def checkpoint(training: str) -> Iterator[Checkpoint]:
-    """The checkpoint of a training, for one process at a time.
+def checkpoint(key: str) -> Iterator[Checkpoint]:
+    """Give the checkpoint of a training, to one process at a time.
 
-    It stays when the block ends well: DVC has not yet recorded what was trained. Evaluate, which runs after that,
-    removes it. It goes away where a mistake of the user's ends the training: the same would end it again.
+    It stays when the block ends well: DVC has not yet recorded what was trained. `forget` removes it later. It goes
+    away where a mistake of the user's ends the training: the same would end it again.
 
     Args:
-        training: its `key`.
+        key: of the training.
     """
-    root = kept("checkpoints")
-    folder = root / training
-    _clean(root)
-    with locks.exclusive(root / f"{training}.lock", "trains the same model on the same data"):
-        if anew := bool(os.environ.get(FRESH_VARIABLE)):
+    root = state.checkpoints()
+    folder = root / key
+    _remove_old(root)
+    with locks.exclusive(_lock(key), "trains the same model on the same data"):
+        if fresh := bool(os.environ.get(FRESH_VARIABLE)):
             shutil.rmtree(folder, ignore_errors=True)
         try:
-            yield Checkpoint(folder, anew)
+            yield Checkpoint(folder, fresh)
         except UserError:
             shutil.rmtree(folder, ignore_errors=True)
             raise
 
 
-def _clean(root: Path) -> None:
-    """Remove what nobody came back for."""
+def _lock(key: str) -> Path:
+    return state.checkpoints() / f"{key}.lock"
+
+
+def _remove_old(root: Path) -> None:
     oldest = time.time() - DAYS * 86_400
     for folder in root.glob("*/"):
         with suppress(FileNotFoundError):  # another process removed it
             if folder.stat().st_mtime < oldest:
                 shutil.rmtree(folder)
+
+
+def left() -> list[Path]:
+    """Return the folders of trainings that were cut off: those of which no process holds the lock."""
+    root = state.checkpoints()
+    return [folder for folder in root.glob("*") if folder.is_dir() and not locks.holder(_lock(folder.name))]
+
+
+def is_in_use(training: str) -> bool:
+    """Return whether a process holds the lock of a training; the system frees it however the process ends."""
+    return any(map(locks.holder, state.checkpoints().glob(f"{journal.key_of(training)}*.lock")))
+
+
+def forget(model_md5: str) -> None:
+    """Remove the checkpoints of trainings that made a model, which DVC has recorded.
+
+    Args:
+        model_md5: of the model's file.
+    """
+    for folder in left():
+        for training in journal.trainings(folder.name[:16]):
+            made = [event.values["model_md5"] for event in journal.read(training) if event.kind == "trained"]
+            if model_md5 in made:
+                shutil.rmtree(folder, ignore_errors=True)

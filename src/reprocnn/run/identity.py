@@ -12,10 +12,11 @@ from fnmatch import fnmatch
 from importlib.metadata import version
 from pathlib import Path
 from string import Template
+from typing import Any
 
 import psutil
 
-from reprocnn.artifacts.files import md5
+from reprocnn.artifacts.files import md5, read_json, write_json
 from reprocnn.params import read_params
 
 ENVIRONMENT = Path("reports/environment.json")
@@ -27,6 +28,39 @@ _PACKAGES = (
 _IGNORED = ("__pycache__", "*.pyc", ".DS_Store", "Thumbs.db", ".ipynb_checkpoints", "*.swp", "*~")
 _CLOCK = 60.0
 _INSTRUCTIONS = ("avx", "avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "asimd", "sve")
+
+
+MODEL_MD5 = "model.md5"
+"""The key of reports/environment.json that says which model it is about."""
+
+
+def key(**parts: Any) -> str:
+    """Return a name for a training, from all that its result depends on: params, data, code, versions, machine.
+
+    Args:
+        **parts: as JSON holds them.
+    """
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def write_environment(model_md5: str, machine: dict[str, str]) -> None:
+    """Write the machine and the versions that made a model.
+
+    The file is no out of DVC's, because outs are byte-stable across machines; Git keeps it beside them.
+    """
+    write_json(ENVIRONMENT, {MODEL_MD5: model_md5} | machine)
+
+
+def read_environment(folder: Path, model_md5: str) -> dict[str, str]:
+    """Return the machine and the versions that made the model of a folder; empty where they are not known.
+
+    Args:
+        folder: a checkout or a copy of its reports.
+        model_md5: of the model; the file may stand beside another one.
+    """
+    file = folder / ENVIRONMENT
+    found: dict[str, str] = read_json(file) if file.exists() else {}
+    return found if found.pop(MODEL_MD5, None) == model_md5 else {}
 
 
 def this_process() -> str:

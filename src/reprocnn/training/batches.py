@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from reprocnn.artifacts.split import Split
 from reprocnn.backend import derived_seed, keras
 
 Batch = tuple[NDArray[np.float32], NDArray[np.float32]]
@@ -15,8 +16,7 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
     order of its own. The images may be memory-mapped: only a batch at a time is copied.
 
     Args:
-        images: float32 (N, height, width, channels).
-        labels: float32 (N, classes), one-hot.
+        split: images float32 (N, height, width, channels), labels float32 (N, classes), one-hot.
         batch_size: images a batch.
         seed: draws the order of each epoch; None keeps the order of the arrays.
         epoch: the first one to give, from 0.
@@ -25,22 +25,17 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
     """
 
     def __init__(
-        self,
-        images: NDArray[np.float32],
-        labels: NDArray[np.float32],
-        batch_size: int,
-        seed: int | None,
-        epoch: int = 0,
-        alternating_flip: bool = False,
+        self, split: Split, batch_size: int, seed: int | None, *, epoch: int = 0, alternating_flip: bool = False
     ) -> None:
         super().__init__()
-        self._images, self._labels, self._batch_size = images, labels, batch_size
+        (self._images, self._labels), self._batch_size = split, batch_size
         self._seed = None if seed is None else derived_seed(seed, "order")
         self._epoch = epoch
         self._order = self._draw_order()
         self._flips = None
         if alternating_flip and seed is not None:
-            self._flips = np.random.default_rng(derived_seed(seed, "flip")).integers(0, 2, len(images), dtype=np.int8)
+            random = np.random.default_rng(derived_seed(seed, "flip"))
+            self._flips = random.integers(0, 2, len(self._images), dtype=np.int8)
 
     def _draw_order(self) -> NDArray[np.int64]:
         if self._seed is None:

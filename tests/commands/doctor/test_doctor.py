@@ -21,10 +21,11 @@ from reprocnn.artifacts.files import write_bytes, write_json
 from reprocnn.artifacts.model import MODEL
 from reprocnn.commands.doctor import checkout, doctor, machine, runs, storage
 from reprocnn.commands.doctor.findings import Finding
-from reprocnn.ledger.origin import origin, run_name
+from reprocnn.ledger.git import git as run_git
+from reprocnn.ledger.origin import run_name
 from reprocnn.run import locks
 from reprocnn.run.identity import cpu_name, environment, this_process
-from reprocnn.run.state import kept
+from reprocnn.run.state import checkpoints as checkpoints_folder
 
 TINY = """\
 stages:
@@ -219,7 +220,7 @@ def test_a_head_that_a_killed_experiment_left(here: Path, git: Callable[..., Non
     git("init", "-b", "main")
     git("add", "-A")
     git("commit", "-m", "start")
-    git("checkout", origin()["git.commit"])  # as DVC does
+    git("checkout", run_git("rev-parse", "HEAD"))  # as DVC does
     found = _one(checkout.repository())
     assert (found.state, found.fix) == ("wrong", "git switch main")
     git("switch", "main")
@@ -621,8 +622,8 @@ def test_the_environment_is_changed_in_the_main_thread_alone(
     fill(here)
     monkeypatch.setattr(doctor, "_CHECKS", {"MLflow": runs.runs})
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    doctor.doctor()
-    assert "MLFLOW_TRACKING_URI" in os.environ
+    cli.main(["doctor"])
+    assert os.environ["MLFLOW_TRACKING_URI"] == f"sqlite:///{here}/mlflow.db"
     assert environment_changes == []
 
 
@@ -630,16 +631,16 @@ def test_the_environment_is_changed_in_the_main_thread_alone(
 
 
 def test_checkpoints_that_are_left(here: Path) -> None:
-    assert _one(checkout.checkpoints()) == Finding("ok", "checkpoints", "none left")
-    root = kept("checkpoints")
+    assert _one(checkout.trainings()) == Finding("ok", "checkpoints", "none left")
+    root = checkpoints_folder()
     write_bytes(root / "abc" / "state.npz", bytes(2_000_000))
     with locks.exclusive(root / "abc.lock", "trains"):
-        assert _one(checkout.checkpoints()).text == "none left"
+        assert _one(checkout.trainings()).text == "none left"
     three_hours_ago = time.time() - 3 * 3600
     os.utime(root / "abc", (three_hours_ago, three_hours_ago))
-    found = _one(checkout.checkpoints())
+    found = _one(checkout.trainings())
     assert (found.state, found.text) == ("note", "1 of trainings that were cut off, 2.0 MB, 3 hours old")
-    assert "goes on from it" in found.fix.splitlines()[0]
+    assert "resumes from it" in found.fix.splitlines()[0]
     assert found.fix.splitlines()[1] == "rm -r .dvc/tmp/reprocnn/checkpoints/abc"
 
 

@@ -21,11 +21,9 @@ from reprocnn.ledger import revisions
 from reprocnn.ledger.git import git, left_branch, way_back
 from reprocnn.ledger.origin import run_name
 from reprocnn.params import DownloadParams, Params, load_params, read_params
-from reprocnn.run import locks, state
-from reprocnn.run.state import kept
+from reprocnn.run import checkpoints, locks, state
 
 _COMMIT = "git add -A && git commit -m start"
-_STAGE_LOCK = Path(".dvc/tmp/stage.lock")
 _ABSENT = {"deleted", "not in cache"}
 """What `dvc status` says of a file that is not here; every other word is of a change."""
 
@@ -85,7 +83,7 @@ def pipeline() -> Iterator[Finding]:
     if absent := [name for name in (".dvc", "dvc.yaml", "dvc.lock") if not Path(name).exists()]:
         fix = f"git checkout HEAD -- {absent[0]}" + ("\ndvc repro  # writes it" if absent == ["dvc.lock"] else "")
         yield Finding("wrong", "dvc.lock", f"there is no {absent[0]} in {Path.cwd()}", fix)
-    elif number := locks.holder(_STAGE_LOCK):
+    elif number := locks.holder(state.STAGE_LOCK):
         yield _stage(number)
     else:
         yield _status()
@@ -145,10 +143,9 @@ def queue() -> Iterator[Finding]:
     yield Finding("wrong" if fixes else "ok", "queue", text, fix)
 
 
-def checkpoints() -> Iterator[Finding]:
+def trainings() -> Iterator[Finding]:
     """Whether trainings were cut off."""
-    root = kept("checkpoints")
-    left = [f for f in root.glob("*") if f.is_dir() and not locks.holder(root / f"{f.name}.lock")]
+    left = checkpoints.left()
     if not left:
         yield Finding("ok", "checkpoints", "none left")
         return
@@ -156,7 +153,7 @@ def checkpoints() -> Iterator[Finding]:
     age = _age(time.time() - max(folder.stat().st_mtime for folder in left))
     text = f"{len(left)} of trainings that were cut off, {size(sum(file.stat().st_size for file in files))}, {age} old"
     folders = " ".join(folder.relative_to(state.repository()).as_posix() for folder in left)
-    fix = f"the same `dvc repro` or `dvc exp run` goes on from it\nrm -r {folders}"
+    fix = f"the same `dvc repro` or `dvc exp run` resumes from it\nrm -r {folders}"
     yield Finding("note", "checkpoints", text, fix)
 
 

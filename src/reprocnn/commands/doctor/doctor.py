@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 from reprocnn.commands.doctor import checkout, machine, runs, storage
 from reprocnn.commands.doctor.findings import Finding
 from reprocnn.errors import UserError
-from reprocnn.ledger import store
 
 _CHECKS: dict[str, Callable[[], Iterator[Finding]]] = {
     "python": machine.python,
@@ -17,7 +16,7 @@ _CHECKS: dict[str, Callable[[], Iterator[Finding]]] = {
     "queue": checkout.queue,
     "cache": storage.storage,
     "MLflow": runs.runs,
-    "checkpoints": checkout.checkpoints,
+    "checkpoints": checkout.trainings,
     "cpu": machine.processor,
     "gpu": machine.gpu,
 }
@@ -26,7 +25,6 @@ _CHECKS: dict[str, Callable[[], Iterator[Finding]]] = {
 def doctor() -> None:
     """Print a line for each finding, with its fix below it. Ends with status 1 where something is wrong."""
     wrong = 0
-    store.apply_settings(**runs.QUICK)  # before there are threads
     with ThreadPoolExecutor() as pool:  # most of them wait for a command
         for findings in pool.map(_findings, _CHECKS):
             for state, subject, text, fix in findings:

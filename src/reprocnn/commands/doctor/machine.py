@@ -16,7 +16,7 @@ from reprocnn.params import MachineParams, load_params
 from reprocnn.run.identity import environment
 from reprocnn.run.state import repository
 
-_CODE = Path(__file__).resolve().parents[2]
+_CODE = Path(__file__).resolve().parents[3]
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")
 _DEVICES = Path("/proc/driver/nvidia/gpus")
 _ACTIVATE = "source .venv/bin/activate"

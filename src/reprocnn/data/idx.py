@@ -1,0 +1,64 @@
+"""Data sets in the form of MNIST: four gzipped idx files of grey images and labels."""
+
+import gzip
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reprocnn.data.fetch import Places, Source, fetch
+from reprocnn.data.raw import RawData, joined
+
+
+@dataclass(frozen=True)
+class IdxFiles:
+    """The files of a data set.
+
+    Args:
+        class_names: the class of each label.
+        hosts: URLs that have the files by their names, best first.
+        hashes: name -> sha256 of the gzip file, and sha256 of its content.
+    """
+
+    class_names: Sequence[str]
+    hosts: tuple[str, ...]
+    hashes: Mapping[str, tuple[str, str]]
+
+    def load(self, places: Places) -> RawData:
+        """Load images uint8 (N, 28, 28, 1) and labels, with the given test split.
+
+        Raises:
+            UserError: no place has the files.
+        """
+        train, test = (
+            (
+                read_idx(fetch(places, self._source(f"{split}-images-idx3-ubyte.gz")))[..., np.newaxis],
+                read_idx(fetch(places, self._source(f"{split}-labels-idx1-ubyte.gz"))),
+            )
+            for split in ("train", "t10k")
+        )
+        return joined(list(self.class_names), train, test)
+
+    def _source(self, file: str) -> Source:
+        published, content = self.hashes[file]
+        return Source(file, published, tuple(host + file for host in self.hosts), content)
+
+
+def read_idx(path: Path) -> NDArray[np.uint8]:
+    """Read a gzipped idx file of unsigned bytes, of any number of dimensions.
+
+    Raises:
+        ValueError: the file has another type of values, or another length than its header says.
+    """
+    with gzip.open(path) as file:
+        content = file.read()
+    if content[:3] != b"\x00\x00\x08":
+        raise ValueError(f"Expected an idx file of unsigned bytes. Received: {content[:4]!r} in {path}")
+    start = 4 + 4 * content[3]
+    shape = tuple(np.frombuffer(content[4:start], dtype=">u4").tolist())
+    if len(content) - start != math.prod(shape):
+        raise ValueError(f"Expected {math.prod(shape)} values. Received: {len(content) - start} in {path}")
+    return np.frombuffer(content, dtype=np.uint8, offset=start).reshape(shape)

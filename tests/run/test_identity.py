@@ -1,0 +1,54 @@
+import subprocess
+import sys
+from pathlib import Path
+
+from conftest import ROOT
+from reprocnn.params import read_params
+from reprocnn.run.identity import content_md5, environment, is_gone, key, stage_hashes, this_process
+
+
+def test_a_hash_is_what_dvc_records() -> None:
+    """Of files and folders: dvc.lock is made by DVC."""
+    stages = read_params(ROOT / "dvc.lock")["stages"]
+    outs = [out for stage in stages.values() for out in stage["outs"] if out["path"].startswith("reports/")]
+    found = {out["path"]: out["md5"] for out in outs if (ROOT / out["path"]).exists()}
+    assert "reports/figures" in found
+    for name, md5 in found.items():
+        assert content_md5(ROOT / name) == md5, name
+
+
+def test_the_hashes_of_a_training_have_the_file_of_its_model(here: Path) -> None:
+    (here / "dvc.yaml").write_text("stages: {train: {deps: ['${model}.py', params.yaml]}}")
+    (here / "deep_cnn.py").write_text("abc")
+    hashes = stage_hashes("train")
+    assert list(hashes) == ["deep_cnn.py", "params.yaml"]
+    assert hashes["deep_cnn.py"] == "900150983cd24fb0d6963f7d28e17f72"
+
+
+def test_the_environment_is_the_same_twice_and_names_what_results_depend_on() -> None:
+    found = environment([], 3)
+    assert found == environment([], 3)
+    assert found["threads"] == "3"
+    assert int(environment([], 0)["threads"]) >= 1
+    assert found["gpu"] == "none"
+    assert environment(["A", "B"], 0)["gpu"] == "A, B"
+    for name in ("cpu", "instructions", "platform", "version.python", "version.tensorflow", "version.mlflow"):
+        assert found[name], name
+
+
+def test_a_process_is_gone_when_it_has_ended_or_its_number_is_anothers() -> None:
+    this = this_process()
+    host, number, start = this.split()
+    assert not is_gone(this)
+    assert is_gone(f"{host} {number} {int(start) - 3600}")
+    assert not is_gone(f"elsewhere {number} 1")  # of other hosts nothing is known
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        ended.wait()
+    assert is_gone(f"{host} {ended.pid} {start}")
+
+
+def test_the_key_is_that_of_everything_it_is_given() -> None:
+    base = {"params": {"epochs": 3}, "read": {"a": "md5"}, "machine": {"cpu": "x"}}
+    assert key(**base) == key(**dict(reversed(base.items())))
+    for name, value in (("params", {"epochs": 4}), ("read", {"a": "other"}), ("machine", {"cpu": "y"})):
+        assert key(**base | {name: value}) != key(**base)

@@ -1,0 +1,86 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from reprocnn.artifacts.history import Epoch
+from reprocnn.run import journal, state
+from reprocnn.run.journal import Event, Journal
+
+EPOCH = Epoch(1, 0.5, 0.6, 0.7, 0.8, 0.001)
+
+
+def _kinds(training: str) -> list[str]:
+    return [event.kind for event in journal.read(training)]
+
+
+def test_events_come_back_in_their_order_with_their_values(here: Path) -> None:
+    woken: list[int] = []
+    events = Journal("key-1", lambda: woken.append(1))
+    events.add("begin", params={"epochs": 2})
+    events.epoch(EPOCH, 2.5)
+    journal.append("key-1", "end", at=9.5, status="FINISHED")
+    assert _kinds("key-1") == ["begin", "epoch", "end"]
+    assert journal.read("key-1")[0].values == {"params": {"epochs": 2}}
+    assert journal.read("key-1")[1].values == {**vars(EPOCH), "seconds": 2.5}
+    assert journal.read("key-1")[2] == Event("end", 9.5, {"status": "FINISHED"})
+    assert len(woken) == 2
+    assert journal.read("another") == []
+
+
+@pytest.mark.parametrize("cut", [1, 2, 20, 80])
+def test_a_line_that_a_kill_cut_off_is_left_out_and_the_next_is_whole(here: Path, cut: int) -> None:
+    for _ in range(2):
+        Journal("key-1").epoch(EPOCH, 1.0)
+    file = state.journals() / "key-1.jsonl"
+    file.write_bytes(file.read_bytes()[:-cut])
+    whole = cut == 1  # the line is there, its end is not
+    assert _kinds("key-1") == ["epoch"] * (1 + whole)
+    journal.append("key-1", "end", status="KILLED")
+    assert _kinds("key-1") == ["epoch"] * (1 + whole) + ["end"]
+
+
+def test_what_is_no_event_is_left_out(here: Path) -> None:
+    journal.append("key-1", "begin")
+    with (state.journals() / "key-1.jsonl").open("ab") as file:
+        file.write(b'\xff\n[]\n{}\n3\n{"event": "end"}\n\n')
+    journal.append("key-1", "trained", model_md5="m")
+    assert _kinds("key-1") == ["begin", "trained"]
+
+
+def test_trainings_are_sorted_by_their_start(here: Path) -> None:
+    for training, at in (("b-2", 2.0), ("b-1", 3.0), ("a-1", 1.0)):
+        journal.append(training, "begin", at=at)
+    journal.append("c-1", "epoch")  # its begin was lost
+    assert journal.trainings() == ["a-1", "b-2", "b-1"]
+    assert journal.trainings("b") == ["b-2", "b-1"]
+    assert journal.key_of(journal.new_id("k" * 32)) == "k" * 16
+    assert journal.new_id("k" * 32) != journal.new_id("k" * 32)
+
+
+@pytest.mark.parametrize(
+    ("kinds", "status"),
+    [
+        (["begin"], "RUNNING"),
+        (["begin", "epoch", "end"], "FINISHED"),
+        (["begin", "end", "run"], "FINISHED"),
+        (["begin", "end", "begin", "epoch"], "RUNNING"),
+    ],
+)
+def test_a_status_is_that_of_the_last_attempt(here: Path, kinds: list[str], status: str) -> None:
+    for kind in kinds:
+        journal.append("key-1", kind, **({"status": "FINISHED"} if kind == "end" else {}))
+    assert journal.status(journal.read("key-1")) == status
+
+
+def test_a_journal_that_cannot_be_written_ends_nothing(here: Path) -> None:
+    state.journals().parent.mkdir(parents=True)
+    state.journals().write_text("in the way")
+    journal.append("key-1", "begin")
+    assert journal.read("key-1") == journal.trainings() == []
+
+
+def test_a_line_is_json(here: Path) -> None:
+    journal.append("key-1", "origin", diff="+é\n-ü\u2028")
+    (line,) = (state.journals() / "key-1.jsonl").read_text().splitlines()
+    assert json.loads(line)["diff"] == "+é\n-ü\u2028"

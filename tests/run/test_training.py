@@ -1,0 +1,117 @@
+"""What surrounds a fit, without MLflow; tests/ledger/test_live.py has what the mirror shows of it."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from reprocnn.artifacts.files import md5, write_bytes
+from reprocnn.artifacts.history import Epoch
+from reprocnn.artifacts.model import MODEL
+from reprocnn.params import PARAMS
+from reprocnn.run import checkpoints, journal, mirror, state
+from reprocnn.run.checkpoints import FRESH_VARIABLE
+from reprocnn.run.identity import ENVIRONMENT
+from reprocnn.run.training import training
+
+PARAMS_OF_TRAIN = {"threads": 2, "epochs": 3}
+
+
+@pytest.fixture(autouse=True)
+def _folder(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mirror, "of_training", lambda _: mirror.NoMirror())
+    write_bytes(Path("data/x"), b"x")
+    Path("dvc.yaml").write_text("stages: {train: {deps: [data/x]}}\n")
+
+
+def _train(ending: BaseException | None = None, **changes: object) -> None:
+    with training(PARAMS_OF_TRAIN | changes, []) as (checkpoint, events):
+        events.epoch(Epoch(1, 0.5, 0.6, 0.7, 0.8, 0.001), 2.0)
+        folder = checkpoint._file.parent  # what a checkpoint would write
+        folder.mkdir(parents=True, exist_ok=True)
+        checkpoint._file.write_bytes(b"")
+        if ending:
+            raise ending
+        write_bytes(MODEL, b"a model")
+
+
+def _statuses() -> list[str]:
+    return [journal.status(journal.read(training)) for training in journal.trainings()]
+
+
+def test_the_journal_of_a_training_has_all_that_no_out_may_hold() -> None:
+    _train()
+    (name,) = journal.trainings()
+    begin, epoch, trained, end = journal.read(name)
+    assert begin.values["params"]["dataset"] == "digits"
+    assert begin.values["hashes"] == {"data/x": md5(Path("data/x"))}
+    assert begin.values["environment"]["threads"] == "2"
+    assert epoch.values["seconds"] == 2.0
+    assert trained.values == {"model_md5": md5(MODEL)}
+    assert end.values == {"status": "FINISHED"}
+    written = json.loads(ENVIRONMENT.read_text())
+    assert written == {"model.md5": md5(MODEL), **begin.values["environment"]}
+
+
+@pytest.mark.parametrize(
+    ("ending", "status"), [(RuntimeError(), "FAILED"), (KeyboardInterrupt(), "KILLED"), (SystemExit(143), "KILLED")]
+)
+def test_a_journal_ends_as_its_training_did(ending: BaseException, status: str) -> None:
+    with pytest.raises(type(ending)):
+        _train(ending)
+    assert _statuses() == [status]
+    assert not ENVIRONMENT.exists()
+
+
+def test_a_training_that_was_cut_off_goes_on_in_its_journal() -> None:
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            _train(KeyboardInterrupt())
+    _train()
+    assert _statuses() == ["FINISHED"]
+    _train()  # the checkpoint is still there: DVC did not record the training
+    assert _statuses() == ["FINISHED"]
+    checkpoints.forget(md5(MODEL))
+    _train()  # as with --force
+    assert _statuses() == ["FINISHED", "FINISHED"]
+
+
+def test_other_params_of_any_stage_are_another_training() -> None:
+    with pytest.raises(KeyboardInterrupt):
+        _train(KeyboardInterrupt())
+    PARAMS.write_text(PARAMS.read_text().replace("top_k: 5", "top_k: 3"))
+    with pytest.raises(KeyboardInterrupt):
+        _train(KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        _train(KeyboardInterrupt(), epochs=4)
+    assert _statuses() == ["KILLED"] * 3
+
+
+def test_a_fresh_start_is_another_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        _train(KeyboardInterrupt())
+    monkeypatch.setenv(FRESH_VARIABLE, "1")
+    _train()
+    assert _statuses() == ["KILLED", "FINISHED"]
+
+
+def test_a_checkpoint_goes_when_dvc_has_recorded_the_model_and_no_other_does() -> None:
+    _train()
+    with pytest.raises(KeyboardInterrupt):
+        _train(KeyboardInterrupt(), epochs=4)
+    assert len(checkpoints.left()) == 2
+    checkpoints.forget("another")
+    assert len(checkpoints.left()) == 2
+    checkpoints.forget(md5(MODEL))
+    (left,) = checkpoints.left()
+    assert _statuses() == ["FINISHED", "KILLED"]
+    assert left.name.startswith(journal.key_of(journal.trainings()[1]))
+
+
+def test_the_lock_tells_whether_a_training_runs() -> None:
+    with training(PARAMS_OF_TRAIN, []):
+        (name,) = journal.trainings()
+        assert checkpoints.is_in_use(name)
+        write_bytes(MODEL, b"a model")
+    assert not checkpoints.is_in_use(name)
+    assert not (state.checkpoints() / "x").exists()
