@@ -211,8 +211,11 @@ def test_editing_a_figure_or_its_writer_draws_again_and_does_not_retrain(checkou
 
 def test_editing_the_downloader_downloads_again_and_nothing_else(checkout: Checkout) -> None:
     _note(checkout, "src/reprocnn/data/fetch.py")
-    (checkout.folder / "src/reprocnn/data/other.py").write_text('"""Another source."""\n')
+    other = checkout.folder / "src/reprocnn/data/other.py"
+    other.write_text('"""Another source."""\n')
     assert ran(checkout.run("dvc", "repro")) == ["download"]
+    other.unlink()
+    checkout.run("git", "checkout", ".")
 
 
 def test_what_can_not_change_an_out_rebuilds_nothing(checkout: Checkout) -> None:
@@ -229,8 +232,11 @@ def test_what_can_not_change_an_out_rebuilds_nothing(checkout: Checkout) -> None
     assert ran(printed) == ["train", "evaluate", "plot"]
     (run,) = [run for run in runs_of(checkout) if run["name"] == "tiny"]
     assert run["metrics"]["parameters"] == 64 * 4 + 4 + 4 * 10 + 10  # type: ignore[index]
+    (src / "models/tiny.py").unlink()
     checkout.run("git", "checkout", ".")
     checkout.run("dvc", "checkout")
+    checkout.run("dvc", "exp", "remove", "tiny")
+    _delete_run(checkout, str(run["id"]))
 
 
 def test_without_the_ledger_the_pipeline_makes_the_same_bytes_and_resumes(checkout: Checkout, tmp_path: Path) -> None:
