@@ -222,9 +222,8 @@ def test_what_can_not_change_an_out_rebuilds_nothing(checkout: Checkout) -> None
         _note(checkout, *(file.relative_to(checkout.folder).as_posix() for file in (src / room).rglob("*.py")))
     _note(checkout, *(f"src/reprocnn/{name}.py" for name in ("catalog", "cli", "errors", "params", "models/resnet")))
     (src / "models/tiny.py").write_text((src / "models/mlp.py").read_text().replace("(128, 64)", "(4,)"))
-    checkout.edit(
-        "src/reprocnn/catalog.py", '    "mlp": ', '    "tiny": Model(("dropout",), "a test", ""),\n    "mlp": '
-    )
+    row = '    "tiny": Model(options=("dropout",), source="a test", accuracy=""),\n'
+    checkout.edit("src/reprocnn/catalog.py", '    "mlp": ', f'{row}    "mlp": ')
     assert ran(checkout.run("dvc", "repro")) == []
     printed = checkout.run("dvc", "exp", "run", "-n", "tiny", "-S", "model=tiny")
     assert ran(printed) == ["train", "evaluate", "plot"]

@@ -1,9 +1,10 @@
 import subprocess
 import sys
+from pathlib import Path
 
 from conftest import ROOT
 from reprocnn.params import read_params
-from reprocnn.run.identity import content_md5, environment, is_gone, key, this_process
+from reprocnn.run.identity import content_md5, environment, is_gone, key, stage_hashes, this_process
 
 
 def test_a_hash_is_what_dvc_records() -> None:
@@ -14,6 +15,14 @@ def test_a_hash_is_what_dvc_records() -> None:
     assert "reports/figures" in found
     for name, md5 in found.items():
         assert content_md5(ROOT / name) == md5, name
+
+
+def test_the_hashes_of_a_training_have_the_file_of_its_model(here: Path) -> None:
+    (here / "dvc.yaml").write_text("stages: {train: {deps: ['${model}.py', params.yaml]}}")
+    (here / "deep_cnn.py").write_text("abc")
+    hashes = stage_hashes("train")
+    assert list(hashes) == ["deep_cnn.py", "params.yaml"]
+    assert hashes["deep_cnn.py"] == "900150983cd24fb0d6963f7d28e17f72"
 
 
 def test_the_environment_is_the_same_twice_and_names_what_results_depend_on() -> None:
