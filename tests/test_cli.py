@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,24 +13,24 @@ import pytest
 from conftest import ROOT
 from reprocnn import cli
 from reprocnn.artifacts.figures import REPORT
-from reprocnn.artifacts.files import write_bytes, write_json
-from reprocnn.artifacts.model_card import MODEL_CARD
-from reprocnn.artifacts.scores import METRICS
+from reprocnn.artifacts.files import write_bytes
+from reprocnn.artifacts.model_card import MODEL_CARD, ModelCard, write_model_card
+from reprocnn.artifacts.scores import METRICS, Scores, write_scores
 
 
 def test_summary_says_what_was_made(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match=r"nothing was run here\n  fix: dvc repro"):
         cli.main(["summary"])
-    interval = {"accuracy_low": 0.9, "accuracy_high": 0.97}
-    write_json(METRICS, {"accuracy": 0.95, "n": 360, **interval})
-    write_json(MODEL_CARD, {"model": "mlp", "dataset": "digits"})
+    scores = Scores(accuracy=0.95, accuracy_low=0.9, accuracy_high=0.97, n=360, others={})
+    write_scores(METRICS, scores)
+    write_model_card(MODEL_CARD, ModelCard("digits", "mlp", ("0", "1"), (8, 8, 1)))
     write_bytes(REPORT, b"<html>")
     cli.main(["summary"])
     printed = capsys.readouterr().out
     assert "mlp on digits: test accuracy 95.00% (95 % interval 90.00% to 97.00%, 360 images)" in printed
     assert "make ui" in printed
     assert "averaged" not in printed
-    write_json(METRICS, {"accuracy": 0.95, "tta_accuracy": 0.96, "n": 360, **interval})
+    write_scores(METRICS, replace(scores, tta_accuracy=0.96))
     cli.main(["summary"])
     assert "96.00% with predictions averaged over changed images (tta)" in capsys.readouterr().out
 

@@ -31,6 +31,7 @@ from reprocnn.data import splits
 from reprocnn.errors import UserError
 from reprocnn.models.build import build
 from reprocnn.params import TrainParams, load_params
+from reprocnn.run import mirror
 from reprocnn.run.identity import content_md5
 
 STAGES = ("download", "preprocess", "train", "evaluate", "plot")
@@ -61,6 +62,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
             output = io.StringIO()
             with redirect_stdout(output):
                 importlib.import_module(stage).main()
+                if stage in {"evaluate", "plot"}:
+                    mirror.show(stage)  # as the harness does
             printed[stage] = output.getvalue()
         yield printed
 

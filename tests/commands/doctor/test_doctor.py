@@ -16,7 +16,7 @@ import pytest
 
 from conftest import ROOT, Checkout
 from reprocnn import cli
-from reprocnn.artifacts.dataset import DATASET
+from reprocnn.artifacts.dataset import DATASET, DatasetCard, write_dataset
 from reprocnn.artifacts.files import write_bytes, write_json
 from reprocnn.artifacts.model import MODEL
 from reprocnn.commands.doctor import checkout, doctor, machine, runs, storage
@@ -429,11 +429,13 @@ def test_the_disk_is_too_small_for_the_data_set(here: Path, monkeypatch: pytest.
     _free(monkeypatch, needed - 1)
     found = _one(linked(), "disk")
     assert (found.state, found.fix.split("  #")[0]) == ("wrong", "dvc gc --all-commits --all-experiments")
-    write_json(DATASET, {"dataset": "cifar10"})
+    write_dataset(DATASET, DatasetCard("cifar10", ("cat", "dog"), (32, 32, 3), 50_000, 10_000))
     assert _one(linked(), "disk") == Finding("ok", "disk", "1.1 GB free; cifar10 is here")
-    write_json(DATASET, {"dataset": "digits"})
+    write_dataset(DATASET, DatasetCard("digits", ("0", "1"), (8, 8, 1), 1437, 360))
     _free(monkeypatch, needed + 1)
     assert _one(_storage(monkeypatch, "", "copy")(), "disk").state == "wrong"
+    write_json(DATASET, {"dataset": "cifar10"})  # of another version
+    assert "is here" not in _one(linked(), "disk").text
 
 
 def test_what_images_of_ones_own_need(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:

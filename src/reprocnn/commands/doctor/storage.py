@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from reprocnn.artifacts.dataset import DATASET
-from reprocnn.artifacts.files import read_json
+from reprocnn.artifacts.dataset import DATASET, read_dataset
 from reprocnn.catalog import DATA_SETS
 from reprocnn.commands.doctor.findings import Finding, dvc, size
 from reprocnn.data.title import title
@@ -71,8 +70,9 @@ def _disk(copies: int) -> Finding:
     except UserError:  # it has its own line
         return Finding("ok", "disk", f"{size(free)} free")
     name = title(params.dataset, params.folder)
-    if DATASET.exists() and read_json(DATASET)["dataset"] == name:
-        return Finding("ok", "disk", f"{size(free)} free; {name} is here")
+    with suppress(FileNotFoundError, UserError):  # of another version: download makes it again
+        if read_dataset(DATASET).dataset == name:
+            return Finding("ok", "disk", f"{size(free)} free; {name} is here")
     needed = _needed(params, copies)
     if needed is None:
         return Finding("ok", "disk", f"{size(free)} free; of an archive it is not known what it needs")
