@@ -1,3 +1,4 @@
+import importlib
 import os
 import re
 import shutil
@@ -9,8 +10,9 @@ import pytest
 
 from conftest import ROOT
 from reprocnn.catalog import DATA_SETS, MODELS
-from reprocnn.data import digits
-from reprocnn.params import ModelParams
+from reprocnn.data import registry
+from reprocnn.params import DownloadParams, ModelParams
+from reprocnn.run.downloads import places
 
 TINY = '''"""A net of one dense layer."""
 
@@ -42,8 +44,13 @@ def test_each_model_is_a_file_and_each_option_a_key_that_a_model_supports() -> N
         assert {key for variant in row.variants for key in variant} <= set(row.options)
 
 
+def test_each_data_set_is_a_module_of_its_name() -> None:
+    for name in DATA_SETS:
+        assert callable(importlib.import_module(f"reprocnn.data.{name}").load)
+
+
 def test_the_row_of_digits_is_what_the_stage_gets() -> None:
-    data, row = digits.load(0.2, 0), DATA_SETS["digits"]
+    data, row = registry.load(DownloadParams(), places()), DATA_SETS["digits"]
     assert (len(data.labels), data.image_shape) == (row.images, row.image_shape)
 
 
