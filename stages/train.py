@@ -1,4 +1,4 @@
-"""Builds the model, fits it, and writes it with its history; MLflow sees it live."""
+"""Builds the model, fits it, and writes it with its history."""
 
 import _stage  # isort: split
 
@@ -12,7 +12,7 @@ from reprocnn.artifacts.training import TRAINING, write_training
 from reprocnn.models.build import build, start
 from reprocnn.params import TrainParams, load_params
 from reprocnn.run.training import training
-from reprocnn.training.fit import fit
+from reprocnn.training.fit import check_batch_size, fit
 from reprocnn.training.summary import summary
 
 
@@ -20,6 +20,7 @@ def main() -> None:
     params = load_params(TrainParams)
     train, validation, statistics = read_split(TRAIN), read_split(VALIDATION), read_statistics(STATISTICS)
     shape, names = statistics.image_shape, statistics.class_names
+    check_batch_size(params.batch_size, len(train.images))  # again in fit; here, before the training has a run
     backend.prepare(params.seed, params.threads, params.portable)
     core = build(params, shape, len(names), params.seed)
     start(params.model, core, train.images)

@@ -397,7 +397,7 @@ def test_verify_repeats_an_experiment_and_names_what_differs(checkout: Checkout)
     assert before == (checkout.run("git", "status", "--porcelain"), len(runs_of(checkout)))
     lock = (checkout.folder / "dvc.lock").read_text()
     checkout.edit("dvc.lock", re.findall(r"models/model.keras\n.*\n +md5: (\w+)", lock)[0], "f0" * 16)
-    checkout.edit("src/reprocnn/models/mlp.py", '"""The dense net; `dropout`', '"""A dense net; `dropout`')
+    _note(checkout, "src/reprocnn/models/mlp.py")
     checkout.commit("a lock that is wrong")
     printed = checkout.reprocnn("verify", fails=True)
     assert "differing: models/model.keras" in printed

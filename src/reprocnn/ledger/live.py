@@ -1,6 +1,7 @@
 """The MLflow runs of stages while they run. The mirror of `run` imports this by name and calls it beside the stage."""
 
 import time
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ _FILE_SECONDS = 60.0
 """The same for a SQLite file, which works or fails at once, except where the machine is busy."""
 
 
-class _Work:
+class _Work(ABC):
     """What a mirror has done, with errors that say what to do."""
 
     @property
@@ -44,8 +45,9 @@ class _Work:
         """Return what to say where this did not end within some seconds."""
         return _then_sync(failure(TimeoutError(f"within {seconds:g} s")))
 
+    @abstractmethod
     def _complete(self) -> None:
-        raise NotImplementedError
+        """Add what the run lacks; raise whatever goes wrong."""
 
 
 def _then_sync(error: UserError) -> UserError:

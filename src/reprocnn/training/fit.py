@@ -50,7 +50,7 @@ def fit(
     Raises:
         UserError: there are fewer training images than a batch has, or the training diverged.
     """
-    _check_batch_size(recipe.batch_size, len(train.images))
+    check_batch_size(recipe.batch_size, len(train.images))
     trained = _compiled(model, len(train.images), recipe)
     history, best = checkpoint.restore(trained)
     ending, done = _EndOfEpoch(history, best, recipe, checkpoint, journal), len(history)
@@ -71,7 +71,16 @@ def fit(
     return history
 
 
-def _check_batch_size(batch_size: int, images: int) -> None:
+def check_batch_size(batch_size: int, images: int) -> None:
+    """Refuse a batch that is larger than the training split.
+
+    Args:
+        batch_size: images per batch.
+        images: of the training split.
+
+    Raises:
+        UserError: it is larger.
+    """
     if batch_size > images:
         problem = f"batch_size={batch_size} is larger than the {images} training images"
         raise UserError(problem, f"-S batch_size={images} or less")
