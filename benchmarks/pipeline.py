@@ -22,7 +22,8 @@ from typing import Any
 import numpy as np
 from ruamel.yaml import YAML
 
-from reprocnn.artifacts.files import atomic_folder, write_json
+from reprocnn.artifacts.dataset import DATASET, DatasetCard, write_dataset
+from reprocnn.artifacts.split import RAW_TRAIN, split_writer
 from reprocnn.run.identity import cpu_name
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -136,13 +137,11 @@ def set_params(clone: Path, **values: Any) -> None:
 def write_raw(clone: Path, n: int) -> None:
     """Put n random images in the place of the raw data."""
     random = np.random.default_rng(0)
-    names = [str(i) for i in range(10)]
-    images = random.integers(0, 256, (n, 32, 32, 3), dtype=np.uint8)
-    with atomic_folder(clone / "data/raw/train") as folder:
-        np.save(folder / "images.npy", images)
-        np.save(folder / "labels.npy", random.integers(0, 10, n))
-    description = {"dataset": "random", "class_names": names, "image_shape": [32, 32, 3]}
-    write_json(clone / "data/raw/dataset.json", description)
+    names, shape = tuple(map(str, range(10))), (32, 32, 3)
+    images = random.integers(0, 256, (n, *shape), dtype=np.uint8)
+    with split_writer(clone / RAW_TRAIN, random.integers(0, 10, n), shape, np.uint8) as writer:
+        writer.append(images)
+    write_dataset(clone / DATASET, DatasetCard("random", names, shape, n_train=n, n_test=0))
 
 
 if __name__ == "__main__":

@@ -133,7 +133,7 @@ def table(rounds: list[dict[str, float]], memory: list[float]) -> None:
             values = [r[ours] / max(r[f"torch {ours} {mode}"] for mode in MODES) for r in rounds]
             row(f"train stage against the better PyTorch, {precision}, batch {batch}", values, "x")
     costs = [100 * (r["bare"] / r["float32 32"] - 1) for r in rounds]
-    row("checkpoints, tracking, history, progress, determinism: cost against the bare `fit` of the net", costs, "%")
+    row("checkpoints, MLflow, history, progress, determinism: cost against the bare `fit` of the net", costs, "%")
     row("`flip_shift`: cost", [100 * (r["float32 32"] / r["flip_shift"] - 1) for r in rounds], "%")
     row("memory of training on 50,000 images above that of the imports", memory, "MiB")
     for precision in ("float32", "bfloat16"):
@@ -154,8 +154,9 @@ def stage(clone: Path, images: int = IMAGES, **params: Any) -> float:
     set_params(clone, validation_fraction=0.01, epochs=EPOCHS, **params)
     run(clone, "rm", "-rf", ".dvc/tmp/reprocnn")
     run(clone, sys.executable, "stages/train.py")
-    (journal,) = (clone / ".dvc/tmp/reprocnn/journal").glob("*.json")
-    return rate([epoch["ended"] for epoch in json.loads(journal.read_text())["rows"]], images)
+    (journal,) = (clone / ".dvc/tmp/reprocnn/journals").glob("*.jsonl")
+    events = map(json.loads, journal.read_text().splitlines())
+    return rate([event["time"] for event in events if event["event"] == "epoch"], images)
 
 
 def plain(clone: Path) -> list[str]:

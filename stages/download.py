@@ -4,7 +4,8 @@ import _stage  # isort: split
 
 from reprocnn.artifacts.dataset import DATASET, write_dataset
 from reprocnn.artifacts.split import RAW_TEST, RAW_TRAIN
-from reprocnn.data import raw, registry
+from reprocnn.data import raw
+from reprocnn.data.load import load
 from reprocnn.data.title import title
 from reprocnn.params import DownloadParams, load_params
 from reprocnn.run.downloads import places
@@ -12,7 +13,7 @@ from reprocnn.run.downloads import places
 
 def main() -> None:
     params = load_params(DownloadParams)
-    data = registry.load(params, places())
+    data = load(params, places())
     for line in data.reading:
         print(line, flush=True)
     card = raw.card(data, title(params.dataset, params.folder))

@@ -10,7 +10,7 @@ import pytest
 
 from conftest import ROOT
 from reprocnn.catalog import DATA_SETS, MODELS
-from reprocnn.data import registry
+from reprocnn.data.load import load
 from reprocnn.params import DownloadParams, ModelParams
 from reprocnn.run.downloads import places
 
@@ -28,9 +28,9 @@ ROW = '    "tiny": Model(options=("dropout",), source="this test", accuracy="not
 
 
 @pytest.mark.parametrize(("key", "rows"), [("model", MODELS), ("dataset", DATA_SETS)])
-def test_the_comment_in_params_yaml_names_the_rows(key: str, rows: dict[str, object]) -> None:
+def test_the_comment_in_params_yaml_names_rows_alone(key: str, rows: dict[str, object]) -> None:
     (line,) = (x for x in (ROOT / "params.yaml").read_text().splitlines() if x.startswith(f"{key}:"))
-    assert line.split("# ")[1].split(" | ") == list(rows)
+    assert set(line.split("# ")[1].split(" | ")) <= set(rows)  # a new row may stand in `reprocnn models` alone
 
 
 def test_each_model_is_a_file_and_each_option_a_key_that_a_model_supports() -> None:
@@ -50,7 +50,7 @@ def test_each_data_set_is_a_module_of_its_name() -> None:
 
 
 def test_the_row_of_digits_is_what_the_stage_gets() -> None:
-    data, row = registry.load(DownloadParams(), places()), DATA_SETS["digits"]
+    data, row = load(DownloadParams(), places()), DATA_SETS["digits"]
     assert (len(data.labels), data.image_shape) == (row.images, row.image_shape)
 
 

@@ -98,7 +98,8 @@ def test_deps_are_exactly_the_code_that_a_stage_imports(stage: str, model: str) 
     own = SRC / "models" / f"{model}.py"
     code = {Template(d).substitute(model=model) for d in deps if d.startswith("src/")}
     used = set()
-    for file in _reached(_imports(ROOT / "stages" / f"{stage}.py") | ({own} if model else set())):
+    scripts = _imports(ROOT / "stages" / f"{stage}.py") | _imports(ROOT / "stages" / "_stage.py")
+    for file in _reached(scripts | ({own} if model else set())):
         if file.name == "__init__.py" and not ast.parse(file.read_text()).body[1:]:
             continue  # a docstring and nothing else
         covering = [d for d in code if file == ROOT / d or (ROOT / d) in file.parents]

@@ -1,6 +1,7 @@
 """The models and the data sets: a row for each, by the name that params.yaml uses.
 
-A model is one file, models/<name>.py, and one row here. Nothing else lists the models.
+A model is one file, models/<name>.py, and one row here; a data set is one file, data/<name>.py, and one row. No other
+code lists them.
 """
 
 from collections.abc import Mapping
@@ -29,13 +30,11 @@ class DataSet:
     """What is known of a data set without downloading it.
 
     Args:
-        source: who published it.
         images: in all splits; None: only the files tell.
         image_shape: (height, width, channels); None: params.yaml tells.
         download_bytes: size of the download.
     """
 
-    source: str
     images: int | None
     image_shape: tuple[int, int, int] | None
     download_bytes: int
@@ -96,37 +95,31 @@ MODELS: Mapping[str, Model] = {
 
 DATA_SETS: Mapping[str, DataSet] = {
     "digits": DataSet(
-        source="Alpaydin, Kaynak 1998, in scikit-learn",
         images=1_797,
         image_shape=(8, 8, 1),
         download_bytes=0,
     ),
     "mnist": DataSet(
-        source="LeCun et al. 1998",
         images=70_000,
         image_shape=(28, 28, 1),
         download_bytes=11_594_722,
     ),
     "fashion_mnist": DataSet(
-        source="Xiao et al. 2017",
         images=70_000,
         image_shape=(28, 28, 1),
         download_bytes=30_878_645,
     ),
     "cifar10": DataSet(
-        source="Krizhevsky 2009",
         images=60_000,
         image_shape=(32, 32, 3),
         download_bytes=170_498_071,
     ),
     "cifar100": DataSet(
-        source="Krizhevsky 2009",
         images=60_000,
         image_shape=(32, 32, 3),
         download_bytes=169_001_437,
     ),
     "folder": DataSet(
-        source="the user's own images",
         images=None,
         image_shape=None,
         download_bytes=0,

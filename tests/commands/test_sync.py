@@ -26,7 +26,7 @@ def gone() -> str:
 
 
 def _journal(process: str, training: str = "key-1", *, at: float = 100.0, diff: str = "") -> None:
-    begun = {"params": {}, "hashes": {}, "environment": {}, "process": process}
+    begun = {"key": f"{training[:4]}2", "params": {}, "hashes": {}, "environment": {}, "process": process}
     journal.append(training, "begin", at=at, **begun)
     origin = {EXPERIMENT_TAG: "none", BASELINE_TAG: "none"}
     journal.append(training, "origin", name="main@abc", tags=origin, diff=diff, new_files=[])
@@ -58,10 +58,29 @@ def test_a_training_that_was_killed_before_the_tracker_heard_of_it_gets_its_run(
 
 def test_a_training_that_is_going_on_is_left_alone(here: Path) -> None:
     _journal(this_process())
-    with locks.exclusive(state.checkpoints() / "key12.lock", "trains"):
+    with locks.exclusive(state.checkpoints() / "key-2.lock", "trains"):
         cli.main(["sync"])
     assert _runs() == {}
     assert journal.status(journal.read("key-1")) == "RUNNING"
+
+
+def test_a_training_that_ends_while_others_are_looked_at_keeps_its_end(
+    here: Path, gone: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _journal(gone)
+    (before,) = record.of_trainings()
+    journal.append("key-1", "end", at=200.0, status="FINISHED")
+    monkeypatch.setattr(record, "of_trainings", lambda: [before])
+    cli.main(["sync"])
+    assert [run.info.status for run in _runs().values()] == ["FINISHED"]
+    assert journal.status(journal.read("key-1")) == "FINISHED"
+
+
+def test_a_training_that_was_killed_as_it_began_has_no_run(here: Path, gone: str) -> None:
+    journal.append("key-1", "begin", key="key-2", params={}, hashes={}, environment={}, process=gone)
+    cli.main(["sync"])
+    assert _runs() == {}
+    assert journal.status(journal.read("key-1")) == "KILLED"
 
 
 def test_a_run_that_somebody_deleted_stays_so(here: Path, gone: str) -> None:
@@ -78,7 +97,7 @@ def test_a_journal_does_not_touch_the_run_of_another_experiment_with_its_model(h
     client.set_terminated(run.info.run_id)
     _journal(gone)
     journal.append("key-1", "run", run_id="0" * 32)
-    journal.append("key-1", "trained", model_md5="m")
+    journal.append("key-1", "trained", model_md5="m", dataset="digits", metrics={})
     journal.append("key-1", "end", status="FINISHED")
     cli.main(["sync"])
     assert {name: run.data.tags["training.id"] for name, run in _runs().items()} == {"other": "other"}

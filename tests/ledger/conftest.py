@@ -8,20 +8,28 @@ from reprocnn.artifacts.figures import FIGURES, REPORT
 from reprocnn.artifacts.files import write_bytes, write_json
 from reprocnn.artifacts.history import HISTORY, Epoch, write_history
 from reprocnn.artifacts.model import MODEL
-from reprocnn.artifacts.model_card import MODEL_CARD
+from reprocnn.artifacts.model_card import MODEL_CARD, ModelCard, write_model_card
 from reprocnn.artifacts.predictions import PREDICTIONS
 from reprocnn.artifacts.scores import CONFUSION_MATRIX, METRICS, PER_CLASS
 from reprocnn.artifacts.split import TRAIN
-from reprocnn.artifacts.training import TRAINING
+from reprocnn.artifacts.training import TRAINING, TrainingSummary, write_training
 
 
 @pytest.fixture
 def trained(here: Path) -> Path:
     """A folder in which train, evaluate and plot ran."""
     write_bytes(MODEL, b"a model")
-    write_json(MODEL_CARD, {"dataset": "digits"})
+    write_model_card(MODEL_CARD, ModelCard("digits", "mlp", ("0", "1"), (8, 8, 1)))
     write_history(HISTORY, [Epoch(1, 0.5, 0.6, 0.7, 0.8, 0.001), Epoch(2, 0.25, 0.7, 0.6, 0.9, 0.001)])
-    write_json(TRAINING, {"validation_loss": 0.6, "best_epoch": 2})
+    summary = TrainingSummary(
+        validation_loss=0.6,
+        validation_accuracy=0.9,
+        best_epoch=2,
+        best_validation_accuracy=0.9,
+        parameters=10,
+        mflops=0.5,
+    )
+    write_training(TRAINING, summary)
     write_json(METRICS, {"accuracy": 0.5})
     tables = (PER_CLASS, CONFUSION_MATRIX, PREDICTIONS)
     for path in (*tables, REPORT, FIGURES / "curves.png", TRAIN / "x"):

@@ -66,9 +66,9 @@ def test_a_training_is_one_run_with_its_epochs_and_its_end(trained: Path) -> Non
 def test_a_training_that_ends_before_the_store_is_ready_was_seen_all_the_same(
     trained: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wake = mirror.Mirror.wake
+    wake = mirror.MirrorThread.wake
     # The ledger starts when the training has ended.
-    monkeypatch.setattr(mirror.Mirror, "wake", lambda shown: wake(shown) if shown._ending.is_set() else None)
+    monkeypatch.setattr(mirror.MirrorThread, "wake", lambda shown: wake(shown) if shown._ending.is_set() else None)
     _train()
     (run,) = _runs()
     assert run.info.status == "FINISHED"
@@ -193,12 +193,10 @@ def test_sigterm_ends_the_run_as_killed(trained: Path) -> None:
     assert [run.info.status for run in _runs()] == ["KILLED"]
 
 
-def test_a_journal_that_cannot_be_written_does_not_end_the_training(trained: Path) -> None:
+def test_a_journal_that_cannot_be_written_costs_neither_the_training_nor_its_run(trained: Path) -> None:
     state.journals().parent.mkdir(parents=True)
     state.journals().write_text("in the way")
     _train()
-    assert _runs() == []
-    mirror.show("evaluate")  # by DVC's files
     assert [run.info.status for run in _runs()] == ["FINISHED"]
 
 

@@ -132,11 +132,11 @@ def test_a_run_is_found_by_model_experiment_and_params_newest_first(trained: Pat
 
 def test_a_journal_gives_what_dvc_does_not_hold_but_its_run_to_its_own_experiment_alone(trained: Path) -> None:
     origin = {EXPERIMENT_TAG: "exp-a", BASELINE_TAG: "abc"}
-    begun = {"params": read_params(), "hashes": {}, "environment": {"cpu": "6502"}, "process": "host 1 1"}
+    begun = {"key": "key", "params": read_params(), "hashes": {}, "environment": {"cpu": "6502"}, "process": "host 1 1"}
     journal.append("key-1", "begin", at=100.0, **begun)
     journal.append("key-1", "origin", name="exp-a", tags=origin, diff="+a line", new_files=["new.py"])
     journal.append("key-1", "epoch", at=103.0, **vars(read_history(HISTORY)[0]), seconds=3.0)
-    journal.append("key-1", "trained", model_md5=md5(MODEL))
+    journal.append("key-1", "trained", model_md5=md5(MODEL), dataset="digits", metrics={})
     journal.append("key-1", "end", at=110.0, status="FINISHED")
     own, other = _record("exp-a"), _record("exp-b")
     assert (own.training, other.training) == ("key-1", "")
@@ -156,6 +156,17 @@ def test_a_journal_gives_what_dvc_does_not_hold_but_its_run_to_its_own_experimen
     assert Path(client.download_artifacts(str(mirror.run_id), "uncommitted.diff")).read_text() == "+a line"
     names = client.download_artifacts(str(mirror.run_id), "uncommitted_new_files.json")
     assert json.loads(Path(names).read_text()) == ["new.py"]
+
+
+def test_a_journal_of_another_version_tells_what_it_can(trained: Path) -> None:
+    begun = {"key": "key", "params": {}, "hashes": {}, "environment": {}, "process": "host 1 1"}
+    journal.append("key-1", "begin", **begun)
+    journal.append("key-1", "epoch", **vars(read_history(HISTORY)[0]), new_column=1, seconds=3.0)
+    journal.append("key-1", "origin", title="another key")
+    journal.append("key-1", "trained", model_md5="m", dataset="digits", metrics={"best_epoch": 1})
+    journal.append("key-2", "begin", other="values")
+    (made,) = record.of_trainings()
+    assert (made.name, made.epochs, made.final) == (record.UNKNOWN, [], {"best_epoch": 1})
 
 
 def test_the_environment_beside_the_reports_counts_for_its_own_model_alone(trained: Path) -> None:

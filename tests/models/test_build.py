@@ -5,22 +5,17 @@ import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pytest
 
 from reprocnn.artifacts.model import write_model
+from reprocnn.artifacts.statistics import Normalization
 from reprocnn.backend import keras
 from reprocnn.catalog import MODELS
 from reprocnn.errors import UserError
 from reprocnn.models.build import build
 from reprocnn.params import ModelParams
-
-
-class Normalization(NamedTuple):
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
 
 
 def _layers(model: keras.Model) -> list[str]:
@@ -199,7 +194,7 @@ def test_a_model_of_raw_pixels_has_the_weights_of_the_other_and_gives_the_same()
     for mean, std in (((0.0,) * 3, (1.0,) * 3), ((0.5, 0.4, 0.3), (0.25, 0.2, 0.3))):
         model = build(params, (12, 12, 3), 5, 0)
         model.set_weights([random.normal(size=w.shape) ** 2 for w in model.get_weights()])
-        served = build(params, (12, 12, 3), 5, 0, Normalization(mean, std))
+        served = build(params, (12, 12, 3), 5, 0, Normalization("standardize", mean, std))
         served.set_weights(model.get_weights())
         expected = model((pixels / 255 - mean) / np.array(std))
         for raw in (pixels, pixels.astype(np.float32)):
@@ -209,21 +204,21 @@ def test_a_model_of_raw_pixels_has_the_weights_of_the_other_and_gives_the_same()
 @pytest.mark.parametrize("channels", [1, 3])
 def test_the_layer_that_normalises_is_keras_own_and_the_first(channels: int) -> None:
     shape, params = (8, 8, channels), ModelParams(model="mlp")
-    unit = build(params, shape, 2, 0, Normalization((0.0,) * channels, (1.0,) * channels))
+    unit = build(params, shape, 2, 0, Normalization("unit", (0.0,) * channels, (1.0,) * channels))
     image, layer, *rest = unit.layers
     assert (image.name, layer.name, type(layer)) == ("image", "normalization", keras.layers.Rescaling)
     assert (layer.scale, layer.offset) == (1 / 255, 0)
     assert [x.name for x in rest] == [x.name for x in build(params, shape, 2, 0).layers[1:]]
     assert unit.name == "mlp"
     means = (0.5, 0.25, 0.125)[:channels]
-    layer = build(params, shape, 2, 0, Normalization(means, (0.5,) * channels)).layers[1]
+    layer = build(params, shape, 2, 0, Normalization("standardize", means, (0.5,) * channels)).layers[1]
     np.testing.assert_allclose(layer.scale, [2 / 255] * channels if channels > 1 else 2 / 255)
     np.testing.assert_allclose(layer.offset, [-2 * mean for mean in means] if channels > 1 else -1)
 
 
 def test_a_model_of_raw_pixels_is_saved_as_the_same_bytes_and_loads_without_this_project(tmp_path: Path) -> None:
     params, shape = ModelParams(model="speednet", width=8), (12, 12, 3)
-    normalization = Normalization((0.5, 0.4, 0.3), (0.25, 0.2, 0.3))
+    normalization = Normalization("standardize", (0.5, 0.4, 0.3), (0.25, 0.2, 0.3))
     for name in ("a.keras", "b.keras"):
         model = build(params, shape, 5, 0, normalization)
         write_model(tmp_path / name, model)

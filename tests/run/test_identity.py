@@ -4,6 +4,7 @@ from pathlib import Path
 
 from conftest import ROOT
 from reprocnn.params import read_params
+from reprocnn.run import identity
 from reprocnn.run.identity import content_md5, environment, is_gone, key, stage_hashes, this_process
 
 
@@ -45,6 +46,11 @@ def test_a_process_is_gone_when_it_has_ended_or_its_number_is_anothers() -> None
     with subprocess.Popen([sys.executable, "-c", ""]) as ended:
         ended.wait()
     assert is_gone(f"{host} {ended.pid} {start}")
+
+
+def test_what_dvc_ignores_in_source_folders_is_ignored_here() -> None:
+    lines = (ROOT / ".dvcignore").read_text().splitlines()
+    assert tuple(line for line in lines if not line.startswith(("#", "/"))) == identity._IGNORED
 
 
 def test_the_key_is_that_of_everything_it_is_given() -> None:

@@ -73,11 +73,20 @@ def test_a_status_is_that_of_the_last_attempt(here: Path, kinds: list[str], stat
     assert journal.status(journal.read("key-1")) == status
 
 
-def test_a_journal_that_cannot_be_written_ends_nothing(here: Path) -> None:
+def test_what_a_full_disk_did_not_take_is_kept_and_written_later(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     state.journals().parent.mkdir(parents=True)
     state.journals().write_text("in the way")
-    journal.append("key-1", "begin")
-    assert journal.read("key-1") == journal.trainings() == []
+    for kind in ("begin", "epoch"):
+        journal.append("key-1", kind)
+    assert _kinds("key-1") == ["begin", "epoch"]
+    assert journal.trainings() == []
+    assert capsys.readouterr().out.count("warning: the journal is not written (Not a directory)") == 1
+    state.journals().unlink()
+    journal.append("key-1", "end", status="FINISHED")
+    assert _kinds("key-1") == ["begin", "epoch", "end"]
+    assert len((state.journals() / "key-1.jsonl").read_text().splitlines()) == 3
 
 
 def test_a_line_is_json(here: Path) -> None:

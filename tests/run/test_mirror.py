@@ -40,48 +40,72 @@ def work(here: Path) -> Work:
 
 
 def test_the_work_is_done_at_least_once_more_after_the_last_event(work: Work) -> None:
-    shown = mirror.Mirror(work)
+    shown = mirror.MirrorThread(work)
     shown.wake()
     before = work.times
     shown.finish()
     assert work.times > before
-    assert shown not in mirror.Mirror.busy
+    assert not shown.is_busy
 
 
 def test_a_failure_is_said_once_and_forgotten_when_it_goes_away(work: Work, capsys: pytest.CaptureFixture[str]) -> None:
     work.errors = [UserError("the disk is full", "make room")]
-    shown = mirror.Mirror(work)
+    shown = mirror.MirrorThread(work)
+    shown.wake()
     while not work.times:
         time.sleep(0.001)
     shown.finish()
     printed = capsys.readouterr().out
     assert printed.count("the stage goes on. the disk is full\n  fix: make room\n") == 1
     work.errors = [UserError("the disk is full", "make room")]
-    mirror.Mirror(work).finish()
+    mirror.MirrorThread(work).finish()
     assert "the disk is full" in capsys.readouterr().out
 
 
 def test_a_tracker_that_hangs_is_waited_for_once_in_a_pipeline(
     work: Work, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mirror.Mirror, "busy", set())
+    monkeypatch.setattr(mirror, "_threads", [])
     work.hangs.clear()
     work.patience = 1.0
     for seconds in (1.0, 0.5):
         start = time.monotonic()
-        mirror.Mirror(work).finish()
+        mirror.MirrorThread(work).finish()
         assert seconds <= time.monotonic() - start < seconds + 1
         assert f"no answer within {seconds:g} s\n  fix: see the server" in capsys.readouterr().out
-    assert len(mirror.Mirror.busy) == 2
+    assert mirror.is_busy()
     work.hangs.set()
-    mirror.Mirror(work).finish()
+    mirror.MirrorThread(work).finish()
     assert not state.silent_tracker().exists()  # it answers again, so that the next one is waited for
+
+
+def test_who_does_not_wait_for_a_tracker_leaves_at_once(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a second Ctrl-C while the stage waits."""
+    monkeypatch.setattr(mirror, "_threads", [])
+    work.hangs.clear()
+    shown = mirror.MirrorThread(work)
+    monkeypatch.setattr(shown._ended, "wait", lambda _: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        shown.finish()
+    assert mirror.is_busy()
+    work.hangs.set()
+
+
+def test_a_training_goes_on_where_the_mirror_can_not_start(
+    work: Work, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def training(_: str) -> None:
+        raise OSError("no folder for temporary files")
+
+    monkeypatch.setattr("reprocnn.ledger.live.Training", training)
+    assert type(mirror.of_training("key-1")) is mirror.NoMirror
+    assert "MLflow does not see this training: no folder for temporary files" in capsys.readouterr().out
 
 
 def test_a_process_does_not_wait_for_a_thread_that_hangs(tmp_path: Path) -> None:
     code = (
         "import sys, threading; from reprocnn.run import mirror\n"
-        "mirror.Mirror.busy.add(1)\n"
+        "mirror.is_busy = lambda: True\n"
         "threading.Thread(target=threading.Event().wait).start()\n"
         "print('said'); mirror.leave(sys.argv[1] if sys.argv[2:] else int(sys.argv[1]))\n"
     )
@@ -98,3 +122,12 @@ def test_a_checkout_without_a_ledger_has_no_mirror(monkeypatch: pytest.MonkeyPat
     assert mirror.settings() == {}
     mirror.show("plot")
     mirror.note()
+
+
+def test_caches_of_a_ledger_that_was_removed_are_no_ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import reprocnn
+
+    (tmp_path / "left" / "__pycache__").mkdir(parents=True)
+    monkeypatch.setattr(reprocnn, "__path__", [*reprocnn.__path__, str(tmp_path)])
+    monkeypatch.setattr(mirror, "_LEDGER", "reprocnn.left")
+    assert mirror.settings() == {}

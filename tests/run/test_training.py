@@ -1,6 +1,7 @@
 """What surrounds a fit, without MLflow; tests/ledger/test_live.py has what the mirror shows of it."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -8,12 +9,22 @@ import pytest
 from reprocnn.artifacts.files import md5, write_bytes
 from reprocnn.artifacts.history import Epoch
 from reprocnn.artifacts.model import MODEL
+from reprocnn.artifacts.model_card import MODEL_CARD, ModelCard, write_model_card
+from reprocnn.artifacts.training import TRAINING, TrainingSummary, write_training
 from reprocnn.params import PARAMS
-from reprocnn.run import checkpoints, journal, mirror, state
+from reprocnn.run import checkpoints, journal, mirror
 from reprocnn.run.checkpoints import FRESH_VARIABLE
 from reprocnn.run.identity import ENVIRONMENT
 from reprocnn.run.training import training
 
+SUMMARY = TrainingSummary(
+    validation_loss=0.5,
+    validation_accuracy=0.9,
+    best_epoch=1,
+    best_validation_accuracy=0.9,
+    parameters=10,
+    mflops=0.1,
+)
 PARAMS_OF_TRAIN = {"threads": 2, "epochs": 3}
 
 
@@ -32,7 +43,13 @@ def _train(ending: BaseException | None = None, **changes: object) -> None:
         checkpoint._file.write_bytes(b"")
         if ending:
             raise ending
-        write_bytes(MODEL, b"a model")
+        _write_model()
+
+
+def _write_model() -> None:
+    write_bytes(MODEL, b"a model")
+    write_model_card(MODEL_CARD, ModelCard("digits", "mlp", ("0", "1"), (8, 8, 1)))
+    write_training(TRAINING, SUMMARY)
 
 
 def _statuses() -> list[str]:
@@ -47,7 +64,7 @@ def test_the_journal_of_a_training_has_all_that_no_out_may_hold() -> None:
     assert begin.values["hashes"] == {"data/x": md5(Path("data/x"))}
     assert begin.values["environment"]["threads"] == "2"
     assert epoch.values["seconds"] == 2.0
-    assert trained.values == {"model_md5": md5(MODEL)}
+    assert trained.values == {"model_md5": md5(MODEL), "dataset": "digits", "metrics": asdict(SUMMARY)}
     assert end.values == {"status": "FINISHED"}
     written = json.loads(ENVIRONMENT.read_text())
     assert written == {"model.md5": md5(MODEL), **begin.values["environment"]}
@@ -87,6 +104,17 @@ def test_other_params_of_any_stage_are_another_training() -> None:
     assert _statuses() == ["KILLED"] * 3
 
 
+def test_a_training_that_resumes_in_a_new_journal_takes_its_epochs_along() -> None:
+    with pytest.raises(KeyboardInterrupt):
+        _train(KeyboardInterrupt())
+    PARAMS.write_text(PARAMS.read_text().replace("top_k: 5", "top_k: 3"))
+    _train()
+    first, second = journal.trainings()
+    (epoch,) = [event for event in journal.read(first) if event.kind == "epoch"]
+    assert [event.kind for event in journal.read(second)] == ["begin", "epoch", "epoch", "trained", "end"]
+    assert journal.read(second)[1] == epoch
+
+
 def test_a_fresh_start_is_another_training(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(KeyboardInterrupt):
         _train(KeyboardInterrupt())
@@ -110,8 +138,9 @@ def test_a_checkpoint_goes_when_dvc_has_recorded_the_model_and_no_other_does() -
 
 def test_the_lock_tells_whether_a_training_runs() -> None:
     with training(PARAMS_OF_TRAIN, []):
-        (name,) = journal.trainings()
-        assert checkpoints.is_in_use(name)
-        write_bytes(MODEL, b"a model")
-    assert not checkpoints.is_in_use(name)
-    assert not (state.checkpoints() / "x").exists()
+        key = journal.read(journal.trainings()[0])[0].values["key"]
+        with checkpoints.unless_in_use(key) as unused:
+            assert not unused
+        _write_model()
+    with checkpoints.unless_in_use(key) as unused:
+        assert unused

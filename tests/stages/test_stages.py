@@ -22,7 +22,7 @@ from reprocnn.artifacts.files import md5
 from reprocnn.artifacts.history import HISTORY, Epoch, read_history
 from reprocnn.artifacts.model import MODEL, load_model
 from reprocnn.artifacts.model_card import MODEL_CARD, ModelCard, read_model_card
-from reprocnn.artifacts.predictions import PREDICTIONS, read_predictions
+from reprocnn.artifacts.predictions import PREDICTIONS
 from reprocnn.artifacts.scores import CONFUSION_MATRIX, METRICS, read_confusion, read_scores
 from reprocnn.artifacts.split import RAW_TEST, RAW_TRAIN, TRAIN, VALIDATION, read_split
 from reprocnn.artifacts.statistics import STATISTICS, read_statistics
@@ -126,7 +126,7 @@ def test_raw_images_in_the_saved_model_are_normalised_ones_in_the_trained_one(ma
 
 
 def test_evaluate_measures_the_test_split(made: dict[str, str]) -> None:
-    scores, table = read_scores(METRICS), read_predictions(PREDICTIONS)
+    scores, table = read_scores(METRICS), pd.read_csv(PREDICTIONS, dtype={"actual": str, "predicted": str})
     assert scores.n == len(table) == 360
     assert scores.tta_accuracy
     assert 0.5 < scores.tta_accuracy <= 1

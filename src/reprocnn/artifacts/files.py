@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,23 +21,6 @@ def atomic_file(path: Path) -> Iterator[Path]:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
-
-
-@contextmanager
-def durable_file(path: Path) -> Iterator[Path]:
-    """As `atomic_file`, and where the power fails right after, the whole file is there."""
-    with atomic_file(path) as partial:
-        yield partial
-        _to_disk(partial)
-    _to_disk(path.parent)
-
-
-def _to_disk(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager
@@ -73,7 +55,7 @@ def read_json(path: Path) -> Any:
 
 
 def unexpected(path: Path, expected: str, found: str, stage: str) -> UserError:
-    """The error for a file that is not what its writer writes, such as one of another version of this project.
+    """Return the error for a file that is not what its writer writes, such as one of another version of this project.
 
     Args:
         path: the file.
@@ -85,6 +67,6 @@ def unexpected(path: Path, expected: str, found: str, stage: str) -> UserError:
 
 
 def md5(path: Path) -> str:
-    """The md5 of a file, as DVC records it."""
+    """Return the md5 of a file, as DVC records it."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "md5").hexdigest()

@@ -33,15 +33,6 @@ def write_predictions(path: Path, table: "pd.DataFrame") -> None:
     write_csv(path, table)
 
 
-def read_predictions(path: Path) -> "pd.DataFrame":
-    """Read what `write_predictions` writes.
-
-    Raises:
-        UserError: the file is something else.
-    """
-    return read_table(path, _COLUMNS, _TEXT, "evaluate")
-
-
 def write_mistakes(path: Path, mistakes: Mistakes) -> None:
     """Write mistakes as a folder with mistakes.csv and images.npy.
 

@@ -14,7 +14,7 @@ def write_csv(path: Path, table: "pd.DataFrame") -> None:
     write_bytes(path, table.to_csv(index=False, lineterminator="\n", na_rep="nan").encode())
 
 
-def read_csv(path: Path, text: tuple[str, ...] = ()) -> "pd.DataFrame":
+def _read_csv(path: Path, text: tuple[str, ...]) -> "pd.DataFrame":
     """Read a table; the columns `text` hold text, whatever it looks like (a class may be called `007` or `NA`)."""
     import pandas as pd
 
@@ -25,18 +25,18 @@ def read_csv(path: Path, text: tuple[str, ...] = ()) -> "pd.DataFrame":
 
 
 def read_table(path: Path, columns: tuple[str, ...], text: tuple[str, ...], stage: str) -> "pd.DataFrame":
-    """Read a table of known columns.
+    """Read a table that has some columns, and perhaps others.
 
     Args:
         path: the file.
-        columns: their names, in order.
+        columns: names of those that it has to have.
         text: those of them that hold text.
         stage: that writes the file; named in the error.
 
     Raises:
-        UserError: the columns are others.
+        UserError: a column is missing.
     """
-    table = read_csv(path, text)
-    if tuple(table.columns) != columns:
+    table = _read_csv(path, text)
+    if not set(columns) <= set(table.columns):
         raise unexpected(path, f"the columns {', '.join(columns)}", ", ".join(table.columns), stage)
     return table

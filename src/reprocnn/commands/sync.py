@@ -18,7 +18,7 @@ from reprocnn.errors import UserError
 from reprocnn.ledger import record, revisions, store
 from reprocnn.ledger.masking import masked
 from reprocnn.ledger.mirror import Mirror, find, find_left
-from reprocnn.ledger.origin import BASELINE_TAG, EXPERIMENT_TAG, NO_EXPERIMENT
+from reprocnn.ledger.origin import experiment_of
 from reprocnn.ledger.record import PROCESS_TAG, Record
 from reprocnn.ledger.revisions import Result
 from reprocnn.run import checkpoints, journal, locks, state
@@ -57,8 +57,8 @@ def make_absent() -> None:
     with locks.exclusive(state.sync_lock(), "makes MLflow match DVC"):
         client, experiment_id = store.connected()
         with store.explained():
-            known = {_experiment(run.data.tags) for run in store.all_runs(client, experiment_id)}
-        absent = [e for e in revisions.experiments() if _experiment(e.origin) not in known]
+            known = {experiment_of(run.data.tags) for run in store.all_runs(client, experiment_id)}
+        absent = [e for e in revisions.experiments() if experiment_of(e.origin) not in known]
         here = [revisions.workspace()] if revisions.LOCK.exists() else []
         _each(client, experiment_id, [*absent, *here], _completed)
 
@@ -129,12 +129,8 @@ def _each(
 
 def _on_run(client: "MlflowClient", experiment_id: str, act: Callable[[Mirror, Record], str], made: Record) -> str:
     run = find(client, experiment_id, made)
-    run = run or find_left(client, experiment_id, made, {_experiment(e.origin) for e in revisions.experiments()})
+    run = run or find_left(client, experiment_id, made, {experiment_of(e.origin) for e in revisions.experiments()})
     return act(Mirror(client, experiment_id, run), made)
-
-
-def _experiment(tags: dict[str, str]) -> tuple[str, str]:
-    return tags.get(EXPERIMENT_TAG, NO_EXPERIMENT), tags.get(BASELINE_TAG, NO_EXPERIMENT)
 
 
 def _tried(failed: list[UserError], act: Callable[[], str]) -> str:
@@ -165,15 +161,25 @@ def _end_journals(client: "MlflowClient", experiment_id: str) -> list[UserError]
     """End the runs of trainings that were cut off, or whose end the tracker did not get; give what failed."""
     failed: list[UserError] = []
     for made in record.of_trainings():
-        if made.status == "RUNNING":
-            if checkpoints.is_in_use(made.training):
-                continue
-            made.status = "KILLED"
-            made.ended = max((times.ended for times in made.times.values()), default=made.started)
-            journal.append(made.training, "end", at=made.ended, status=made.status)
-        if said := _tried(failed, partial(_end_training, client, experiment_id, made)):
-            print(f"{made.name}  {made.status.lower()}  {said}", flush=True)
+        ended = made if made.status != "RUNNING" else _ended(made)
+        if not ended or (ended.name == record.UNKNOWN and not ended.epochs):  # killed as it began
+            continue
+        if said := _tried(failed, partial(_end_training, client, experiment_id, ended)):
+            print(f"{ended.name}  {ended.status.lower()}  {said}", flush=True)
     return failed
+
+
+def _ended(made: Record) -> Record | None:
+    """Note the end of a training that was cut off; None while a process trains."""
+    with checkpoints.unless_in_use(made.key) as unused:
+        now = record.of_training(made.training)  # it may have ended meanwhile
+        if not unused or not now:
+            return None
+        if now.status == "RUNNING":
+            now.status = "KILLED"
+            now.ended = max((times.ended for times in now.times.values()), default=now.started)
+            journal.append(now.training, "end", at=now.ended, status=now.status)
+        return now
 
 
 def _end_training(client: "MlflowClient", experiment_id: str, made: Record) -> str:

@@ -86,20 +86,28 @@ def _reasons(committed: dict[str, Any], made: dict[str, Any], commit: str, clone
 
 
 def _inputs(committed: dict[str, Any], made: dict[str, Any]) -> Iterator[str]:
-    """What the stages read and dvc.lock has otherwise."""
+    """Give what the stages read and dvc.lock has otherwise."""
     outs = {out for stage in made.values() for out in _outs(stage)}
     for stage, definition in made.items():
         then = committed.get(stage, {})
         known = {dep["path"]: dep["md5"] for dep in then.get("deps", [])}
+        params = list(_params(stage, then, definition))
         for dep in definition.get("deps", []):
-            if dep["path"] not in outs and known.get(dep["path"]) != dep["md5"]:
-                code = dep["path"].startswith(("src/", "stages/"))
-                older = f"dvc.lock is older than the code: {dep['path']} changed after {stage} ran"
-                yield older if code else f"{dep['path']} is not what it was"
-        for key, value in definition.get("params", {}).get("params.yaml", {}).items():
-            before = then.get("params", {}).get("params.yaml", {}).get(key, _ABSENT)
-            if before != value:
-                yield f"dvc.lock is older than params.yaml: {stage} ran with {key}: {before}, now {value}"
+            # With another model, its file is a dep that the lock does not have.
+            if dep["path"] in outs or known.get(dep["path"], params and dep["md5"]) == dep["md5"]:
+                continue
+            code = dep["path"].startswith(("src/", "stages/"))
+            older = f"dvc.lock is older than the code: {dep['path']} changed after {stage} ran"
+            yield older if code else f"{dep['path']} is not what it was"
+        yield from params
+
+
+def _params(stage: str, then: dict[str, Any], now: dict[str, Any]) -> Iterator[str]:
+    """Give the params that a stage ran with otherwise."""
+    for key, value in now.get("params", {}).get("params.yaml", {}).items():
+        before = then.get("params", {}).get("params.yaml", {}).get(key, _ABSENT)
+        if before != value:
+            yield f"dvc.lock is older than params.yaml: {stage} ran with {key}: {before}, now {value}"
 
 
 def _machines(committed: dict[str, Any], commit: str, clone: Path) -> Iterator[str]:

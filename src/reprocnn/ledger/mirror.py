@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from reprocnn.artifacts.files import md5
 from reprocnn.artifacts.history import Epoch
+from reprocnn.artifacts.model import load_model
 from reprocnn.artifacts.split import TRAIN
 from reprocnn.ledger.git import Changes
 from reprocnn.ledger.origin import BASELINE_TAG, EXPERIMENT_TAG, NO_EXPERIMENT
@@ -325,7 +326,7 @@ class Mirror:
         from reprocnn.backend import keras, quiet
 
         keras.config.disable_interactive_logging()  # MLflow tries the example: no bar for that
-        model = keras.models.load_model(path, compile=False)
+        model = load_model(path)
         lines: list[str] = []
         model.summary(print_fn=lines.append)
         self._client.log_text(self.run_id, "\n".join(lines), "model_summary.txt")

@@ -3,6 +3,7 @@
 import getpass
 import os
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 
 from reprocnn.ledger.git import Changes, git, is_tracked
@@ -11,7 +12,15 @@ EXPERIMENT_TAG, BASELINE_TAG = "dvc.exp.name", "dvc.exp.baseline_rev"
 NO_EXPERIMENT = "none"
 """The value of both outside of `dvc exp run`."""
 
+OUTSIDE = {EXPERIMENT_TAG: NO_EXPERIMENT, BASELINE_TAG: NO_EXPERIMENT}
+"""The tags of a run outside of any experiment."""
+
 IMAGES_TAG = "images.untracked"
+
+
+def experiment_of(tags: Mapping[str, str]) -> tuple[str, str]:
+    """Return name and baseline of the experiment that a run is of, by its tags."""
+    return tags.get(EXPERIMENT_TAG, NO_EXPERIMENT), tags.get(BASELINE_TAG, NO_EXPERIMENT)
 
 
 def _user() -> str:

@@ -4,6 +4,7 @@ While a training runs, its journal is all there is. For a result that DVC restor
 journal: then the record is made from DVC's files alone.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,15 @@ from reprocnn.artifacts.predictions import PREDICTIONS
 from reprocnn.artifacts.scores import CONFUSION_MATRIX, METRICS, PER_CLASS
 from reprocnn.artifacts.training import TRAINING
 from reprocnn.ledger.git import Changes
-from reprocnn.ledger.origin import BASELINE_TAG, EXPERIMENT_TAG, NO_EXPERIMENT
+from reprocnn.ledger.origin import OUTSIDE, experiment_of
 from reprocnn.params import PARAMS, read_params
 from reprocnn.run import identity, journal
 from reprocnn.run.journal import Event
 
 MODEL_TAG, TRAINING_TAG, RESTORED_TAG, PROCESS_TAG = identity.MODEL_MD5, "training.id", "restored", "process"
+
+UNKNOWN = "unknown"
+"""Name of a training that was killed before its origin was noted."""
 
 _TRAINED = (PARAMS, Path("dvc.yaml"), HISTORY, MODEL_CARD, TRAINING)
 _EVALUATED = (METRICS, PER_CLASS, CONFUSION_MATRIX, PREDICTIONS)
@@ -47,6 +51,7 @@ class Record:
         ended: when it ended; None while it runs.
         status: in MLflow's words: RUNNING, FINISHED, FAILED, KILLED.
         training: id of the training, however often it was cut off; empty where no journal tells of it.
+        key: of the training, by which its checkpoint is found.
         run_id: of the MLflow run, where the journal has it.
         process: host, number and start of the process that trains.
         environment: machine and versions; empty where they are not known.
@@ -68,6 +73,7 @@ class Record:
     ended: float | None = None
     status: str = "RUNNING"
     training: str = ""
+    key: str = ""
     run_id: str | None = None
     process: str = ""
     environment: dict[str, str] = field(default_factory=dict)
@@ -90,11 +96,10 @@ class Record:
         return {**self.origin, **self.environment, **seed, **{key: value for key, value in own.items() if value}}
 
     def add_trained(self, folder: Path) -> None:
-        """Take what train left in a folder."""
+        """Take what train left in a folder, which may be that of an older version of this project."""
         self.epochs = read_history(folder / HISTORY)
         self.dataset = read_json(folder / MODEL_CARD)["dataset"]
-        of_epochs = {name for epoch in self.epochs for name in vars(epoch)}
-        self.final |= {name: value for name, value in read_json(folder / TRAINING).items() if name not in of_epochs}
+        self.final |= _beside_epochs(read_json(folder / TRAINING))
         self._add_files(folder, _TRAINED)
         if (folder / MODEL).exists():
             self.model = folder / MODEL
@@ -114,14 +119,23 @@ class Record:
         self.files |= {name.name: folder / name for name in names if (folder / name).exists()}
 
 
+def _beside_epochs(metrics: dict[str, float]) -> dict[str, float]:
+    """Return the metrics of a training but those that each epoch has."""
+    return {name: value for name, value in metrics.items() if name not in Epoch.__dataclass_fields__}
+
+
 def of_training(training: str) -> Record | None:
-    """Return the record of a training as its journal has it; None where there is no journal."""
+    """Return the record of a training as its journal has it; None where there is no journal.
+
+    Events that another version of this project wrote may have other values, and then count for nothing.
+    """
     made: Record | None = None
     for event in journal.read(training):
-        if event.kind == "begin":
-            made = _begun(training, event, made)
-        elif made:
-            _add(made, event)
+        with suppress(LookupError, TypeError, ValueError):
+            if event.kind == "begin":
+                made = _begun(training, event, made)
+            elif made:
+                _add(made, event)
     return made
 
 
@@ -129,10 +143,11 @@ def _begun(training: str, event: Event, before: Record | None) -> Record:
     """Return the record of a training that begins or resumes, which keeps its run and its epochs."""
     values = event.values
     return Record(
-        name=before.name if before else "unknown",
-        origin=before.origin if before else {EXPERIMENT_TAG: NO_EXPERIMENT, BASELINE_TAG: NO_EXPERIMENT},
+        name=before.name if before else UNKNOWN,
+        origin=before.origin if before else OUTSIDE,
         started=before.started if before else event.time,
         training=training,
+        key=values["key"],
         run_id=before.run_id if before else None,
         process=values["process"],
         environment=values["environment"],
@@ -154,10 +169,13 @@ def _add(made: Record, event: Event) -> None:
             made.name, made.origin = values["name"], made.origin | values["tags"]
         case "epoch":
             epoch = Epoch(**{name: value for name, value in values.items() if name != "seconds"})
-            made.epochs = [e for e in made.epochs if e.epoch != epoch.epoch] + [epoch]
+            if epoch.epoch in made.times:  # it came again, after a kill
+                made.epochs = [known for known in made.epochs if known.epoch != epoch.epoch]
+            made.epochs.append(epoch)
             made.times[epoch.epoch] = Times(event.time, values["seconds"])
         case "trained":
-            made.model_md5 = values["model_md5"]
+            made.model_md5, made.dataset = values["model_md5"], values["dataset"]
+            made.final = _beside_epochs(values["metrics"])
         case "run":
             made.run_id = values["run_id"]
         case "end":
@@ -181,7 +199,7 @@ def of_folder(folder: Path, name: str, origin: dict[str, str], model_md5: str, s
     """
     params = params_of(folder)
     made = [record for record in of_trainings() if record.model_md5 == model_md5]
-    own = [r for r in made if _experiment(r.origin) == _experiment(origin) and agree(r.params, params)]
+    own = [r for r in made if experiment_of(r.origin) == experiment_of(origin) and agree(r.params, params)]
     if own:
         record = replace(own[-1], status="FINISHED")
     else:
@@ -207,10 +225,6 @@ def _of_another(made: list[Record], name: str, origin: dict[str, str], model_md5
         record.started, record.ended, record.times = last.started, last.ended, last.times
         record.environment, record.hashes = last.environment, last.hashes
     return record
-
-
-def _experiment(tags: dict[str, str]) -> tuple[str, ...]:
-    return tuple(tags.get(name, NO_EXPERIMENT) for name in (EXPERIMENT_TAG, BASELINE_TAG))
 
 
 def agree(some: dict[str, str], other: dict[str, str]) -> bool:

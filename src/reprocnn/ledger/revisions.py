@@ -21,7 +21,7 @@ from reprocnn.errors import UserError
 from reprocnn.ledger.git import DIFF, GENERATED, Changes, git, show, uncommitted
 from reprocnn.ledger.git import clone as git_clone
 from reprocnn.ledger.masking import masked
-from reprocnn.ledger.origin import BASELINE_TAG, EXPERIMENT_TAG, NO_EXPERIMENT, origin, run_name
+from reprocnn.ledger.origin import BASELINE_TAG, EXPERIMENT_TAG, NO_EXPERIMENT, OUTSIDE, origin, run_name
 from reprocnn.params import PARAMS, read_params
 from reprocnn.run.identity import content_md5
 from reprocnn.run.state import repository
@@ -144,8 +144,7 @@ def of(revision: str) -> Result:
             raise UserError(f"{len(named)} experiments are called {revision!r}", f"name one by its commit: {commits}")
         return (here or named)[0]
     if commit := git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}"):
-        none = {EXPERIMENT_TAG: NO_EXPERIMENT, BASELINE_TAG: NO_EXPERIMENT}
-        return Result(revision, commit, {"git.commit": commit} | none)
+        return Result(revision, commit, {"git.commit": commit} | OUTSIDE)
     raise UserError(
         f"no experiment or revision is called {revision!r}",
         "`dvc exp list --all` names the experiments; `dvc exp pull origin NAME` brings one here",

@@ -1,1 +1,1 @@
-"""The architectures, one file a family."""
+"""The architectures, a file for each; build.py makes a model by its name."""

@@ -2,11 +2,12 @@
 
 import importlib
 from types import ModuleType
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from reprocnn.artifacts.statistics import Normalization
 from reprocnn.backend import derived_seed, keras
 from reprocnn.catalog import MODELS
 from reprocnn.errors import UserError
@@ -16,22 +17,10 @@ from reprocnn.params import ModelParams
 Shape = tuple[int, int, int]
 
 
-class Normalization(Protocol):
-    """The statistics that images are normalised with: (pixel / 255 - mean) / std, per channel."""
-
-    @property
-    def mean(self) -> tuple[float, ...]:
-        """The mean of pixel / 255, a number per channel."""
-
-    @property
-    def std(self) -> tuple[float, ...]:
-        """The standard deviation of pixel / 255, a number per channel."""
-
-
 def build(
     params: ModelParams, image_shape: Shape, n_classes: int, seed: int, normalization: Normalization | None = None
 ) -> keras.Model:
-    """Build a model from Keras' own layers, each with a name of its own.
+    """Build a model from Keras' own layers, each with a name of its own. Call `start` before it is trained.
 
     Args:
         params: name the architecture and its options; `auto` is the architecture's own value.

@@ -10,19 +10,18 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
-from reprocnn.artifacts.files import durable_file
+from reprocnn.artifacts.files import atomic_file
 from reprocnn.artifacts.history import Epoch
 from reprocnn.errors import UserError
 from reprocnn.run import journal, locks, state
-from reprocnn.training.hooks import NoCheckpoint
+from reprocnn.training.hooks import NoCheckpoint, Weights
 
 if TYPE_CHECKING:  # the import takes seconds
     import keras
@@ -31,8 +30,6 @@ FRESH_VARIABLE = "REPROCNN_FRESH"
 """If set, a training starts from the beginning where it could resume."""
 DAYS = 30
 """Days after which a checkpoint that no training resumed from is removed."""
-
-Weights = list[NDArray[Any]]
 
 
 class Checkpoint(NoCheckpoint):
@@ -60,7 +57,7 @@ class Checkpoint(NoCheckpoint):
         arrays |= {f"best{i}": weights for i, weights in enumerate(best)}
         history = np.array(json.dumps([asdict(epoch) for epoch in epochs]))
         try:
-            with durable_file(self._file) as partial, partial.open("wb") as file:
+            with _durable_file(self._file) as partial, partial.open("wb") as file:
                 np.savez(file, epochs=history, **arrays)
         except OSError as error:
             if not self._warned:
@@ -91,6 +88,23 @@ def _variables(model: "keras.Model") -> Mapping[str, "keras.Variable"]:
     """Weights, the state of every generator, and the optimizer's moments, learning rate and step, by their place."""
     groups = {"model": model.variables, "optimizer": model.optimizer.variables}
     return {f"{group}{i}": variable for group, variables in groups.items() for i, variable in enumerate(variables)}
+
+
+@contextmanager
+def _durable_file(path: Path) -> Iterator[Path]:
+    """Give a path to write to, as `atomic_file` does; the file has reached the disk before it appears."""
+    with atomic_file(path) as partial:
+        yield partial
+        _to_disk(partial)
+    _to_disk(path.parent)
+
+
+def _to_disk(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager
@@ -134,9 +148,13 @@ def left() -> list[Path]:
     return [folder for folder in root.glob("*") if folder.is_dir() and not locks.holder(_lock(folder.name))]
 
 
-def is_in_use(training: str) -> bool:
-    """Return whether a process holds the lock of a training; the system frees it however the process ends."""
-    return any(map(locks.holder, state.checkpoints().glob(f"{journal.key_of(training)}*.lock")))
+def unless_in_use(key: str) -> AbstractContextManager[bool]:
+    """Keep others from training for a block; give whether that worked, that is, no process trains.
+
+    Args:
+        key: of the training.
+    """
+    return locks.at_once(_lock(key))
 
 
 def forget(model_md5: str) -> None:

@@ -9,6 +9,7 @@ import io
 import os
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -43,6 +44,11 @@ def run(stage: str, main: Callable[[], None]) -> None:
             stream.reconfigure(errors="backslashreplace")
     try:
         status = exits.status_of(lambda: _exclusively(stage, main))
+    except Exception:  # a bug
+        if not mirror.is_busy():
+            raise
+        traceback.print_exc()
+        status = 1
     finally:
         with suppress(OSError):
             _renew(PARAMS)
@@ -53,7 +59,7 @@ def run(stage: str, main: Callable[[], None]) -> None:
 def _exclusively(stage: str, main: Callable[[], None]) -> None:
     with locks.exclusive(state.STAGE_LOCK, "runs a stage in this workspace"):
         main()
-        if stage in _AFTER_TRAIN:  # DVC starts these when it has recorded what train made
+        if stage in _AFTER_TRAIN and MODEL.exists():  # DVC starts these when it has recorded what train made
             checkpoints.forget(md5(MODEL))
             mirror.show(stage)
 

@@ -26,6 +26,7 @@ _PACKAGES = (
     *("dvc", "mlflow"),
 )
 _IGNORED = ("__pycache__", "*.pyc", ".DS_Store", "Thumbs.db", ".ipynb_checkpoints", "*.swp", "*~")
+"""The patterns of .dvcignore for names in source folders; a test compares them."""
 _CLOCK = 60.0
 _INSTRUCTIONS = ("avx", "avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "asimd", "sve")
 

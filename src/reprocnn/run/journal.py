@@ -3,15 +3,18 @@
 It keeps what DVC's outs must not hold (times, process, machine) and what MLflow could not take in time. Each line is
 one event as JSON, with its Unix time in seconds:
 
-- begin: params, hashes of what train reads, environment (machine and versions), process; again at each resume
+- begin: key, params, hashes of what train reads, environment (machine and versions), process; again at each resume
 - origin: name, tags and uncommitted changes, added by the ledger
 - epoch: the row of the history, and its seconds
-- trained: model_md5, when all files of train are written
+- trained: model_md5, dataset, metrics, when all files of train are written
 - run: run_id of the MLflow run, added by the ledger
+- renamed: name and tags of the experiment that has the result now, added by the ledger
 - end: status, in MLflow's words: FINISHED, FAILED, KILLED
 """
 
 import json
+import os
+import threading
 import time
 import uuid
 from collections.abc import Callable
@@ -38,6 +41,11 @@ class Event:
     kind: str
     time: float
     values: dict[str, Any]
+
+
+_lock = threading.Lock()
+_unwritten: dict[str, list[str]] = {}
+"""Lines of this process that the disk did not take, by training."""
 
 
 class Journal(NoJournal):
@@ -76,7 +84,10 @@ def _file(training: str) -> Path:
 
 
 def append(training: str, kind: str, at: float | None = None, **values: Any) -> None:
-    """Add an event to a training's journal; a full disk does not end the training.
+    """Add an event to a training's journal.
+
+    A full disk does not end the training: this process keeps what could not be written, and writes it with the next
+    event.
 
     Args:
         training: its id.
@@ -85,20 +96,32 @@ def append(training: str, kind: str, at: float | None = None, **values: Any) -> 
         **values: of the event, as JSON holds them.
     """
     line = json.dumps({"event": kind, "time": time.time() if at is None else at, **values})
-    with suppress(OSError):
-        file = _file(training)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with file.open("a+b") as journal:
-            journal.seek(-1 if journal.tell() else 0, 2)
-            whole = journal.read() in {b"", b"\n"}  # else a line was cut off by a kill
-            journal.write(("" if whole else "\n").encode() + line.encode() + b"\n")
+    with _lock:
+        lines = [*_unwritten.get(training, ()), line]
+        try:
+            _write(_file(training), lines)
+            _unwritten.pop(training, None)
+        except OSError as error:
+            if training not in _unwritten:
+                print(f"warning: the journal is not written ({error.strerror}); the stage goes on", flush=True)
+            _unwritten[training] = lines
+
+
+def _write(file: Path, lines: list[str]) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("a+b") as journal:
+        journal.seek(-1 if journal.tell() else 0, os.SEEK_END)
+        whole = journal.read() in {b"", b"\n"}  # else a kill cut a line off
+        journal.write((("" if whole else "\n") + "\n".join(lines) + "\n").encode())
 
 
 def read(training: str) -> list[Event]:
     """Return the events of a training, the oldest first; empty where there is no journal."""
-    with suppress(OSError):
-        return [event for line in _file(training).read_bytes().splitlines() if (event := _parse(line))]
-    return []
+    with _lock:
+        lines = [line.encode() for line in _unwritten.get(training, ())]
+        with suppress(OSError):
+            lines = _file(training).read_bytes().splitlines() + lines
+    return [event for line in lines if (event := _parse(line))]
 
 
 def _parse(line: bytes) -> Event | None:
@@ -121,7 +144,10 @@ def trainings(key: str = "") -> list[str]:
 
 
 def _started(training: str) -> float:
-    return next((event.time for event in read(training) if event.kind == "begin"), 0.0)
+    with suppress(OSError), _file(training).open("rb") as journal:
+        first = _parse(journal.readline())
+        return first.time if first and first.kind == "begin" else 0.0
+    return 0.0
 
 
 def status(events: list[Event]) -> str:

@@ -33,6 +33,22 @@ def exclusive(path: Path, what: str) -> Iterator[None]:
         lock.release()
 
 
+@contextmanager
+def at_once(path: Path) -> Iterator[bool]:
+    """Hold a lock if no other process has it; give whether it is held."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        lock.release()
+
+
 def holder(path: Path) -> str:
     """The number of the process that has a lock, `unknown` where it did not write it; empty where the lock is free."""
     with suppress(FileNotFoundError), path.open() as file:

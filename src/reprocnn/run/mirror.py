@@ -11,7 +11,7 @@ import time
 from contextlib import suppress
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
 
 from reprocnn.errors import UserError
 from reprocnn.run import state
@@ -42,6 +42,10 @@ class Work(Protocol):
         """Return what to say where it did not end within some seconds."""
 
 
+_threads: "list[MirrorThread]" = []
+"""Those that this process started."""
+
+
 class NoMirror:
     """The mirror of a checkout without a ledger."""
 
@@ -52,23 +56,25 @@ class NoMirror:
         """Do nothing."""
 
 
-class Mirror(NoMirror):
+class MirrorThread(NoMirror):
     """A thread that does the ledger's work when woken. Where it fails, it says why once and tries at the next wake.
 
     Args:
         work: of the ledger.
     """
 
-    busy: ClassVar["set[Mirror]"] = set()
-    """Those that did not end in time."""
-
     def __init__(self, work: Work) -> None:
         self._work = work
         self._error: UserError | None = None
         self._said: set[str] = set()
         self._awake, self._ending, self._ended = threading.Event(), threading.Event(), threading.Event()
+        _threads.append(self)
         threading.Thread(target=self._loop, daemon=True).start()
-        self.wake()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether the work is still to be done, or being done, for the last time."""
+        return not self._ended.is_set()
 
     def wake(self) -> None:
         """Have the work done soon."""
@@ -86,8 +92,6 @@ class Mirror(NoMirror):
         in_time = self._ended.wait(seconds)
         with suppress(OSError):
             state.silent_tracker().unlink(missing_ok=True) if in_time else state.silent_tracker().touch()
-        if not in_time:
-            Mirror.busy.add(self)
         if error := self._error or (None if in_time else self._work.late(seconds)):
             self._warn(error)
 
@@ -122,8 +126,9 @@ class Mirror(NoMirror):
 
 
 def _ledger(module: str) -> Any:
-    """Return a module of the ledger; None in a checkout without it."""
-    return import_module(f"{_LEDGER}.{module}") if find_spec(_LEDGER) else None
+    """Return a module of the ledger; None in a checkout without it, where a folder with caches may be left."""
+    found = find_spec(_LEDGER)
+    return import_module(f"{_LEDGER}.{module}") if found and found.origin else None
 
 
 def settings() -> dict[str, str]:
@@ -141,28 +146,42 @@ def of_training(training: str) -> NoMirror:
         training: the id of its journal.
     """
     live = _ledger("live")
-    return Mirror(live.Training(training)) if live else NoMirror()
+    if not live:
+        return NoMirror()
+    try:
+        shown = MirrorThread(live.Training(training))
+    except OSError as error:  # such as one of git
+        print(f"warning: MLflow does not see this training: {error}", flush=True)
+        return NoMirror()
+    shown.wake()
+    return shown
 
 
 def show(stage: str) -> None:
     """Show what evaluate or plot made, and wait for that."""
     if live := _ledger("live"):
-        Mirror(live.Stage(stage)).finish()
+        MirrorThread(live.Stage(stage)).finish()
 
 
 def note() -> None:
     """Say what the ledger has to say of the checkout at the end of a stage."""
     if live := _ledger("live"):
-        live.note()
+        with suppress(OSError):
+            live.note()
+
+
+def is_busy() -> bool:
+    """Return whether a tracker still does not answer; Python would wait for the threads that it keeps."""
+    return any(thread.is_busy for thread in _threads)
 
 
 def leave(status: int | str) -> None:
-    """Exit after an error; at once where a tracker does not answer, for whose threads Python would wait.
+    """Exit after an error; at once where a tracker does not answer.
 
     Args:
         status: as for `sys.exit`; 0 lets the script come to its end, where no tracker is waited for.
     """
-    if not Mirror.busy:
+    if not is_busy():
         if status:
             sys.exit(status)
         return

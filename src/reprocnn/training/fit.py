@@ -37,7 +37,7 @@ def fit(
     """Train a model in place, from where the checkpoint stands.
 
     Args:
-        model: ends in a softmax over the classes.
+        model: as `models.build` makes and starts it: of normalised images, with a softmax over the classes at its end.
         train: images float32 (N, height, width, channels), labels float32 (N, classes), one-hot.
         validation: the same.
         recipe: how.

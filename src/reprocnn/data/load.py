@@ -1,4 +1,4 @@
-"""The sources by name: a data set is the module of its name."""
+"""Loads a data set by its name: it is the module of that name."""
 
 from importlib import import_module
 
