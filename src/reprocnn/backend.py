@@ -1,6 +1,6 @@
-"""TensorFlow and Keras, imported in one place: quiet, and with deterministic operations.
+"""Import TensorFlow and Keras in one place, without their start-up messages and with deterministic operations.
 
-The import takes seconds: of the stages, only train and evaluate import this.
+The import takes seconds. Of the stages, only train and evaluate import this module.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from reprocnn import environment
 def quiet() -> Iterator[None]:
     """Hold back what C++ code writes to the error stream; show it if the block fails.
 
-    TensorFlow 2.21 reports its build and the lack of a GPU from code that no log level reaches
+    TensorFlow 2.21 reports its build and the lack of a GPU from code that ignores every log level
     (https://github.com/tensorflow/tensorflow/issues/100442).
     """
     sys.stderr.flush()
@@ -51,24 +51,24 @@ __all__ = ["derived_seed", "gpus", "keras", "prepare", "quiet", "tf"]
 
 
 def gpus() -> list[str]:
-    """The names of the GPUs that TensorFlow sees."""
+    """Return the names of the GPUs that TensorFlow can use."""
     return [tf.config.experimental.get_device_details(g).get("device_name", g.name) for g in _GPUS]
 
 
 def derived_seed(seed: int, consumer: str) -> int:
-    """A seed of a consumer's own, 0 to 2**31 - 1: what one consumer draws does not depend on what others draw."""
+    """Derive a seed for one consumer, 0 to 2**31 - 1, so that consumers draw independently of each other."""
     return int.from_bytes(hashlib.sha256(f"{seed} {consumer}".encode()).digest()[:4]) >> 1
 
 
 def prepare(seed: int, threads: int = 0, portable: bool = False) -> None:
-    """Make what follows repeatable: operations deterministic, every global generator seeded.
+    """Make the following operations reproducible: use deterministic operations and seed every global generator.
 
-    To be called before the first operation. GPU memory is taken as needed, so that two experiments fit on one card.
+    Call it before the first operation. GPU memory is allocated as needed, so that two experiments fit on one GPU.
 
     Args:
-        seed: of the generators that have no seed of their own.
-        threads: of an operation; 0: one a core. Sums are cut by thread, so that the bits of results depend on it.
-        portable: keep oneDNN, which does convolutions and products, to AVX2 (its `ONEDNN_MAX_CPU_ISA`).
+        seed: seed of the generators that have no seed of their own.
+        threads: threads per operation; 0: one per core. Sums are split by thread, so the exact bits depend on it.
+        portable: limit oneDNN, which computes convolutions and matrix products, to AVX2 (`ONEDNN_MAX_CPU_ISA`).
     """
     if portable:
         os.environ["ONEDNN_MAX_CPU_ISA"] = "AVX2"  # read at the first operation

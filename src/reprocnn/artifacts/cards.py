@@ -1,4 +1,4 @@
-"""Cards: frozen dataclasses that are kept as JSON files."""
+"""Write and read cards: frozen dataclasses that are kept as JSON files."""
 
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -11,7 +11,7 @@ from reprocnn.artifacts.files import unexpected, write_json
 
 @dataclass(frozen=True)
 class Card:
-    """The base of what is kept as JSON; a reader refuses other keys and other types."""
+    """Base class of the dataclasses kept as JSON. Reading refuses unknown keys and values of another type."""
 
     __pydantic_config__ = ConfigDict(extra="forbid", strict=True)
 
@@ -20,7 +20,7 @@ C = TypeVar("C", bound=Card)
 
 
 def write_card(path: Path, card: Card) -> None:
-    """Write a card: its fields are the keys, in their order."""
+    """Write a card as JSON. Its fields are the keys, in the order of the dataclass."""
     write_json(path, asdict(card))
 
 
@@ -28,29 +28,29 @@ def read_card(path: Path, kind: type[C], stage: str) -> C:
     """Read a card.
 
     Args:
-        path: the file.
-        kind: what it holds.
-        stage: that writes the file; named in the error.
+        path: the file to read.
+        kind: the class of the card.
+        stage: the stage that writes the file; named in the error.
 
     Raises:
-        UserError: the file is not what `write_card` writes for this kind.
+        UserError: the file is not what `write_card` writes for this class.
     """
     keys = ", ".join(field.name for field in fields(kind))
     return parsed(path, path.read_bytes(), kind, f"the keys {keys}", stage)
 
 
 def parsed(path: Path, json: bytes, kind: type[C], expected: str, stage: str) -> C:
-    """Make a card of JSON.
+    """Parse a card from JSON.
 
     Args:
-        path: where it is from.
-        json: the fields by their names.
-        kind: of the card.
-        expected: what an error says that the file should have.
-        stage: that writes the file; named in the error.
+        path: the file that the JSON was read from; named in the error.
+        json: an object with one key per field of the card.
+        kind: the class of the card.
+        expected: the expected content, for the error message.
+        stage: the stage that writes the file; named in the error.
 
     Raises:
-        UserError: a field is missing or has another type, or there are others.
+        UserError: a field is missing, unknown or of another type.
     """
     try:
         return TypeAdapter(kind).validate_json(json)
@@ -59,7 +59,7 @@ def parsed(path: Path, json: bytes, kind: type[C], expected: str, stage: str) ->
 
 
 def _found(error: Any) -> str:
-    """What a file has instead, from the first error of pydantic's."""
+    """Describe what the file has instead of the expected content, from the first error that pydantic reports."""
     key = ".".join(map(str, error["loc"]))
     known = {
         "missing": f"no `{key}`",

@@ -1,4 +1,4 @@
-"""The history of a training, a row per epoch."""
+"""Write and read the training history, which has one row per epoch."""
 
 import csv
 import io
@@ -12,31 +12,31 @@ HISTORY = Path("reports/history.csv")
 
 @dataclass(frozen=True)
 class Epoch:
-    """An epoch of a training. Losses are in nats, accuracies 0-1.
+    """Metrics of one epoch. Losses are in nats, accuracies 0-1.
 
-    With label smoothing and class weights, train_loss is the loss with them; validation_loss is always the plain one.
+    train_loss includes label smoothing and class weights where they are used; validation_loss never does.
     """
 
     epoch: int
-    """Its number, from 1."""
+    """Number of the epoch, counted from 1."""
     train_loss: float
     train_accuracy: float
     validation_loss: float
     validation_accuracy: float
     learning_rate: float
-    """At the end of the epoch."""
+    """Learning rate at the end of the epoch."""
 
 
 _COLUMNS = [field.name for field in fields(Epoch)]
 
 
 def best_epoch(history: list[Epoch]) -> Epoch:
-    """The first epoch of the highest validation accuracy."""
+    """Find the epoch with the highest validation accuracy; the first one if several are equal."""
     return max(history, key=lambda epoch: epoch.validation_accuracy)
 
 
 def write_history(path: Path, history: list[Epoch]) -> None:
-    """Write a history as CSV; numbers have all their digits."""
+    """Write a history as CSV, with numbers in full precision."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(_COLUMNS)
@@ -45,7 +45,7 @@ def write_history(path: Path, history: list[Epoch]) -> None:
 
 
 def read_history(path: Path) -> list[Epoch]:
-    """Read a history, to the last bit of each number.
+    """Read a history. Each number equals the written one exactly.
 
     Raises:
         UserError: the file is not what `write_history` writes.

@@ -1,4 +1,4 @@
-"""The saved model."""
+"""Save and load the model."""
 
 import io
 import json
@@ -14,12 +14,12 @@ if TYPE_CHECKING:  # the import takes seconds
 
 MODEL = Path("models/model.keras")
 
-# The ZIP format's first moment. Every archive written here carries it instead of the clock.
+# The earliest time that ZIP can store; written instead of the current time.
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 def write_model(path: Path, model: "keras.Model") -> None:
-    """Write a model as `.keras`, without the clock, the version and the memory addresses that Keras puts in."""
+    """Write a model as `.keras`, without the time stamps, version and memory addresses that Keras adds."""
     with atomic_file(path) as partial:
         saved = partial.with_suffix(".keras")  # Keras insists on the suffix
         try:
@@ -30,14 +30,14 @@ def write_model(path: Path, model: "keras.Model") -> None:
 
 
 def load_model(path: Path) -> "keras.Model":
-    """Load a model to predict with: from raw pixels 0-255 to a probability per class."""
+    """Load a model for prediction. It maps raw pixels 0-255 to one probability per class."""
     from reprocnn.backend import keras
 
     return keras.models.load_model(path, compile=False)
 
 
 def _stable_keras(path: Path) -> bytes:
-    """The bytes of a `.keras` archive with its varying parts set to constants."""
+    """Return the bytes of a `.keras` archive, with the parts that vary between two saves set to constants."""
     stable = io.BytesIO()
     with zipfile.ZipFile(path) as old, zipfile.ZipFile(stable, "w") as new:
         for name in sorted(old.namelist()):
@@ -52,7 +52,7 @@ def _stable_keras(path: Path) -> bytes:
 
 
 def _renumber_shared_objects(config: bytes) -> bytes:
-    """Replace each `shared_object_id`, a memory address, by its number in order of appearance."""
+    """Replace each `shared_object_id`, a memory address, with a number that counts up in order of appearance."""
     numbers: dict[bytes, int] = {}
 
     def number(match: re.Match[bytes]) -> bytes:

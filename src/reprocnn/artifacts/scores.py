@@ -1,4 +1,4 @@
-"""The metrics of the test split: of the whole, per class, and the confusion matrix."""
+"""Write and read the test metrics: overall, per class, and the confusion matrix."""
 
 import csv
 import json
@@ -24,7 +24,7 @@ CONFUSION_MATRIX = Path("reports/confusion_matrix.csv")
 
 @dataclass(frozen=True, kw_only=True)
 class Scores(Card):
-    """The metrics of a split as a whole."""
+    """Overall metrics of a split."""
 
     accuracy: float
     """0-1."""
@@ -33,25 +33,25 @@ class Scores(Card):
     accuracy_high: float
     """The upper bound of its 95 % interval."""
     tta_accuracy: float | None = None
-    """The accuracy with test-time augmentation, where it was asked for."""
+    """Accuracy with test-time augmentation; None without it."""
     n: int
-    """Images."""
+    """Number of images."""
     others: Mapping[str, float]
-    """Every other metric by its name; in the file they stand beside the ones above."""
+    """Metric name -> value for all other metrics; in the file they are on the same level as the ones above."""
 
     def by_name(self) -> dict[str, float]:
-        """Every metric that there is by its name, as the file has them."""
+        """Return all metrics that are present, metric name -> value, as in the file."""
         own = {name: value for name, value in asdict(self).items() if name != "others" and value is not None}
         return own | dict(self.others)
 
 
 def write_scores(path: Path, scores: Scores) -> None:
-    """Write the metrics, a key each; those that there are not are left out."""
+    """Write the metrics as a JSON object, metric name -> value. Metrics that are None are left out."""
     write_json(path, scores.by_name())
 
 
 def read_scores(path: Path) -> Scores:
-    """Read the metrics.
+    """Read the overall metrics.
 
     Raises:
         UserError: the file is not what `write_scores` writes.
@@ -66,26 +66,32 @@ def read_scores(path: Path) -> Scores:
 
 
 def write_per_class(path: Path, table: "pd.DataFrame") -> None:
-    """Write a row per class: class, precision, recall, f1 (each 0-1; NaN without images), n (its images)."""
+    """Write the metrics per class as CSV.
+
+    Args:
+        path: the file to write.
+        table: one row per class: class, precision, recall, f1 (each 0-1; NaN for a class without images) and n, its
+            number of images.
+    """
     write_csv(path, table)
 
 
 def read_per_class(path: Path) -> "pd.DataFrame":
-    """Read what `write_per_class` writes.
+    """Read the metrics per class that `write_per_class` writes.
 
     Raises:
-        UserError: the file is something else.
+        UserError: the file has other content.
     """
     return read_table(path, ("class", "precision", "recall", "f1", "n"), ("class",), "evaluate")
 
 
 def write_confusion(path: Path, counts: NDArray[np.int64], class_names: Sequence[str]) -> None:
-    """Write a confusion matrix.
+    """Write a confusion matrix as CSV. The first column, `actual`, has the class name of the row.
 
     Args:
-        path: the file; its first column, `actual`, names the row.
-        counts: int64 (classes, classes), a row per actual and a column per predicted class.
-        class_names: of the rows and columns.
+        path: the file to write.
+        counts: int64 (classes, classes), one row per actual class, one column per predicted class.
+        class_names: the names of the rows and columns.
     """
     import pandas as pd
 
@@ -95,10 +101,10 @@ def write_confusion(path: Path, counts: NDArray[np.int64], class_names: Sequence
 
 
 def read_confusion(path: Path) -> NDArray[np.int64]:
-    """Read the counts that `write_confusion` writes.
+    """Read the counts of a confusion matrix that `write_confusion` writes, int64 (classes, classes).
 
     Raises:
-        UserError: the file is something else.
+        UserError: the file has other content.
     """
     try:
         with path.open(newline="", encoding="utf-8") as file:

@@ -1,4 +1,4 @@
-"""A split of images: a folder with images.npy and labels.npy."""
+"""Write and read splits. A split is a folder with images.npy and labels.npy."""
 
 import math
 from collections.abc import Iterator
@@ -30,9 +30,9 @@ class Split(NamedTuple):
 
 
 class NpyWriter:
-    """Appends chunks to a .npy file of a shape known beforehand.
+    """Writer that appends chunks to a .npy file whose shape is known in advance.
 
-    It writes plainly, not through a memory map, whose written pages would count as the process's memory.
+    It uses ordinary writes: the written pages of a memory map would count as memory of the process.
     """
 
     def __init__(self, path: Path, shape: tuple[int, ...], dtype: DTypeLike) -> None:
@@ -42,7 +42,14 @@ class NpyWriter:
         np.lib.format.write_array_header_1_0(self._file, header)
 
     def append(self, rows: NDArray[Any]) -> None:
-        """Add rows, of the file's dtype and row shape."""
+        """Append rows.
+
+        Args:
+            rows: of the dtype of the file, (n, *row shape).
+
+        Raises:
+            ValueError: the dtype or the row shape is another one.
+        """
         if rows.shape[1:] != self._shape[1:] or rows.dtype != self._dtype:
             raise ValueError(
                 f"Expected rows of {self._dtype}{list(self._shape[1:])}. Received: {rows.dtype}{list(rows.shape[1:])}"
@@ -61,7 +68,12 @@ class NpyWriter:
 
 
 def rows_per_chunk(shape: tuple[int, ...], most: int = 4096) -> int:
-    """How many images of a shape to work on at a time, so that memory stays bounded at any image size."""
+    """Return how many images to process at a time, at least 1; as float32 they take CHUNK_BYTES or less.
+
+    Args:
+        shape: (height, width, channels) of an image.
+        most: the upper limit.
+    """
     return max(1, min(most, CHUNK_BYTES // (4 * math.prod(shape))))
 
 
@@ -69,13 +81,13 @@ def rows_per_chunk(shape: tuple[int, ...], most: int = 4096) -> int:
 def split_writer(
     path: Path, labels: NDArray[Any], image_shape: tuple[int, ...], dtype: DTypeLike
 ) -> Iterator[NpyWriter]:
-    """Give a writer that the images of a split are appended to; the split appears when the block ends well.
+    """Yield a writer for the images of a split. The folder appears only if the block ends without an error.
 
     Args:
         path: the folder to write.
-        labels: of the images, in their order.
+        labels: the labels, in the order of the images.
         image_shape: (height, width, channels).
-        dtype: of the images.
+        dtype: the dtype of the images.
     """
     with atomic_folder(path) as folder:
         np.save(folder / "labels.npy", labels)
@@ -84,6 +96,6 @@ def split_writer(
 
 
 def read_split(path: Path) -> Split:
-    """Read a split; the images are memory-mapped."""
+    """Read a split. The images are memory-mapped."""
     images = np.load(path / "images.npy", mmap_mode="r", allow_pickle=False)
     return Split(images, np.load(path / "labels.npy", allow_pickle=False))

@@ -1,1 +1,1 @@
-"""The commands of `python -m reprocnn`, one file each."""
+"""Implement the commands of `python -m reprocnn`, one file per command."""

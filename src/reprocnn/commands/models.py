@@ -1,4 +1,4 @@
-"""The architectures: what they are, take and cost."""
+"""List the architectures with their options and costs."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,11 +9,11 @@ from reprocnn.params import ModelParams
 
 
 def models(image_shape: tuple[int, int, int], n_classes: int) -> None:
-    """Print a row per model, and one for each of its sizes.
+    """Print one row per model, and one per variant of its size.
 
     Args:
-        image_shape: (height, width, channels) of the images to build it for.
-        n_classes: length of its output.
+        image_shape: (height, width, channels) of the images to build the models for.
+        n_classes: the number of classes.
     """
     height, width, channels = image_shape
     print(f"For images of {height}x{width}x{channels} and {n_classes} classes; MFLOPs: of one image, forwards\n")
@@ -27,7 +27,7 @@ def models(image_shape: tuple[int, int, int], n_classes: int) -> None:
 
 
 def _size(name: str, image_shape: tuple[int, int, int], n_classes: int, options: Mapping[str, Any]) -> str:
-    """Layers, parameters and MFLOPs, or why it can't be built."""
+    """Format the number of layers, the parameters and the MFLOPs of a model, or the reason why it can't be built."""
     from reprocnn.models import costs
     from reprocnn.models.build import build
 

@@ -1,4 +1,4 @@
-"""Whole recipes for params.yaml."""
+"""Set params.yaml to a preset, a complete recipe."""
 
 import difflib
 from itertools import zip_longest
@@ -14,11 +14,11 @@ from reprocnn.params import PARAMS, FitParams, ModelParams, Params, check, load_
 FOLDER = Path("presets")
 _MORE = {"validation_fraction", "normalization", "tta"}
 _RECIPE = ({*ModelParams.model_fields, *FitParams.model_fields} - {"seed"}) | _MORE
-"""The keys that a preset sets back to their defaults where it does not name them."""
+"""The keys that a preset resets to their defaults unless it sets them."""
 
 
 def presets() -> None:
-    """List them: name, and what each says of itself."""
+    """List the presets: name, and the comments in its file."""
     for path in sorted(FOLDER.glob("*.yaml")):
         comments = [line.removeprefix("# ") for line in path.read_text().splitlines() if line.startswith("#")]
         for name, line in zip_longest([path.stem], comments, fillvalue=""):
@@ -28,7 +28,7 @@ def presets() -> None:
 def preset(name: str) -> None:
     """Set params.yaml to a recipe and print what changed.
 
-    Data, test split, seed and machine stay, where it does not name them.
+    Options of data, test split, seed and machine keep their values unless the preset sets them.
 
     Raises:
         UserError: there is no such preset, or params.yaml would not be valid.

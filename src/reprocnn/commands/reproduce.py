@@ -1,4 +1,4 @@
-"""From an MLflow run to the code, params and data that made it."""
+"""Check out the code, params and data that made an MLflow run."""
 
 import json
 import subprocess
@@ -17,11 +17,11 @@ from reprocnn.params import PARAMS
 
 
 def reproduce(run_id: str, folder: str | None) -> None:
-    """Check out what made an MLflow run, and print what repeats it.
+    """Check out what made an MLflow run, and print the commands that repeat it.
 
     Args:
-        run_id: of the run, or its first characters.
-        folder: where to; None: a new one for temporary files.
+        run_id: the ID of the run, or its first characters.
+        folder: the folder to check out to; None: a new temporary folder.
 
     Raises:
         UserError: there is no such run, its commit is not in this repository, or its changes do not apply.
@@ -63,7 +63,7 @@ def _run(run_id: str) -> Any:
 
 
 def _commit(run: Any) -> tuple[str, str]:
-    """The commit that made a run, and how it is known to be that."""
+    """Find the commit that made a run; return it and how it was found, a key of `_WORDS`."""
     tags = run.data.tags
     for experiment in revisions.experiments():
         same = all(experiment.origin[tag] == tags.get(tag) for tag in (EXPERIMENT_TAG, BASELINE_TAG))
@@ -89,7 +89,7 @@ def _has_params(commit: str, params: dict[str, str]) -> bool:
 
 
 def _apply_changes(run: Any, folder: Path) -> list[str]:
-    """Apply what was not committed; return warnings of what can't be."""
+    """Apply the uncommitted changes of a run; return warnings about what can't be restored."""
     diff = _artifact(run, CHANGES)
     if diff is None:
         return [f"the run has no {CHANGES}; its params are: {run.data.params}"]
@@ -109,7 +109,7 @@ def _apply_changes(run: Any, folder: Path) -> list[str]:
 
 
 def _artifact(run: Any, name: str) -> str | None:
-    """Return the text of an artifact; None where the run has none of that name."""
+    """Return the text of an artifact; None if the run has no artifact of that name."""
     client, _ = store.connected()
     with store.explained():
         if not any(file.path == name for file in client.list_artifacts(run.info.run_id)):

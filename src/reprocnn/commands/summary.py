@@ -1,4 +1,4 @@
-"""What the last run made."""
+"""Print a summary of the last run."""
 
 from reprocnn.artifacts.figures import FIGURES, REPORT
 from reprocnn.artifacts.model import MODEL
@@ -8,7 +8,11 @@ from reprocnn.errors import UserError
 
 
 def summary() -> None:
-    """Print the result in the workspace and where to look."""
+    """Print the result in the workspace and where to find its files.
+
+    Raises:
+        UserError: the workspace has no metrics or no report.
+    """
     if not (METRICS.exists() and REPORT.exists()):
         raise UserError(f"{REPORT} is missing: nothing was run here", "dvc repro")
     scores, card = read_scores(METRICS), read_model_card(MODEL_CARD)

@@ -1,4 +1,4 @@
-"""Make MLflow match DVC: every result has its run, and every run that ended says so."""
+"""Make MLflow match DVC: every result has a run, and every run that ended has its final status."""
 
 import sys
 import time
@@ -30,9 +30,12 @@ if TYPE_CHECKING:
 
 
 def sync(names: list[str]) -> None:
-    """Add to MLflow what it lacks of the workspace and of every experiment, or of those that are named.
+    """Add to MLflow what is missing of the named results, or of the workspace and every experiment.
 
-    Ends with status 1 where one of them failed.
+    Exits with status 1 if one of them fails.
+
+    Args:
+        names: experiments or revisions; empty: the workspace and every experiment.
 
     Raises:
         UserError: there is no such experiment, or MLflow does not answer.
@@ -46,10 +49,10 @@ def sync(names: list[str]) -> None:
 
 
 def make_absent() -> None:
-    """Make the runs of experiments that have none, and complete that of the workspace; say what fails and go on.
+    """Create the missing runs of experiments, and complete the run of the workspace; report failures and continue.
 
-    DVC takes a repeated experiment from its run cache without starting a stage, so nothing makes its run. This is
-    quick where nothing is absent: it reads no experiment that a run names.
+    DVC restores a repeated experiment from its run cache without starting a stage, so no stage creates its run. If
+    nothing is missing this is quick: experiments that have a run are not read.
 
     Raises:
         UserError: MLflow does not answer.
@@ -64,9 +67,12 @@ def make_absent() -> None:
 
 
 def runs(names: list[str]) -> None:
-    """Say which MLflow run each experiment has, and what the run lacks.
+    """Print the MLflow run of each result, and what is missing from the run.
 
-    Ends with status 1 where one of them failed.
+    Exits with status 1 if one of them fails.
+
+    Args:
+        names: experiments or revisions; empty: the workspace and every experiment.
 
     Raises:
         UserError: there is no such experiment, or MLflow does not answer.
@@ -78,7 +84,7 @@ def runs(names: list[str]) -> None:
 
 
 def _end(failed: list[UserError]) -> None:
-    """End with status 1 where something failed, with each fix once."""
+    """Exit with status 1 if something failed, after printing each fix once."""
     if failed:
         for fix in dict.fromkeys(error.fix for error in failed):
             print(f"  fix: {fix}")
@@ -103,14 +109,14 @@ def _state(mirror: Mirror, made: Record) -> str:
 def _results(names: list[str]) -> list[Result]:
     if names:
         return [revisions.of(name) for name in names]
-    # The workspace last: where it holds an experiment that was applied, that one's run is its run.
+    # The workspace last: if it holds an applied experiment, both share the run of that experiment.
     return [*revisions.experiments(), revisions.workspace()]
 
 
 def _each(
     client: "MlflowClient", experiment_id: str, results: list[Result], act: Callable[[Mirror, Record], str]
 ) -> list[UserError]:
-    """Act on the run and the record of each result, and say so; give the errors of those that failed."""
+    """Apply `act` to the run and the record of each result, and print what it returns; return the errors."""
     width = max((len(result.name) for result in results), default=0)
     failed: list[UserError] = []
     for number, result in enumerate(results, start=1):
@@ -134,7 +140,7 @@ def _on_run(client: "MlflowClient", experiment_id: str, act: Callable[[Mirror, R
 
 
 def _tried(failed: list[UserError], act: Callable[[], str]) -> str:
-    """What an act in MLflow says; where it fails, why, with the error added to those that failed."""
+    """Return what `act` returns. If MLflow fails, add the error to `failed` and return a message with the cause."""
     try:
         with store.explained():
             return act()
@@ -158,7 +164,7 @@ def _record(result: Result, folder: Path) -> Record:
 
 
 def _end_journals(client: "MlflowClient", experiment_id: str) -> list[UserError]:
-    """End the runs of trainings that were cut off, or whose end the tracker did not get; give what failed."""
+    """Finish the runs of trainings that were killed, or whose end did not reach the tracker; return the errors."""
     failed: list[UserError] = []
     for made in record.of_trainings():
         ended = made if made.status != "RUNNING" else _ended(made)
@@ -183,7 +189,7 @@ def _ended(made: Record) -> Record | None:
 
 
 def _end_training(client: "MlflowClient", experiment_id: str, made: Record) -> str:
-    # By its own id alone: another experiment's run may have the same model.
+    # Search by the ID of the training only: a run of another experiment may have the same model.
     run = find(client, experiment_id, replace(made, model_md5=""))
     if made.run_id and not run:
         return ""  # somebody deleted it
@@ -193,7 +199,7 @@ def _end_training(client: "MlflowClient", experiment_id: str, made: Record) -> s
 
 
 def _end_runs(client: "MlflowClient", experiment_id: str) -> list[UserError]:
-    """End the runs that a process of this host left running, and of which no journal tells; give what failed."""
+    """Finish running runs without a journal whose process, on this host, has died; return the errors."""
     failed: list[UserError] = []
 
     def end(run: "Run") -> str:

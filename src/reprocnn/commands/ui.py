@@ -1,4 +1,4 @@
-"""The MLflow UI."""
+"""Serve the MLflow UI."""
 
 import os
 import signal
@@ -13,9 +13,15 @@ from reprocnn.ledger.masking import masked
 
 
 def ui(port: int) -> None:
-    """Serve the MLflow UI of the store in the checkout, or name the server that MLFLOW_TRACKING_URI names.
+    """Serve the MLflow UI of the store in the checkout, or print the address of the server in MLFLOW_TRACKING_URI.
 
-    Experiments that have no run get it first.
+    Before that, create the missing runs of experiments.
+
+    Args:
+        port: the port to use if it is free; otherwise, and for 0, a free one is chosen.
+
+    Raises:
+        UserError: the UI failed, or MLflow does not answer.
     """
     uri = store.tracking_uri()
     if not store.has_no_server(uri):

@@ -1,4 +1,4 @@
-"""Run the pipeline of a commit again, and compare what it makes with what is committed."""
+"""Run the pipeline of a commit again, and compare its outputs with the committed ones."""
 
 import json
 import os
@@ -22,12 +22,12 @@ _ABSENT = "-"
 
 
 def verify(revision: str) -> None:
-    """Run the pipeline of a commit or experiment in a clone, say of each out whether it came out equal, and why not.
+    """Run the pipeline of a commit or experiment in a clone, compare each output, and print why outputs may differ.
 
-    Ends with status 1 where an out differs.
+    Exits with status 1 if an output differs.
 
     Raises:
-        UserError: there is no such revision, it has no whole dvc.lock, or its pipeline fails.
+        UserError: there is no such revision, its dvc.lock is incomplete, or its pipeline fails.
     """
     result = revisions.of(revision)
     committed = revisions.lock_of(result.commit)
@@ -49,7 +49,7 @@ def verify(revision: str) -> None:
 
 
 def _run(clone: Path) -> None:
-    """Run every stage, with a cache, checkpoints and an MLflow store of the clone's own."""
+    """Run every stage in the clone, with a cache, checkpoints and an MLflow store of its own."""
     own = {name: value for name, value in os.environ.items() if not name.startswith(("DVC_", "MLFLOW_"))}
     own["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{own['PATH']}"
     command = [sys.executable, "-m", "dvc", "repro", "--force", "--no-run-cache"]
@@ -62,7 +62,7 @@ def _outs(stage: dict[str, Any]) -> dict[str, str]:
 
 
 def _compare(committed: dict[str, Any], made: dict[str, Any]) -> Iterator[str]:
-    """Print a line for each out; give the names of those that differ."""
+    """Print one line per output; yield the outputs that differ."""
     print(f"\n{'stage':11} {'out':29} {'committed':13} here")
     for stage, definition in made.items():
         expected = _outs(committed.get(stage, {}))
@@ -80,13 +80,13 @@ def _accuracies(commit: str, clone: Path) -> str:
 
 
 def _reasons(committed: dict[str, Any], made: dict[str, Any], commit: str, clone: Path) -> Iterator[str]:
-    """What may have made the difference, the likeliest first."""
+    """Yield possible reasons for the difference, most likely first."""
     found = [*_inputs(committed, made), *_machines(committed, commit, clone)]
     yield from found or ["nothing that is known: inputs, machine and versions are the same; please report it"]
 
 
 def _inputs(committed: dict[str, Any], made: dict[str, Any]) -> Iterator[str]:
-    """Give what the stages read and dvc.lock has otherwise."""
+    """Yield the dependencies and params that differ from those in dvc.lock."""
     outs = {out for stage in made.values() for out in _outs(stage)}
     for stage, definition in made.items():
         then = committed.get(stage, {})
@@ -103,7 +103,7 @@ def _inputs(committed: dict[str, Any], made: dict[str, Any]) -> Iterator[str]:
 
 
 def _params(stage: str, then: dict[str, Any], now: dict[str, Any]) -> Iterator[str]:
-    """Give the params that a stage ran with otherwise."""
+    """Yield the params that differ from those that a stage ran with."""
     for key, value in now.get("params", {}).get("params.yaml", {}).items():
         before = then.get("params", {}).get("params.yaml", {}).get(key, _ABSENT)
         if before != value:
@@ -111,7 +111,7 @@ def _params(stage: str, then: dict[str, Any], now: dict[str, Any]) -> Iterator[s
 
 
 def _machines(committed: dict[str, Any], commit: str, clone: Path) -> Iterator[str]:
-    """In what this machine and its versions differ from those that made the commit."""
+    """Yield the differences between this machine and its versions and those that made the commit."""
     model = _outs(committed["train"]).get(MODEL.as_posix(), "")
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / ENVIRONMENT

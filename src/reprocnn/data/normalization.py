@@ -1,4 +1,4 @@
-"""Normalisation: pixels of 0-255 to numbers around 0 or 1 that a network trains well on."""
+"""Normalise images: scale pixels of 0-255 to a range that suits training."""
 
 from collections.abc import Iterable
 
@@ -10,7 +10,15 @@ from reprocnn.params import NormalizationKind
 
 
 def normalized(images: NDArray[np.uint8], by: Normalization) -> NDArray[np.float32]:
-    """Images uint8 (n, height, width, channels), 0-255, as float32 of the same shape, normalised."""
+    """Normalise images.
+
+    Args:
+        images: uint8 (n, height, width, channels), 0-255.
+        by: the kind of normalisation with its statistics.
+
+    Returns:
+        float32 of the same shape.
+    """
     scale = np.asarray(by.std, np.float32) * np.float32(255)
     pixels = images.astype(np.float32)
     if by.kind == "standardize":
@@ -20,16 +28,16 @@ def normalized(images: NDArray[np.uint8], by: Normalization) -> NDArray[np.float
 
 
 def fitted(kind: NormalizationKind, chunks: Iterable[NDArray[np.uint8]], channels: int) -> Normalization:
-    """The normalisation of a kind, with the statistics of training images where it needs them.
+    """Fit a normalisation to the training images. Only `standardize` uses their statistics.
 
     Args:
         kind: `unit` or `standardize`.
-        chunks: the training images alone, uint8 (n, height, width, channels).
-        channels: their number.
+        chunks: training images only, uint8 (n, height, width, channels), 0-255.
+        channels: the number of channels.
     """
     if kind == "unit":
         return Normalization(kind, (0.0,) * channels, (1.0,) * channels)
-    # A histogram a channel: sums of whole numbers are exact, whatever the order and the size of the chunks.
+    # One histogram per channel: integer sums are exact, whatever the order and the size of the chunks.
     counts = np.zeros((channels, 256), np.int64)
     for chunk in chunks:
         for channel in range(channels):

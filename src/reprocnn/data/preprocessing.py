@@ -1,4 +1,4 @@
-"""From raw images to what training reads: split, normalised, one-hot; chunk by chunk, in bounded memory."""
+"""Turn raw images into normalised splits with one-hot labels, one chunk at a time so that memory stays bounded."""
 
 from pathlib import Path
 
@@ -12,7 +12,13 @@ from reprocnn.params import NormalizationKind
 
 
 def fit_normalization(images: NDArray[np.uint8], indices: NDArray[np.int64], kind: NormalizationKind) -> Normalization:
-    """The normalisation with the statistics of the images at `indices`."""
+    """Fit a normalisation to some of the images.
+
+    Args:
+        images: uint8 (N, height, width, channels), 0-255; may be memory-mapped.
+        indices: int64 (n,), the images to use.
+        kind: `unit` or `standardize`.
+    """
     chunks = (images[part] for part in _parts(indices, images.shape[1:]))
     return fitted(kind, chunks, images.shape[-1])
 
@@ -25,9 +31,9 @@ def write_normalized(
     Args:
         path: the folder to write.
         raw: images uint8 (N, height, width, channels), 0-255, may be memory-mapped; labels int64 (N,).
-        indices: int64 (n,), ascending, so that the file is read in one go.
-        normalization: what to apply.
-        n_classes: length of a one-hot label.
+        indices: int64 (n,), ascending, so that the file is read from front to back.
+        normalization: the normalisation to apply.
+        n_classes: the length of a one-hot label.
     """
     one_hot = np.eye(n_classes, dtype=np.float32)[raw.labels[indices]]
     with split_writer(path, one_hot, raw.images.shape[1:], np.float32) as writer:

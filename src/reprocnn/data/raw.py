@@ -1,4 +1,4 @@
-"""The one form in which every source hands over its images, and how they go to their splits."""
+"""Define the common form of raw data, which every data source returns, and write it as splits."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,15 +14,15 @@ from reprocnn.errors import UserError
 
 @dataclass(frozen=True)
 class RawData:
-    """Images as a source has them.
+    """Images and labels as a data source returns them.
 
     Args:
-        class_names: the class of each label, in label order.
+        class_names: the class name of each label, in label order.
         labels: int64 (N,), 0 to number of classes - 1.
         is_test: bool (N,), whether an image belongs to the test split.
         image_shape: (height, width, channels) of every image.
         chunks: uint8 (n, height, width, channels), 0-255, in the order of `labels`.
-        reading: how the source was read, in lines for the user.
+        reading: messages for the user about how the source was read, one per line.
     """
 
     class_names: list[str]
@@ -34,7 +34,11 @@ class RawData:
 
 
 def in_chunks(images: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
-    """Hand over images (N, height, width, channels) that are in memory."""
+    """Yield images that are in memory in chunks.
+
+    Args:
+        images: uint8 (N, height, width, channels).
+    """
     rows = rows_per_chunk(images.shape[1:])
     for start in range(0, len(images), rows):
         yield images[start : start + rows]
@@ -45,12 +49,12 @@ def joined(
     train: tuple[NDArray[np.uint8], NDArray[np.uint8]],
     test: tuple[NDArray[np.uint8], NDArray[np.uint8]],
 ) -> RawData:
-    """Raw data of a source that has its own test split.
+    """Combine a training split and a test split into raw data.
 
     Args:
-        class_names: the class of each label.
-        train: images uint8 (N, height, width, channels) and labels (N,).
-        test: the same.
+        class_names: the class name of each label.
+        train: images uint8 (N, height, width, channels), 0-255, and labels uint8 (N,).
+        test: the same for the test split.
     """
     return RawData(
         class_names=class_names,
@@ -65,7 +69,7 @@ def write_splits(data: RawData, train: Path, test: Path) -> None:
     """Write raw data as two splits of uint8 images and int64 labels.
 
     Args:
-        data: to write.
+        data: the raw data.
         train: the folder of the training split.
         test: the folder of the test split.
 
@@ -88,11 +92,11 @@ def write_splits(data: RawData, train: Path, test: Path) -> None:
 
 
 def card(data: RawData, name: str) -> DatasetCard:
-    """The description of raw data.
+    """Describe raw data in a card.
 
     Args:
-        data: to describe.
-        name: of the data set.
+        data: the raw data.
+        name: the name of the data set.
     """
     n_test = int(data.is_test.sum())
     return DatasetCard(name, tuple(data.class_names), data.image_shape, len(data.labels) - n_test, n_test)

@@ -1,4 +1,4 @@
-"""Metrics of a classification."""
+"""Compute the metrics of a classification."""
 
 from collections.abc import Sequence
 
@@ -17,18 +17,19 @@ def overall(
     top_k: int,
     augmented: NDArray[np.float64] | None = None,
 ) -> Scores:
-    """The metrics of a split as a whole.
+    """Compute the overall metrics of a split.
 
-    The interval of the accuracy is E. B. Wilson's ("Probable Inference, the Law of Succession, and Statistical
-    Inference", 1927). The macro metrics are means over the classes that have images here. A class without images has
-    no recall, so that its 0 would only tell of the split; images taken for it still lower the recall of their own
-    class. (scikit-learn averages its balanced accuracy over the same classes.)
+    The accuracy has a 95 % Wilson interval (E. B. Wilson, "Probable Inference, the Law of Succession, and Statistical
+    Inference", 1927). Macro metrics are means over the classes that have images in this split: the recall of a class
+    without images is undefined, and to count it as 0 would measure the split, not the model. An image that is wrongly
+    predicted as such a class still lowers the recall of its actual class. (scikit-learn averages its balanced accuracy
+    over the same classes.)
 
     Args:
         probabilities: float64 (N, classes).
         labels: int64 (N,).
-        top_k: for the top-k accuracy, which is left out where there are no more than k classes.
-        augmented: as `probabilities`, with test-time augmentation, where it was asked for.
+        top_k: k of the top-k accuracy, which is left out if there are k classes or fewer.
+        augmented: the probabilities with test-time augmentation, float64 (N, classes); None without it.
     """
     predicted = probabilities.argmax(axis=1)
     interval = binomtest(int((predicted == labels).sum()), len(labels)).proportion_ci(0.95, method="wilson")
@@ -53,7 +54,7 @@ def overall(
 
 
 def accuracy(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
-    """The part of the images, 0-1, whose likeliest class is theirs.
+    """Compute the accuracy, 0-1: the fraction of images whose most probable class is the actual class.
 
     Args:
         probabilities: float64 (N, classes).
@@ -63,13 +64,13 @@ def accuracy(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) -> f
 
 
 def _loss(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
-    """The mean categorical cross-entropy in nats."""
+    """Compute the mean categorical cross-entropy in nats."""
     likelihood = probabilities[np.arange(len(labels)), labels].clip(1e-7)  # Keras' own bound
     return float(-np.log(likelihood).mean())
 
 
 def _top_k_accuracy(probabilities: NDArray[np.float64], labels: NDArray[np.int64], k: int) -> float | None:
-    """The part of the images, 0-1, whose class is among the k likeliest; None with k classes or fewer."""
+    """Compute the top-k accuracy, 0-1; None if there are k classes or fewer."""
     classes = np.arange(probabilities.shape[1])
     return top_k_accuracy_score(labels, probabilities, k=k, labels=classes) if len(classes) > k else None
 
@@ -81,7 +82,17 @@ def _rounded(value: float) -> float:
 def per_class(
     probabilities: NDArray[np.float64], labels: NDArray[np.int64], class_names: Sequence[str]
 ) -> pd.DataFrame:
-    """A row per class: class, precision, recall, f1 (each 0-1; NaN without images), n (its images)."""
+    """Compute the metrics per class.
+
+    Args:
+        probabilities: float64 (N, classes).
+        labels: int64 (N,).
+        class_names: the class name of each label.
+
+    Returns:
+        One row per class: class, precision, recall, f1 (each 0-1; NaN for a class without images) and n, its number of
+        images.
+    """
     precision, recall, f1, n = precision_recall_fscore_support(
         labels, probabilities.argmax(axis=1), labels=np.arange(len(class_names)), zero_division=0
     )
@@ -91,12 +102,12 @@ def per_class(
 
 
 def without_images(labels: NDArray[np.int64], class_names: Sequence[str], most: int = 5) -> str:
-    """Say which classes have no image in the test split; nothing where each has one.
+    """Return a message that names the classes without images in the test split; empty if there are none.
 
     Args:
         labels: int64 (N,).
-        class_names: the class of each label.
-        most: names to say; of the others their number.
+        class_names: the class name of each label.
+        most: how many classes to name; the others are only counted.
     """
     absent = [class_names[i] for i in np.setdiff1d(np.arange(len(class_names)), labels)]
     if not absent:
@@ -106,5 +117,13 @@ def without_images(labels: NDArray[np.int64], class_names: Sequence[str], most: 
 
 
 def confusion(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Counts, int64 (classes, classes), a row per actual and a column per predicted class."""
+    """Compute the confusion matrix.
+
+    Args:
+        probabilities: float64 (N, classes).
+        labels: int64 (N,).
+
+    Returns:
+        Counts, int64 (classes, classes), one row per actual class, one column per predicted class.
+    """
     return confusion_matrix(labels, probabilities.argmax(axis=1), labels=np.arange(probabilities.shape[1]))

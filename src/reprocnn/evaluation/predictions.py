@@ -1,4 +1,4 @@
-"""Predictions of a saved model, which takes raw pixels 0-255."""
+"""Predict with a saved model, which takes raw pixels 0-255."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -13,16 +13,16 @@ from reprocnn.backend import keras
 from reprocnn.params import TestTimeAugmentation
 
 Change = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
-"""Makes other images of a chunk, in the same shape."""
+"""Function that transforms a chunk of images and keeps its shape."""
 
 
 def predict(model: keras.Model, images: NDArray[np.uint8], change: Change = lambda chunk: chunk) -> NDArray[np.float64]:
-    """The probability of each class.
+    """Predict the probability of each class.
 
     Args:
         model: takes float32 images of raw pixels, 0-255.
         images: uint8 (N, height, width, channels), 0-255; may be memory-mapped.
-        change: what the model sees instead of the images.
+        change: applied to each chunk of images before the prediction; keeps their shape.
 
     Returns:
         float64 (N, classes), rows that sum to 1.
@@ -37,14 +37,14 @@ def predict(model: keras.Model, images: NDArray[np.uint8], change: Change = lamb
 def predict_augmented(
     model: keras.Model, images: NDArray[np.uint8], tta: tuple[TestTimeAugmentation, ...]
 ) -> NDArray[np.float64]:
-    """The probability of each class as the mean over changed images: test-time augmentation.
+    """Predict with test-time augmentation: average the class probabilities over transformed copies of each image.
 
     Args:
         model: takes float32 images of raw pixels, 0-255.
         images: uint8 (N, height, width, channels), 0-255; may be memory-mapped.
-        tta: `flip`: the image and its mirror image; with `shift`: half of the weight on these, half on both of them
-            moved by a pixel to the upper left and to the lower right (K. Jordan, "94% on CIFAR-10 in 3.29 Seconds",
-            2024, which averages before the softmax).
+        tta: `flip` averages each image and its mirror image. With `shift` as well, these have half of the weight; the
+            other half goes to the same two, shifted by one pixel to the upper left and to the lower right (K. Jordan,
+            "94% on CIFAR-10 in 3.29 Seconds", 2024, which averages before the softmax).
 
     Returns:
         float64 (N, classes), rows that sum to 1.
@@ -59,14 +59,29 @@ def predict_augmented(
 
 
 def _moved(by: int, step: int, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The images moved by -1, 0 or 1 pixel, to the upper left where positive; then mirrored, with a step of -1."""
+    """Shift images diagonally by `by` pixels, then mirror them if `step` is -1.
+
+    Args:
+        by: -1, 0 or 1; positive shifts to the upper left, negative to the lower right.
+        step: 1, or -1 to mirror.
+        images: uint8 (n, height, width, channels), 0-255.
+    """
     height, width = images.shape[1:3]
     padded = np.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="reflect")
     return padded[:, 1 + by : 1 + by + height, 1 + by : 1 + by + width][:, :, ::step]
 
 
 def table(probabilities: NDArray[np.float64], labels: NDArray[np.int64], class_names: Sequence[str]) -> pd.DataFrame:
-    """A row per image: its index in the split, actual and predicted class, confidence 0-1 of the prediction."""
+    """Build a table of predictions.
+
+    Args:
+        probabilities: float64 (N, classes).
+        labels: int64 (N,).
+        class_names: the class name of each label.
+
+    Returns:
+        One row per image: its index in the split, actual and predicted class, confidence (0-1) of the prediction.
+    """
     names = np.array(class_names, dtype=object)
     return pd.DataFrame(
         {
@@ -81,13 +96,13 @@ def table(probabilities: NDArray[np.float64], labels: NDArray[np.int64], class_n
 def mistakes(
     predictions: pd.DataFrame, probabilities: NDArray[np.float64], images: NDArray[np.uint8], n: int = 20
 ) -> Mistakes:
-    """The n mistakes of the highest confidence, the most confident first.
+    """Select the n mistakes with the highest confidence, most confident first.
 
     Args:
-        predictions: as from `table`.
+        predictions: as `table` returns them.
         probabilities: float64 (N, classes).
         images: uint8 (N, height, width, channels), 0-255; may be memory-mapped.
-        n: how many at most.
+        n: the maximum number of mistakes.
     """
     wrong = np.flatnonzero(predictions["actual"] != predictions["predicted"])
     # By the probabilities, not by the rounded column: after long training many round to 1.

@@ -1,7 +1,7 @@
-"""Why MLflow failed, and the one fix for each cause.
+"""Find out why MLflow failed, and give one fix for each cause.
 
-An error is told by its type, its HTTP status or its number, along the chain of errors that led to it. MLflow, requests
-and SQLAlchemy wrap the reason several times; their own texts begin with what was tried and end with what went wrong.
+A cause is recognised by type, HTTP status or error number, along the chain of exceptions. MLflow, requests and
+SQLAlchemy wrap the original error several times, and their messages put it last.
 """
 
 import errno
@@ -19,20 +19,20 @@ _PACKAGES = {
     "azure": "azure-storage-blob azure-identity",
     "google": "google-cloud-storage",
 }
-"""Python's name for a module -> the package that has it, where they differ."""
+"""Module name -> package that contains it, if they differ."""
 
 
 class Cause(NamedTuple):
-    """What went wrong, and what to do about it."""
+    """The cause of a failure and its fix."""
 
     text: str
     fix: str
     is_damage: bool = False
-    """Whether the store itself is broken, and has to be made anew."""
+    """Whether the store itself is damaged and must be created again."""
 
 
 def cause(error: BaseException) -> Cause:
-    """Say why MLflow failed."""
+    """Find the cause of an error of MLflow and its fix."""
     chain = list(_chain(error))
     for link in reversed(chain):  # the reason itself first
         for look in (_of_connection, _of_file, _of_database, _of_answer, _of_address):
@@ -45,12 +45,12 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
     while error:
         yield error
         before = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
-        # urllib3 and requests take the reason for an argument, and may drop where it came from.
+        # urllib3 and requests pass the reason as an argument, and may drop the exception chain.
         error = before or next((given for given in error.args if isinstance(given, BaseException)), None)
 
 
 def _reason(chain: list[BaseException]) -> str:
-    """The innermost text; a failed look-up inside of a library says nothing to a person."""
+    """Return the message of the innermost error, except lookup and attribute errors, which don't help a user."""
     told = [link for link in chain if not isinstance(link, LookupError | AttributeError)] or chain
     text = " ".join(str(told[-1]).strip().partition("\n")[0].split()) or type(told[-1]).__name__
     if len(text) <= _LONGEST:
@@ -90,7 +90,7 @@ def _of_connection(error: BaseException) -> Cause | None:
 
 
 def _of_file(error: BaseException) -> Cause | None:
-    """Of a file or folder of the store, or of a package that it takes."""
+    """Explain an error of a file or folder of the store, or of a Python package that the store needs."""
     match error:
         case ModuleNotFoundError(name=str(name)):
             module = name.partition(".")[0]
@@ -114,9 +114,9 @@ def _full(error: BaseException) -> Cause:
 
 
 def _of_database(error: BaseException) -> Cause | None:
-    """Of a SQLite file, or of a database that a package of MLflow's talks to."""
+    """Explain an error of a SQLite file, or a database schema of another MLflow version."""
     if isinstance(error, sqlite3.Error):
-        # The last byte has the kind, the others have details.
+        # The low byte is the primary error code; the other bytes have details.
         match getattr(error, "sqlite_errorcode", 0) & 0xFF:
             case sqlite3.SQLITE_FULL:
                 return _full(error)
@@ -137,7 +137,7 @@ def _of_database(error: BaseException) -> Cause | None:
 
 
 def _of_answer(error: BaseException) -> Cause | None:
-    """Explain an answer of a server."""
+    """Explain an error response of a server."""
     from mlflow.exceptions import MlflowException, get_error_code
     from mlflow.protos.databricks_pb2 import ErrorCode
     from requests import exceptions
@@ -173,7 +173,7 @@ def _no_server(answer: str) -> Cause:
 
 
 def _of_address(error: BaseException) -> Cause | None:
-    """Of a URI that names nothing."""
+    """Explain a tracking URI that MLflow can't use."""
     from mlflow.exceptions import InvalidUrlException
     from mlflow.tracking.registry import UnsupportedModelRegistryStoreURIException
     from requests import exceptions

@@ -1,4 +1,4 @@
-"""What Git knows of the checkout. The project may be the whole of a repository or a folder in a bigger one."""
+"""Query Git about the checkout. The project may be a whole repository or a subfolder of one."""
 
 import os
 import re
@@ -11,15 +11,15 @@ from pathlib import Path
 from reprocnn.errors import UserError
 
 DIFF = ("diff", "--no-ext-diff", "--no-color", "--src-prefix=a/", "--dst-prefix=b/")
-"""A diff that applies, whatever the user's configuration."""
+"""Arguments of a diff that `git apply` takes, independent of the user's configuration."""
 GENERATED = (":!reports", ":!dvc.lock", ":!.dvc/tmp")
-"""What git is told to leave out of changes: no person made them."""
+"""Pathspecs that exclude generated files from a diff."""
 
 _DETACHING = re.compile(r"([0-9a-f]{40,64}) HEAD@\{(\d+)\} checkout: moving from (\S+) to (\S+)")
 
 
 def git(*arguments: str, **environment: str) -> str:
-    """Return what git prints; empty where it fails or is not installed."""
+    """Return the output of a git command; empty if it fails or git is not installed."""
     with suppress(OSError):
         own = os.environ | environment
         done = subprocess.run(["git", *arguments], capture_output=True, text=True, errors="replace", env=own)
@@ -28,17 +28,17 @@ def git(*arguments: str, **environment: str) -> str:
 
 
 def show(commit: str, file: Path) -> str:
-    """Return the text of one of the project's files at a commit; empty where it is not there."""
+    """Return the text of a project file at a commit; empty if it does not exist there."""
     return git("show", f"{commit}:./{file.as_posix()}")
 
 
 @dataclass(frozen=True)
 class Changes:
-    """What differs from a commit.
+    """The differences from a commit.
 
     Args:
-        diff: of the files that Git tracks, as `git apply` takes it.
-        new_files: names of the files that Git neither tracks nor ignores; their content is not kept.
+        diff: a diff of the files that Git tracks, for `git apply`.
+        new_files: the names of files that Git neither tracks nor ignores; their content is not kept.
     """
 
     diff: str = ""
@@ -51,8 +51,8 @@ class Changes:
 def uncommitted() -> Changes:
     """Return the changes since the last commit, except those of generated files.
 
-    They are compared by content, with an index of our own: after `dvc exp run` the user's index may take a params.yaml
-    of the same size and second for unchanged.
+    They are compared by content, with a separate index: after `dvc exp run`, the user's index may wrongly treat
+    params.yaml as unchanged if its size and its modification time in seconds are the same.
     """
     with tempfile.TemporaryDirectory() as folder:
         index = {"GIT_INDEX_FILE": str(Path(folder) / "index")}
@@ -63,7 +63,7 @@ def uncommitted() -> Changes:
 
 
 def is_tracked(path: str) -> bool:
-    """Return whether the index has a file of the project, or a file in a folder of it, or its .dvc file.
+    """Return whether Git tracks a file, files in a folder, or the .dvc file of the path or of a parent folder.
 
     False for a path outside of the repository.
     """
@@ -73,9 +73,10 @@ def is_tracked(path: str) -> bool:
 
 
 def left_branch(since: float = float("inf")) -> str:
-    """Return the branch that HEAD left when a `dvc exp run` was killed; empty where HEAD is where a person put it.
+    """Return the branch that HEAD left when a `dvc exp run` was killed; empty if HEAD was not left detached by DVC.
 
-    DVC detaches HEAD at the commit of its branch while an experiment runs in the workspace, and a killed one stays so.
+    DVC detaches HEAD at the commit of its branch while an experiment runs in the workspace. If DVC is killed, HEAD
+    stays detached.
 
     Args:
         since: Unix time in seconds; ignore a HEAD that was detached after it, by the dvc that is running now.
@@ -95,14 +96,14 @@ def left_branch(since: float = float("inf")) -> str:
 
 
 def way_back(branch: str) -> str:
-    """Return the command that puts HEAD on a branch again, with the commits that were made since."""
+    """Return the command that puts HEAD back on a branch, with the commits made since."""
     head = git("rev-parse", "HEAD")
     made = git("rev-list", "--max-count=1", f"{branch}..{head}")
     return f"git switch {branch}" + (f" && git merge {head[:10]}" if made else "")
 
 
 def clone(commit: str, folder: Path) -> Path:
-    """Clone the repository of the checkout at a commit; return the project's folder in the clone.
+    """Clone the repository of the checkout at a commit; return the folder of the project in the clone.
 
     Raises:
         UserError: the folder is not empty, or git fails.

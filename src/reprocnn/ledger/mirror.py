@@ -1,4 +1,7 @@
-"""Bring an MLflow run up to its record: what is missing is added, what is there stays. Every step can be repeated."""
+"""Bring an MLflow run up to date with its record.
+
+What is missing is added, what is there stays. Each step can be repeated.
+"""
 
 import hashlib
 import json
@@ -34,10 +37,10 @@ if TYPE_CHECKING:
 HASHES = "hashes.json"
 """The artifact with the md5 of what train read and of the other artifacts."""
 ARTIFACTS_TAG = "artifacts.md5"
-"""The tag with the latter: to download the file could take for ever, from a store that hangs."""
+"""The tag with the md5 of the other artifacts: downloading the file could block if the artifact store hangs."""
 _SOURCE = ("mlflow.user", "mlflow.source.name", "mlflow.source.type")
 CHANGES, NEW_FILES = "uncommitted.diff", "uncommitted_new_files.json"
-"""The artifacts with what was not committed: a diff, and the names of new files as a JSON list."""
+"""The artifacts with uncommitted changes: a diff, and the names of new files as a JSON list."""
 
 Step = tuple[str, Callable[[], None]]
 Value = TypeVar("Value", str, float)
@@ -45,10 +48,10 @@ _OF_DVC = re.compile(r"(?:^|(?<=/))dvc(?=\.(?:yaml|lock)$)|\.dvc(?=ignore$|/|$)"
 
 
 def outside_dvc(name: str) -> str:
-    """The name in MLflow of a param, tag, metric or artifact.
+    """Return the MLflow name of a param, tag, metric or artifact, one that DVC does not take for a file of its own.
 
-    In a store of files each is a file of its name. DVC reads every `dvc.yaml` and `*.dvc` below the checkout as its
-    own, and fails at one that is none; it tells capitals apart.
+    A file store keeps each of these in a file of the same name. DVC reads every `dvc.yaml` and `*.dvc` below the
+    checkout and fails if one has other content. It matches case, so this function writes `DVC` in capitals.
     """
     return _OF_DVC.sub(lambda found: found[0].upper(), name)
 
@@ -58,10 +61,10 @@ def _outside_dvc(values: Mapping[str, Value]) -> dict[str, Value]:
 
 
 def find(client: "MlflowClient", experiment_id: str, record: Record) -> "Run | None":
-    """The run of a record.
+    """Find the MLflow run of a record; None if there is none.
 
-    That is the one its journal names, or else the newest with the model, the DVC experiment and the params. Outside of
-    an experiment any run with the model and the params will do, such as that of an experiment which was applied.
+    It is the run that the journal names, else the newest with the same model, DVC experiment and params. For a record
+    outside of an experiment, any run with the same model and params will do, such as that of an applied experiment.
     """
     if record.run_id:
         run = _existing(client, record.run_id)
@@ -76,7 +79,7 @@ def find(client: "MlflowClient", experiment_id: str, record: Record) -> "Run | N
     for query in queries:
         found = client.search_runs([experiment_id], query, order_by=["attributes.start_time DESC"])
         found = [run for run in found if agree(run.data.params, record.params)]
-        # A training that was seen comes before one that was made from DVC's files.
+        # Prefer a run that was logged live to one that was restored from DVC's files.
         if found:
             return min(found, key=lambda run: RESTORED_TAG in run.data.tags)
     return None
@@ -85,16 +88,16 @@ def find(client: "MlflowClient", experiment_id: str, record: Record) -> "Run | N
 def find_left(
     client: "MlflowClient", experiment_id: str, record: Record, experiments: set[tuple[str, str]]
 ) -> "Run | None":
-    """Find the run that has another name than the experiment of a record, though it is the same result.
+    """Find a run with the same result as a record, but with the name of an experiment that is gone, or with none.
 
-    So it is after `dvc exp rename`, and after `dvc exp save` of what `dvc repro` made. The run has the model, the
-    params and the files of the record; its own experiment is gone, or it has none; and it was made in this checkout.
+    This happens after `dvc exp rename`, and after `dvc exp save` of what `dvc repro` made. The run has the model, the
+    params and the files of the record, and it was made in this checkout.
 
     Args:
-        client: of the store.
-        experiment_id: of MLflow's.
-        record: of an experiment.
-        experiments: name and baseline of each existing experiment.
+        client: client of the store.
+        experiment_id: ID of the MLflow experiment.
+        record: the record of a DVC experiment.
+        experiments: name and baseline of each existing DVC experiment.
     """
     if record.origin[EXPERIMENT_TAG] == NO_EXPERIMENT:
         return None
@@ -123,7 +126,7 @@ def _existing(client: "MlflowClient", run_id: str) -> "Run | None":
 
 
 def _take(steps: Iterator[Step]) -> list[str]:
-    """Take each step; give their names."""
+    """Run each step; return the names of the steps."""
     taken = []
     for name, step in steps:
         step()
@@ -141,7 +144,7 @@ def _restored(record: Record) -> str:
 
 
 def _save_model(**given: Any) -> None:
-    """Save a model as `mlflow.tensorflow.save_model` does, to which `Model.log` hands an option of its own too."""
+    """Save a model as `mlflow.tensorflow.save_model` does, without the extra option that `Model.log` passes."""
     import mlflow.tensorflow
 
     del given["validate_serving_input"]
@@ -149,13 +152,13 @@ def _save_model(**given: Any) -> None:
 
 
 class Mirror:
-    """The MLflow run of a record, and what it holds so far.
+    """The MLflow run of a record, and what it contains so far.
 
     Args:
-        client: of the store.
-        experiment_id: where to make the run.
-        run: what `find` found; None: it is made when the first step is taken.
-        live: the process that trains makes the run; it may be late, where the store takes longer than the training.
+        client: client of the store.
+        experiment_id: ID of the MLflow experiment in which to create the run.
+        run: the run that `find` found; None: create it with the first step.
+        live: whether the training process itself creates the run; with a slow store this may be after the training.
     """
 
     def __init__(self, client: "MlflowClient", experiment_id: str, run: "Run | None", *, live: bool = False) -> None:
@@ -185,11 +188,11 @@ class Mirror:
             return False
 
     def complete(self, record: Record) -> list[str]:
-        """Add what is missing, and say what that was."""
+        """Add what is missing from the run; return the names of what was added."""
         return self.complete_values(record) + self.complete_files(record)
 
     def complete_values(self, record: Record) -> list[str]:
-        """Add all but the files, which have a place of their own: where that fails, the run still has its end."""
+        """Add everything but the files, so that the run gets its final status even if the artifact store fails."""
         added = []
         if self.run_id is None:
             self._create(record)
@@ -197,11 +200,11 @@ class Mirror:
         return added + _take(self._missing_values(record))
 
     def complete_files(self, record: Record) -> list[str]:
-        """Add the files that an existing run lacks."""
+        """Add the files that are missing from an existing run."""
         return _take(self._missing_files(record))
 
     def _create(self, record: Record) -> None:
-        """Make the run; one that is made later, from DVC's files, says so."""
+        """Create the run. One that is restored from DVC's files later has a tag that says so."""
         restored = {} if self._live else {RESTORED_TAG: _restored(record)}
         run = self._client.create_run(
             self._experiment_id,
@@ -212,7 +215,7 @@ class Mirror:
         self._load(run)
 
     def missing(self, record: Record) -> Iterator[Step]:
-        """What the run lacks, with what adds it."""
+        """Yield what is missing from the run: its name, and the step that adds it."""
         yield from self._missing_values(record)
         yield from self._missing_files(record)
 
@@ -245,12 +248,12 @@ class Mirror:
             yield "model", lambda: self._add_model(Path(record.model or ""))
 
     def _has_other_name(self, record: Record) -> bool:
-        """Return whether the record is of an experiment, and the run of none or of one with another name."""
+        """Return whether the record has an experiment, and the run has another one or none."""
         own = {tag: record.origin.get(tag) for tag in (EXPERIMENT_TAG, BASELINE_TAG)}
         return own[EXPERIMENT_TAG] != NO_EXPERIMENT and any(self._tags.get(tag) != own[tag] for tag in own)
 
     def _rename(self, record: Record) -> None:
-        """Give the run, and its journal, the experiment of the record. A name that the user gave the run stays."""
+        """Set the experiment of the run and its journal to that of the record. A name given by the user stays."""
         given = self._name != self._tags.get(EXPERIMENT_TAG) and "@" not in self._name  # such as main@1234567
         self._add_tags(_outside_dvc(record.origin), self._name if given else record.name)
         if training := self._tags.get(TRAINING_TAG):
@@ -280,7 +283,7 @@ class Mirror:
         self._has_dataset = True
 
     def _add_epochs(self, epochs: list[Epoch], record: Record) -> None:
-        """Add each epoch in one call, with its own time: sent twice, it is there once."""
+        """Add each epoch in one call, with its own time stamp, so that an epoch sent twice is stored once."""
         for epoch in epochs:
             values = asdict(epoch)
             number = values.pop("epoch")
@@ -318,7 +321,7 @@ class Mirror:
         self._client.set_tag(self.run_id, ARTIFACTS_TAG, json.dumps(self._artifacts))
 
     def _add_model(self, path: Path) -> None:
-        """Log the model, as `mlflow.tensorflow.log_model` does, which takes no run but the active one."""
+        """Log the model. `mlflow.tensorflow.log_model` can't be used: it logs to the active run only."""
         # First: what imports TensorFlow before it has its noise.
         import numpy as np
         from mlflow.models import Model, infer_signature

@@ -1,4 +1,4 @@
-"""Results of the pipeline where DVC keeps them: in the workspace, in its experiments, in commits."""
+"""Read results of the pipeline from the workspace, from DVC experiments, and from commits."""
 
 import os
 import re
@@ -38,9 +38,9 @@ class Result:
     """A result of the pipeline.
 
     Args:
-        name: of the experiment, the revision, or the run that the workspace's state would have.
-        commit: its commit; empty for the workspace.
-        origin: where it comes from, as tags of its run.
+        name: the name of the experiment or revision; for the workspace, the name of its run.
+        commit: the commit of the result; empty for the workspace.
+        origin: the tags of its run that say where it comes from.
     """
 
     name: str
@@ -49,15 +49,15 @@ class Result:
 
     @property
     def where(self) -> str:
-        """The commit, short, or `workspace`."""
+        """The abbreviated commit, or `workspace`."""
         return self.commit[:7] if self.commit else "workspace"
 
     @cached_property
     def hashes(self) -> dict[str, str]:
-        """The md5 of each out in dvc.lock, by path.
+        """The md5 of each output in dvc.lock, path -> md5.
 
         Raises:
-            UserError: there is no dvc.lock, or none that is whole.
+            UserError: dvc.lock is missing or incomplete.
         """
         stages = lock_of(self.commit)
         found = {out["path"]: out["md5"] for stage in stages.values() for out in stage.get("outs", [])}
@@ -67,17 +67,17 @@ class Result:
 
     @cached_property
     def read(self) -> dict[str, str]:
-        """The md5 of each thing that train read, by path."""
+        """The md5 of each dependency of the train stage, path -> md5."""
         return {dep["path"]: dep["md5"] for dep in lock_of(self.commit)["train"].get("deps", [])}
 
     @property
     def model_md5(self) -> str:
-        """The md5 of its model."""
+        """The md5 of the model."""
         return self.hashes[MODEL.as_posix()]
 
     @property
     def changes(self) -> Changes:
-        """What an experiment changed against its baseline; empty for others."""
+        """The changes of an experiment against its baseline; empty for other results."""
         baseline = self.origin[BASELINE_TAG]
         if baseline == NO_EXPERIMENT or not self.commit:
             return Changes()
@@ -85,23 +85,27 @@ class Result:
 
     @contextmanager
     def files(self) -> Iterator[Path]:
-        """A folder with those of its params, model and reports that are at hand and are its own."""
+        """Yield a folder with those of the result's params, model and reports that are available."""
         with TemporaryDirectory() as copy:
             if self.commit and self.hashes:
                 _copy(self.commit, Path(copy))
             yield Path(copy) if self.commit else Path()
 
     def has(self, folder: Path, out: Path) -> bool:
-        """Whether a folder has this result's version of an out."""
+        """Return whether a folder holds this result's version of an output."""
         expected = self.hashes.get(out.as_posix())
         return (folder / out).exists() and content_md5(folder / out) == expected
 
 
 def lock_of(commit: str, folder: Path = Path()) -> dict[str, Any]:
-    """The stages of dvc.lock at a commit; where that is empty, in a folder.
+    """Read the stages of dvc.lock.
+
+    Args:
+        commit: the commit to read it from; empty: from `folder`.
+        folder: the folder of a project.
 
     Raises:
-        UserError: there is none, it is no YAML, or it lacks a stage.
+        UserError: dvc.lock is missing, is not valid YAML, or lacks a stage.
     """
     file, where = folder / LOCK, f"at {commit[:7]}" if commit else "in the workspace"
     text = show(commit, LOCK) if commit else file.read_text() if file.exists() else ""
@@ -115,12 +119,12 @@ def lock_of(commit: str, folder: Path = Path()) -> dict[str, Any]:
 
 
 def workspace() -> Result:
-    """The result that the workspace holds."""
+    """Return the result in the workspace."""
     return Result(run_name(), "", origin(uncommitted()))
 
 
 def experiments() -> list[Result]:
-    """Every experiment of DVC's in this repository."""
+    """List every DVC experiment of this repository."""
     listed = git("for-each-ref", "--format=%(objectname) %(refname)", "refs/exps").splitlines()
     found = [(line.split()[0], _EXPERIMENT.fullmatch(line.split()[1])) for line in listed]
     return [_experiment(commit, match[1] + match[2], match[3]) for commit, match in found if match]
@@ -131,7 +135,7 @@ def _experiment(commit: str, baseline: str, name: str) -> Result:
 
 
 def of(revision: str) -> Result:
-    """The result of an experiment's name, or of a commit, branch or tag.
+    """Return the result of an experiment, named by its name or commit, or of another commit, branch or tag.
 
     Raises:
         UserError: there is no such experiment or revision, or several experiments have the name.
@@ -152,9 +156,10 @@ def of(revision: str) -> Result:
 
 
 def clone(commit: str, folder: Path) -> Path:
-    """Clone the repository of the checkout at a commit, with the images that params.yaml names; return the project.
+    """Clone the repository at a commit, with the images that params.yaml names; return the project folder.
 
-    Images that Git or DVC tracks are those of the commit. Others are linked, as they are here now, which is printed.
+    Images that Git or DVC tracks are those of the commit. Other images are linked as they are now, and a message says
+    so.
 
     Raises:
         UserError: the folder is not empty, git fails, or DVC's cache and remote lack the images.
@@ -176,7 +181,7 @@ def clone(commit: str, folder: Path) -> Path:
 
 
 def _get_images(files: "DVCFileSystem", images: Path, project: Path) -> None:
-    """Copy what Git or DVC has of the images at a commit to a clone."""
+    """Copy the images that Git or DVC tracks at a commit to a clone."""
     try:
         files.get(_place(images), os.fspath(project / images), recursive=True)
     except FileNotFoundError as error:
@@ -187,7 +192,7 @@ def _get_images(files: "DVCFileSystem", images: Path, project: Path) -> None:
 
 
 def _link(source: Path, target: Path) -> None:
-    """Link the files of a folder, or one archive; keep files that exist."""
+    """Link the files of a folder, or one archive, into a clone; keep files that exist."""
     target.parent.mkdir(parents=True, exist_ok=True)
     if source.is_dir():
         shutil.copytree(source, target, copy_function=_link_if_absent, dirs_exist_ok=True)
@@ -201,19 +206,19 @@ def _link_if_absent(source: str, target: str) -> None:
 
 
 def _at(commit: str) -> "DVCFileSystem":
-    """Return the files of the repository at a commit, those of Git and those of DVC's cache and remote."""
+    """Open the files of the repository at a commit: those in Git, and those in DVC's cache and remote."""
     from dvc.api import DVCFileSystem  # takes a second
 
     return DVCFileSystem(os.fspath(repository()), rev=commit, subrepos=True)
 
 
 def _place(file: Path) -> str:
-    """Return the place of a file of the project in such files: the project may be a folder of the repository."""
+    """Return the path of a project file in the repository, of which the project may be a subfolder."""
     return f"/{git('rev-parse', '--show-prefix')}{file.as_posix()}"
 
 
 def _copy(commit: str, folder: Path) -> None:
-    """Copy what a record is made from, out of Git, DVC's cache, or its remote."""
+    """Copy the files that a record is made from, out of Git, DVC's cache or its remote."""
     files = _at(commit)
     reports = [f"reports/{Path(name).name}" for name in files.ls(_place(Path("reports")), detail=False)]
     for name in (PARAMS, Path("dvc.yaml"), MODEL, MODEL_CARD, *map(Path, reports)):

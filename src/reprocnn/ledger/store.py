@@ -1,6 +1,6 @@
-"""The MLflow store: a server, or a SQLite file in the user's checkout.
+"""Connect to the MLflow store: a server, or a SQLite file in the user's checkout.
 
-MLflow is imported where it is used: the import takes seconds.
+MLflow is imported inside the functions that use it, because the import takes seconds.
 """
 
 import os
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 EXPERIMENT = "reprocnn"
 FILE, ARTIFACTS = "mlflow.db", "mlartifacts"
-"""In the checkout, where no server is named."""
+"""Database and artifacts in the checkout, used if MLFLOW_TRACKING_URI is not set."""
 SYNC = "python -m reprocnn sync"
 ANEW = (
     f"mkdir -p {ARTIFACTS}/old && mv {FILE}* {ARTIFACTS}/old && {SYNC}"
@@ -48,7 +48,10 @@ _NO_FOLDER = ("databricks", "databricks-uc", "uc")
 
 
 def tracking_uri() -> str:
-    """MLFLOW_TRACKING_URI, or the SQLite store in the checkout. Never relative: an experiment's folder goes away."""
+    """Return MLFLOW_TRACKING_URI, or the SQLite store in the checkout.
+
+    Paths in it are absolute, because the folder of a queued or temporary DVC experiment is deleted.
+    """
     uri = os.environ.get("MLFLOW_TRACKING_URI", "").strip()
     if not uri:
         return own_uri()
@@ -59,18 +62,18 @@ def tracking_uri() -> str:
 
 
 def own_uri() -> str:
-    """Of the store in the checkout."""
+    """Return the URI of the store in the checkout."""
     return _sqlite_uri(repository() / FILE)
 
 
 def database(uri: str) -> Path | None:
-    """The file of a SQLite store; None for another store."""
+    """Return the file of a SQLite store; None for other stores."""
     found = _SQLITE.fullmatch(uri)
     return repository() / unquote(found[1]) if found else None
 
 
 def file_store(uri: str) -> Path | None:
-    """The folder of a store of files; None for another store."""
+    """Return the folder of a file store; None for other stores."""
     if uri.startswith("file:"):
         parts = urlparse(uri)
         return None if parts.netloc else repository() / unquote(parts.path)
@@ -79,34 +82,35 @@ def file_store(uri: str) -> Path | None:
 
 
 def _sqlite_uri(file: Path) -> str:
-    """The URI of a SQLite file.
+    """Build the URI of a SQLite file.
 
-    SQLAlchemy ends the path at `?` and decodes `%`, while MLflow makes the folders of what follows `sqlite:///` as it
-    stands: for such a path the URI names the driver as well, so that no folder of a wrong name appears.
+    SQLAlchemy ends the path at `?` and decodes `%`, so both are encoded. MLflow doesn't decode what follows
+    `sqlite:///` and creates the folders that it names; for an encoded path the URI names the driver too, which avoids
+    this.
     """
     encoded = str(file).replace("%", "%25").replace("?", "%3F")
     return f"sqlite:///{file}" if encoded == str(file) else f"sqlite+pysqlite:///{encoded}"
 
 
 def experiment_name() -> str:
-    """Of the MLflow experiment that the runs go to."""
+    """Return the name of the MLflow experiment of the runs."""
     return os.environ.get("MLFLOW_EXPERIMENT_NAME") or EXPERIMENT
 
 
 def settings() -> dict[str, str]:
-    """Return what MLflow reads from the environment; where a model is logged it takes no other store than that.
+    """Return the environment variables for MLflow, including the store, because logging a model reads it there only.
 
-    Whoever starts a process of this project sets them before its first thread: while a thread changes the environment,
-    no other may start a process.
+    Set them before the first thread of a process starts: no process can safely be started while another thread changes
+    the environment.
     """
     defaults = {name: value for name, value in DEFAULTS.items() if name not in os.environ}
     return defaults | {"MLFLOW_TRACKING_URI": tracking_uri()}
 
 
 def connect() -> tuple["MlflowClient", str]:
-    """A client of the store and the id of the experiment in it; each is made where it is missing.
+    """Return a client of the store and the ID of the experiment; create either one if it is missing.
 
-    Of several processes that start on a store that does not exist, one makes it and the others wait.
+    If several processes start at once without a store, one creates it and the others wait.
     """
     uri = tracking_uri()
     file = database(uri)
@@ -122,7 +126,7 @@ def connect() -> tuple["MlflowClient", str]:
 
 
 def client(uri: str) -> "MlflowClient":
-    """A client of a store."""
+    """Create a client of a store."""
     import mlflow
 
     if _is_database(uri):
@@ -131,7 +135,7 @@ def client(uri: str) -> "MlflowClient":
 
 
 def _try(uri: str) -> None:
-    """Open a database, so that one which can't be opened is told at once: MLflow tries again for 100 s."""
+    """Open and close a database, so that a failure shows at once; MLflow itself would retry for 100 s."""
     import sqlalchemy
 
     engine = sqlalchemy.create_engine(uri)
@@ -140,7 +144,7 @@ def _try(uri: str) -> None:
 
 
 def has_no_server(uri: str) -> bool:
-    """Whether the store is files or a database, which this process writes to itself."""
+    """Return whether the store is a folder or a database, which this process writes to directly."""
     return bool(file_store(uri)) or _is_database(uri)
 
 
@@ -151,10 +155,13 @@ def _is_database(uri: str) -> bool:
 
 
 def _experiment(of: "MlflowClient", is_ours: bool) -> str:
-    """The id of the experiment. MLflow's `set_experiment` would change the environment, perhaps in a thread.
+    """Return the ID of the MLflow experiment; create it if it is missing.
+
+    MLflow's `set_experiment` is not used: it changes the environment, perhaps in a thread.
 
     Args:
-        is_ours: whether this process says where artifacts go, and no server does.
+        of: client of the store.
+        is_ours: whether this process chooses where artifacts go; otherwise a server does.
     """
     from mlflow.exceptions import MlflowException
 
@@ -181,10 +188,10 @@ def _artifacts() -> str:
 
 @contextmanager
 def explained() -> Iterator[None]:
-    """Where MLflow fails in the block, say why and what to do.
+    """Turn an error of MLflow in the block into a UserError.
 
     Raises:
-        UserError: with the cause and its fix.
+        UserError: states the cause and its fix.
     """
     try:
         yield
@@ -195,7 +202,7 @@ def explained() -> Iterator[None]:
 
 
 def all_runs(client: "MlflowClient", experiment_id: str) -> Iterator["Run"]:
-    """Give every run that is not deleted, the newest first, page by page."""
+    """Yield every run that is not deleted, newest first."""
     page = client.search_runs([experiment_id])
     yield from page
     while page.token:
@@ -204,7 +211,7 @@ def all_runs(client: "MlflowClient", experiment_id: str) -> Iterator["Run"]:
 
 
 def connected() -> tuple["MlflowClient", str]:
-    """As `connect`, for a command that can't go on without.
+    """Return what `connect` returns, for a command that can't continue without the store.
 
     Raises:
         UserError: MLflow does not answer.
@@ -214,7 +221,7 @@ def connected() -> tuple["MlflowClient", str]:
 
 
 def failure(error: BaseException) -> UserError:
-    """What to say where MLflow failed: the cause, and its one fix."""
+    """Build the error for a failure of MLflow, with its cause and one fix."""
     uri = tracking_uri()
     text, fix, is_damage = cause(error)
     if is_damage and uri == own_uri():
@@ -225,9 +232,9 @@ def failure(error: BaseException) -> UserError:
 
 
 def _prepare_sqlite(file: Path) -> None:
-    """Make a store that lets several processes write at once, where there is none.
+    """Create a SQLite store that several processes can write to at once, unless the file has content.
 
-    It appears by rename: one whose making was cut off raises for ever ("table ... already exists").
+    The file appears by rename: a store that was only partly created would fail forever ("table ... already exists").
     """
     import sqlite3
     from contextlib import closing

@@ -1,8 +1,8 @@
-"""The net of the speed runs on CIFAR-10.
+"""Build the network of the speed records on CIFAR-10.
 
 K. Jordan, "94% on CIFAR-10 in 3.29 Seconds on a Single GPU", 2024 (airbench94), after hlb-CIFAR10 by tysam-code and
-D. Page's "How to Train Your ResNet", 2018. Here with relu (exact GELU halves the speed in bfloat16 on a CPU), with
-Keras' epsilon in batch normalisation and one learning rate for all, and the whitening has no bias.
+D. Page's "How to Train Your ResNet", 2018. Differences: ReLU (exact GELU halves the speed in bfloat16 on a CPU), Keras'
+default epsilon in batch normalisation, one learning rate for all weights, and no bias in the whitening layer.
 """
 
 import numpy as np
@@ -20,7 +20,10 @@ _BLOCKS = (1, 2, 3)
 
 
 def network(x: Tensor, n_classes: int, *, width: int = 64, pooling: Pooling = "max", dropout: float = 0.0) -> Tensor:
-    """Apply whitening of 2x2 patches, then 3 blocks (Conv-Pool-Norm-relu-Conv-Norm-relu) of 1, 4, 4 times `width`."""
+    """Apply whitening of 2x2 patches, then 3 blocks of 1, 4 and 4 times `width` filters.
+
+    A block is Conv-Pool-BatchNorm-ReLU-Conv-BatchNorm-ReLU.
+    """
     patch = 2 * 2 * x.shape[-1]
     whitening = keras.layers.Conv2D(2 * patch, 2, use_bias=False, trainable=False, name=_WHITENING)
     x = layers.activated(layers.apply(whitening, x), "relu", _WHITENING)
@@ -37,7 +40,7 @@ def network(x: Tensor, n_classes: int, *, width: int = 64, pooling: Pooling = "m
 
 
 def _convolutions(block: int) -> tuple[str, str]:
-    """The names of a block's convolutions, which start as the identity: see `identity_kernel`."""
+    """Return the names of the two convolutions of a block, which start as the identity: see `identity_kernel`."""
     return f"block{block}_identity1", f"block{block}_identity2"
 
 
@@ -46,16 +49,16 @@ def _convolution(x: Tensor, filters: int, name: str) -> Tensor:
 
 
 def _normalized(x: Tensor, name: str) -> Tensor:
-    """Batch normalisation without a scale, of short memory, and relu."""
+    """Apply batch normalisation without a scale and with momentum 0.6, then ReLU."""
     return layers.activated(layers.normalized(x, name, scale=False, momentum=0.6), "relu", name)
 
 
 def start(model: keras.Model, images: NDArray[np.float32]) -> None:
-    """Set the weights of the whitening and of the convolutions that start as the identity.
+    """Initialise the whitening layer and the convolutions that start as the identity.
 
     Args:
-        model: a speednet, as built.
-        images: float32 (N, height, width, channels), normalised, of the training split; at most 5,000 are looked at.
+        model: a speednet.
+        images: normalised training images, float32 (N, height, width, channels); at most 5,000 of them are used.
     """
     model.get_layer(_WHITENING).set_weights([whitening_kernel(images[:: -(-len(images) // 5000)])])
     for name in (name for block in _BLOCKS for name in _convolutions(block)):
@@ -64,14 +67,15 @@ def start(model: keras.Model, images: NDArray[np.float32]) -> None:
 
 
 def whitening_kernel(images: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Filters whose outputs on the 2x2 patches of the images are uncorrelated, each filter with its negative.
+    """Compute whitening filters: their outputs on the 2x2 patches of the images are uncorrelated.
 
     Args:
-        images: float32 (N, height, width, channels), normalised; some thousand are enough; may be memory-mapped.
+        images: float32 (N, height, width, channels), normalised; a few thousand suffice; may be memory-mapped.
 
     Returns:
-        float32 (2, 2, channels, 8 * channels): the eigenvectors of the patches' second moments, over the square roots
-        of their eigenvalues (Page, "How to Train Your ResNet 8: Bag of Tricks", 2019).
+        float32 (2, 2, channels, 8 * channels): the eigenvectors of the second-moment matrix of the patches, divided by
+        the square roots of their eigenvalues, followed by their negatives (Page, "How to Train Your ResNet 8: Bag of
+        Tricks", 2019).
     """
     channels = images.shape[-1]
     moments, n = np.zeros((4 * channels, 4 * channels)), 0
@@ -86,7 +90,11 @@ def whitening_kernel(images: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def identity_kernel(kernel: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The kernel, (3, 3, from, to), with its first filters passing on a channel each (S. Zagoruyko's dirac start)."""
+    """Return a kernel whose first filters pass one input channel each through unchanged (S. Zagoruyko's Dirac init).
+
+    Args:
+        kernel: float32 (3, 3, input channels, filters); the other filters keep its values.
+    """
     channels = min(kernel.shape[2:])
     started = kernel.copy()
     started[..., :channels] = 0

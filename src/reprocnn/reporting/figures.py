@@ -1,6 +1,6 @@
-"""The figures: each takes values and returns a matplotlib figure; nothing here opens a file.
+"""Draw the figures. Each function takes values and returns a matplotlib figure; none opens a file.
 
-Colours: M. Okabe, K. Ito, "Color Universal Design", 2008, which people with any colour vision tell apart.
+The colours can be told apart with any colour vision (M. Okabe, K. Ito, "Color Universal Design", 2008).
 """
 
 import unicodedata
@@ -35,7 +35,7 @@ _STYLE: dict[str, Any] = {
 
 
 def _style(texts: list[str], **settings: Any) -> AbstractContextManager[None]:
-    """The style of a figure that shows the texts; the same whatever the user's matplotlibrc says."""
+    """Return the style of a figure that shows these texts. It does not depend on the user's matplotlibrc."""
     return style.context(["default", {**_STYLE, "font.family": fonts.families(texts), **settings}])
 
 
@@ -44,15 +44,15 @@ def _figure(width: float, height: float) -> Figure:
 
 
 def title(dataset: str, model: str, accuracy: float) -> str:
-    """What every figure says of its run: data set, model, test accuracy."""
+    """Format the heading of every figure: data set, model, test accuracy."""
     return f"{dataset} · {model} · test accuracy {accuracy:.2%}"
 
 
 def labels(class_names: Sequence[str]) -> dict[str, str]:
-    """What the figures call each class: its name, cut to the width of 18 letters.
+    """Map class name -> label in the figures: the name, cut to the width of 18 letters.
 
-    Where that does not tell the classes apart, each gets its number, from 0, in front: names are long and begin alike,
-    or look alike, or no installed font has a glyph for a character, for which `?` stands.
+    If the labels would not be unique and visible, or no installed font has some character (shown as `?`), each
+    label begins with the number of the class, counted from 0.
     """
     no_glyph = fonts.without_glyph("".join(class_names))
     cut = [_short("".join("?" if c in no_glyph else c for c in name)) for name in class_names]
@@ -63,26 +63,26 @@ def labels(class_names: Sequence[str]) -> dict[str, str]:
 
 
 def labelled(table: pd.DataFrame, labels: dict[str, str]) -> pd.DataFrame:
-    """The table with the labels in place of class names, in its columns class, actual and predicted."""
+    """Replace class names with labels in the columns class, actual and predicted of a table."""
     columns = [name for name in ("class", "actual", "predicted") if name in table]
     return table.assign(**{name: table[name].map(labels) for name in columns})
 
 
 def _numbered(number: int, label: str) -> str:
-    """A label with the number of its class; without the label where no letter of it is drawn."""
+    """Prefix a label with the number of its class; return `class N` if no letter of the label is visible."""
     if all(unicodedata.category(c)[0] in "MPZ" for c in _visible(label)):
         return f"class {number}"
     return f"{number}: {_apart(label)}"
 
 
 def _visible(text: str) -> str:
-    """What a reader sees: `é` is the same as one character and as two, and some characters have no ink."""
+    """Return the visible characters of a text. Composed and decomposed forms, such as `é`, give the same result."""
     composed = unicodedata.normalize("NFC", text)
     return "".join(c for c in composed if unicodedata.category(c) != "Cf" and not "\ufe00" <= c <= "\ufe0f").strip()
 
 
 def _width(text: str) -> int:
-    """The width of a text in letters; a Chinese, Japanese or Korean character is as wide as two."""
+    """Measure the width of a text in letters; a Chinese, Japanese or Korean character counts as two."""
     return sum(2 if unicodedata.east_asian_width(c) in "FW" else 1 for c in text)
 
 
@@ -95,14 +95,14 @@ def _short(name: str, most: int = 18) -> str:
 
 
 def _apart(label: str) -> str:
-    """A label to be put in an English line, which keeps its order where the label runs from right to left."""
+    """Isolate a right-to-left label, so that the English text around it keeps its order."""
     if not any(unicodedata.bidirectional(c) in {"R", "AL"} for c in label):
         return label
     return f"\N{LEFT-TO-RIGHT MARK}\N{FIRST STRONG ISOLATE}{label}\N{POP DIRECTIONAL ISOLATE}"
 
 
 def curves(history: list[Epoch], heading: str) -> Figure:
-    """Accuracy and loss on the training and validation split by epoch, the best epoch marked."""
+    """Plot accuracy and loss of the training and validation split per epoch, with the best epoch marked."""
     best = best_epoch(history)
     marker = "o" if len(history) <= 30 else None
     numbers = [epoch.epoch for epoch in history]
@@ -128,15 +128,15 @@ def curves(history: list[Epoch], heading: str) -> Figure:
 
 
 def confusion_matrix(counts: NDArray[np.int64], names: list[str], heading: str) -> Figure:
-    """The confusion matrix as counts and as parts of each row.
+    """Draw the confusion matrix twice: as counts, and as fractions of each row.
 
-    Up to 20 classes the two stand side by side and every cell has its number. Beyond, they stand one above the other,
-    larger, and colour tells, on a scale that sets off small numbers.
+    Up to 20 classes, the two are side by side and each cell above 0 shows its number. With more classes, they are
+    larger, one above the other, without numbers, and the colour scale emphasises small values.
 
     Args:
-        counts: int64 (classes, classes), a row per actual class.
+        counts: int64 (classes, classes), one row per actual class, one column per predicted class.
         names: the label of each row and column.
-        heading: above it.
+        heading: the text above the figure.
     """
     parts = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     few = len(names) <= 20
@@ -171,13 +171,13 @@ def _matrix(axes: Axes, values: NDArray[Any], names: list[str], title: str, cell
 
 
 def per_class_f1(scores: pd.DataFrame, heading: str) -> Figure:
-    """F1 of each class, best first, those without test images last.
+    """Draw F1 of each class, best first; classes without test images come last.
 
-    With more than 30 classes, the 15 best and the 15 worst of those that have test images.
+    With more than 30 classes, show only classes that have test images, and at most the 15 best and the 15 worst.
 
     Args:
-        scores: a row per class: its label as `class`; f1, 0-1, or NaN where it has no test image.
-        heading: above it.
+        scores: one row per class: its label as `class`; f1, 0-1, or NaN if it has no test image.
+        heading: the text above the figure.
     """
     ordered = scores.sort_values("f1", ascending=False, kind="stable")
     measured = int(ordered["f1"].notna().sum())
@@ -210,12 +210,12 @@ def _bars(axes: Axes, scores: pd.DataFrame) -> None:
 
 
 def mistakes(images: NDArray[np.uint8], rows: pd.DataFrame, heading: str) -> Figure:
-    """The mistakes of the highest confidence.
+    """Draw the mistakes with the highest confidence.
 
     Args:
         images: uint8 (n, height, width, channels), 0-255.
-        rows: a row per image: actual and predicted label, confidence.
-        heading: above it.
+        rows: one row per image: actual and predicted label, confidence 0-1.
+        heading: the text above the figure.
     """
     texts = [f"{_apart(r.actual)} taken for\n{_apart(r.predicted)} ({r.confidence:.0%})" for r in rows.itertuples()]
     lengthy = any(_width(line) > 25 for text in texts for line in text.split("\n"))

@@ -1,6 +1,7 @@
-"""The fonts of the figures: matplotlib's own DejaVu Sans; for characters that it lacks, Noto fonts out of two packages.
+"""Choose the fonts of the figures: matplotlib's DejaVu Sans, and Noto fonts for characters that it lacks.
 
-The packages are the extra `fonts`. No font of the machine is used: the same names and packages give the same bytes.
+The Noto fonts come from two packages, the extra `fonts`. Fonts of the machine are never used, so that the same names
+and packages give the same bytes.
 """
 
 import unicodedata
@@ -19,7 +20,7 @@ _PACKAGES = ("manimgx_fonts", "noto_cjk_sans_jp_regular")
 
 
 def families(texts: Iterable[str]) -> list[str]:
-    """Choose the fonts that draw the texts: DejaVu Sans, then those that have characters which it lacks."""
+    """Choose the fonts that draw the texts: DejaVu Sans, then fonts that have the characters missing from it."""
     lacking = set("".join(texts)) - _dejavu()
     chosen = [_DEJAVU]
     for family, characters in (_noto() if lacking else {}).items():
@@ -30,13 +31,13 @@ def families(texts: Iterable[str]) -> list[str]:
 
 
 def without_glyph(text: str) -> set[str]:
-    """Find the characters that none of the installed fonts has; a figure would show a box for each."""
+    """Find the characters that no installed font has; a figure would show a box for each."""
     lacking = set(text) - _dejavu()
     return lacking.difference(*_noto().values()) if lacking else lacking
 
 
 def note(class_names: Iterable[str]) -> str:
-    """Say why the figures show class numbers where a name has characters without a glyph; else nothing."""
+    """Explain why the figures show class numbers, if some class name has characters without a glyph; else empty."""
     no_glyph = without_glyph("".join(class_names))
     if not no_glyph:
         return ""
@@ -56,7 +57,7 @@ def _dejavu() -> frozenset[str]:
 
 @cache
 def _noto() -> dict[str, frozenset[str]]:
-    """Register the fonts of the installed packages with matplotlib; return the characters of each by its family."""
+    """Register the fonts of the installed packages with matplotlib; return font family -> its characters."""
     found = {}
     for path in _paths():
         # A name of our own: a font of the machine may have the same as the font in the package.
@@ -72,7 +73,7 @@ def _paths() -> list[Path]:
 
 
 def _folders() -> list[Path]:
-    """Find the packages that are installed."""
+    """Find the folders of the installed font packages."""
     specs = [find_spec(package) for package in _PACKAGES]
     return [Path(spec.origin).parent for spec in specs if spec and spec.origin]
 

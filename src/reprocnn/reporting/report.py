@@ -1,4 +1,4 @@
-"""The report: one HTML file with everything in it, that opens without a network."""
+"""Build the report: one self-contained HTML file that needs no network."""
 
 import base64
 from collections.abc import Mapping
@@ -17,12 +17,12 @@ img { max-width: 100%; height: auto }
 
 
 def html(heading: str, tables: Mapping[str, pd.DataFrame | dict[str, Any]], pictures: Mapping[str, bytes]) -> str:
-    """The report as HTML.
+    """Render the report as HTML.
 
     Args:
-        heading: its title.
-        tables: by their headings.
-        pictures: PNGs by name; they are embedded.
+        heading: the title of the report.
+        tables: heading -> table.
+        pictures: name -> PNG; the pictures are embedded.
     """
     body = [f"<h1>{escape(heading)}</h1>"]
     for name, content in pictures.items():
@@ -38,7 +38,7 @@ def html(heading: str, tables: Mapping[str, pd.DataFrame | dict[str, Any]], pict
 
 
 def with_labels(scores: pd.DataFrame, labels: dict[str, str]) -> pd.DataFrame:
-    """The scores per `class`, with a column that is the key to the figures where these call a class something else."""
+    """Add a column with the labels that the figures use, unless every label equals the class name."""
     shown = scores["class"].map(labels)
     if (shown == scores["class"]).all():
         return scores

@@ -1,4 +1,4 @@
-"""What a training depends on: params, data, code, versions, machine."""
+"""Identify what a training depends on: params, data, code, versions, machine."""
 
 import hashlib
 import json
@@ -32,14 +32,14 @@ _INSTRUCTIONS = ("avx", "avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", 
 
 
 MODEL_MD5 = "model.md5"
-"""The key of reports/environment.json that says which model it is about."""
+"""The key in reports/environment.json with the md5 of the model that it describes."""
 
 
 def key(**parts: Any) -> str:
-    """Return a name for a training, from all that its result depends on: params, data, code, versions, machine.
+    """Return an ID for a training: a hash of all that its result depends on (params, data, code, versions, machine).
 
     Args:
-        **parts: as JSON holds them.
+        **parts: values that JSON can represent.
     """
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
 
@@ -47,17 +47,17 @@ def key(**parts: Any) -> str:
 def write_environment(model_md5: str, machine: dict[str, str]) -> None:
     """Write the machine and the versions that made a model.
 
-    The file is no out of DVC's, because outs are byte-stable across machines; Git keeps it beside them.
+    The file is not a DVC output, because outputs are byte-stable across machines. Git tracks it beside them.
     """
     write_json(ENVIRONMENT, {MODEL_MD5: model_md5} | machine)
 
 
 def read_environment(folder: Path, model_md5: str) -> dict[str, str]:
-    """Return the machine and the versions that made the model of a folder; empty where they are not known.
+    """Return the machine and the versions that made a model; empty if they are not known.
 
     Args:
         folder: a checkout or a copy of its reports.
-        model_md5: of the model; the file may stand beside another one.
+        model_md5: the md5 of the model; a file that was written for another model is ignored.
     """
     file = folder / ENVIRONMENT
     found: dict[str, str] = read_json(file) if file.exists() else {}
@@ -65,28 +65,28 @@ def read_environment(folder: Path, model_md5: str) -> dict[str, str]:
 
 
 def this_process() -> str:
-    """Host, number and start of this process."""
+    """Identify this process by host, process ID and start time."""
     return f"{socket.gethostname()} {os.getpid()} {psutil.Process().create_time():.0f}"
 
 
 def is_gone(process: str) -> bool:
-    """Whether a process, as `this_process` names it, was on this host and has ended."""
+    """Return whether a process, named as by `this_process`, ran on this host and has ended."""
     host, number, start = process.split()
     if host != socket.gethostname():
         return False
     try:
-        # Not to the second: the start is told from the clock, which may be set in between.
+        # With a tolerance: the start time depends on the system clock, which may be set in between.
         return abs(psutil.Process(int(number)).create_time() - float(start)) > _CLOCK
     except psutil.NoSuchProcess:
         return True
 
 
 def environment(gpus: list[str], threads: int) -> dict[str, str]:
-    """The machine and the versions: equal for two runs on one machine.
+    """Describe the machine and the versions. Two runs on the same machine give the same result.
 
     Args:
-        gpus: their names.
-        threads: of an operation; 0: one a core.
+        gpus: the names of the GPUs.
+        threads: threads per operation; 0: one per core.
     """
     cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count()
     return {
@@ -101,7 +101,7 @@ def environment(gpus: list[str], threads: int) -> dict[str, str]:
 
 
 def cpu_name() -> str:
-    """The name of the processor."""
+    """Return the name of the processor."""
     with suppress(OSError):
         found = re.search(r"model name\s*: (.+)", Path("/proc/cpuinfo").read_text())
         if found:
@@ -110,7 +110,7 @@ def cpu_name() -> str:
 
 
 def _instructions() -> str:
-    """The instruction sets of the processor that change how sums are cut."""
+    """List the instruction sets of the processor that change the order in which sums are computed."""
     with suppress(OSError):
         if found := re.search(r"(?:flags|Features)\s*: (.+)", Path("/proc/cpuinfo").read_text()):
             return " ".join(name for name in _INSTRUCTIONS if name in found[1].split())
@@ -118,14 +118,14 @@ def _instructions() -> str:
 
 
 def stage_hashes(stage: str) -> dict[str, str]:
-    """Return the md5 of everything that a stage of dvc.yaml reads, in the way of dvc.lock."""
+    """Return the md5 of each dependency of a stage in dvc.yaml, path -> md5, as in dvc.lock."""
     params, deps = read_params(), read_params(Path("dvc.yaml"))["stages"][stage]["deps"]
     names = [Template(name).substitute(params) for name in deps]
     return {name: content_md5(Path(name)) for name in names}
 
 
 def content_md5(path: Path) -> str:
-    """The md5 of a file, or of a folder as DVC makes it: of the list of its files."""
+    """Compute the md5 of a file, or of a folder as DVC does: the md5 of the list of its files and their md5."""
     if path.is_file():
         return md5(path)
     names = sorted((f.relative_to(path).as_posix(), f) for f in path.rglob("*") if f.is_file() and not _is_ignored(f))
@@ -134,5 +134,5 @@ def content_md5(path: Path) -> str:
 
 
 def _is_ignored(file: Path) -> bool:
-    """Whether .dvcignore names it."""
+    """Return whether .dvcignore excludes a file."""
     return any(fnmatch(part, pattern) for part in file.parts for pattern in _IGNORED)

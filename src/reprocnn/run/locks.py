@@ -1,4 +1,4 @@
-"""One process at a time in a workspace and on a checkpoint."""
+"""Allow one process at a time in a workspace and on a checkpoint."""
 
 import fcntl
 import os
@@ -11,11 +11,11 @@ from filelock import FileLock, Timeout
 
 @contextmanager
 def exclusive(path: Path, what: str) -> Iterator[None]:
-    """Hold a lock; where another process has it, say so and wait. The system frees it when its holder dies.
+    """Hold a lock. If another process holds it, print that and wait. The system releases the lock when its holder dies.
 
     Args:
-        path: of the lock; its holder's process number is written beside it.
-        what: two processes must not do at once, for the message.
+        path: the lock file; the process ID of the holder is written beside it.
+        what: what the holder does, for the message.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     lock, number = FileLock(path), path.with_suffix(".pid")
@@ -50,7 +50,7 @@ def at_once(path: Path) -> Iterator[bool]:
 
 
 def holder(path: Path) -> str:
-    """The number of the process that has a lock, `unknown` where it did not write it; empty where the lock is free."""
+    """Return the process ID of the holder of a lock; `unknown` if it is not recorded, empty if the lock is free."""
     with suppress(FileNotFoundError), path.open() as file:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # given back as the file closes

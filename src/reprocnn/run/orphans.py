@@ -1,6 +1,6 @@
-"""End a stage whose dvc is gone.
+"""End a stage whose dvc process has died.
 
-`kill -9` of dvc leaves its stage running: a second dvc would start the same stage beside it.
+`kill -9` of dvc leaves its stage running, and the next dvc would start the same stage a second time.
 """
 
 import os
@@ -12,20 +12,20 @@ import psutil
 
 _SHELLS = ("sh", "bash", "dash", "zsh", "fish", "ksh")
 _SECONDS = 1.0
-"""Between two looks at whether dvc is there."""
+"""Interval between two checks of the dvc process."""
 
 
 def end_with_dvc() -> None:
-    """Send this process SIGTERM when the dvc that started it is gone, so that the next one finds no orphan.
+    """Send SIGTERM to this process when the dvc process that started it has died.
 
-    Does nothing where no dvc started it.
+    Does nothing if no dvc started it.
     """
     if "DVC_STAGE" in os.environ:
         threading.Thread(target=_watch, args=(_dvc(),), daemon=True).start()
 
 
 def dvc_started() -> float:
-    """Return the Unix time at which the dvc that started this process began; infinity where none did."""
+    """Return the Unix time at which the dvc process that started this process began; infinity if there is none."""
     with suppress(psutil.NoSuchProcess):
         if "DVC_STAGE" in os.environ and (found := _dvc()):
             return float(found[-1].create_time())
@@ -33,11 +33,11 @@ def dvc_started() -> float:
 
 
 def _dvc() -> list[psutil.Process]:
-    """The process of dvc, and the shell between, where it stays; empty where it is gone already."""
+    """Find the dvc process, and the shell between it and this process if there is one; empty if dvc has died."""
     with suppress(psutil.NoSuchProcess):
         parent = psutil.Process().parent()
         found = [parent, parent.parent()] if parent and parent.name() in _SHELLS else [parent]
-        # What takes up orphans; in a container dvc itself may be number 1.
+        # Process 1 adopts orphans; in a container dvc itself may be process 1.
         if found[-1] and (found[-1].pid != 1 or "dvc" in " ".join(found[-1].cmdline())):
             return [process for process in found if process]
     return []

@@ -60,7 +60,7 @@ def _begin(checkpoint: Checkpoint, key: str, hashes: dict[str, str], machine: di
         return training
     training = journal.new_id(key)
     journal.append(training, "begin", **begun)
-    if checkpoint.exists and earlier:  # with other params of a later stage; the epochs are the same
+    if checkpoint.exists and earlier:  # cut off with other params of a later stage: the epochs are the same
         for event in journal.read(earlier[-1]):
             if event.kind == "epoch":
                 journal.append(training, event.kind, at=event.time, **event.values)

@@ -1,1 +1,1 @@
-"""Fitting a model."""
+"""Train a model."""

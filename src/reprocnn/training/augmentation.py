@@ -1,4 +1,4 @@
-"""Augmentation: layers at the beginning of the model, as in the text; they are there in training alone."""
+"""Build the augmentation layers. They are placed before the model and used in training only."""
 
 from collections.abc import Callable
 
@@ -28,16 +28,16 @@ _LAYERS: dict[Augmentation, Callable[..., keras.Layer]] = {
 
 
 def flips(kinds: tuple[Augmentation, ...]) -> bool:
-    """Whether images are mirrored; that depends on image and epoch, so that Batches does it."""
+    """Return whether images are mirrored. `Batches` does this, because it depends on the image and the epoch."""
     return "flip" in kinds
 
 
 def layers(kinds: tuple[Augmentation, ...], seed: int) -> list[keras.Layer]:
-    """Make a layer for each kind but `flip`.
+    """Build one layer per kind of augmentation, except `flip`.
 
     Args:
-        kinds: of augmentation, in their order.
-        seed: each layer draws with a seed derived from it.
+        kinds: the kinds of augmentation, in order.
+        seed: the seed of each layer is derived from it.
 
     Raises:
         KeyError: there is no layer for a kind.

@@ -1,4 +1,4 @@
-"""Batches of a split, in an order that is a pure function of seed and epoch."""
+"""Yield the batches of a split, in an order that depends only on seed and epoch."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,18 +10,18 @@ Batch = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 
 class Batches(keras.utils.PyDataset):  # type: ignore[misc]
-    """Batches of images and one-hot labels; the last one may be smaller.
+    """Batches of images and one-hot labels. The last batch of an epoch may be smaller.
 
-    Keras' own shuffle visits the samples in the same order every epoch once a seed is set; here each epoch has an
-    order of its own. The images may be memory-mapped: only a batch at a time is copied.
+    Once a seed is set, Keras' own shuffle visits the samples in the same order every epoch; here each epoch has its own
+    order. The images may be memory-mapped: only one batch at a time is copied.
 
     Args:
         split: images float32 (N, height, width, channels), labels float32 (N, classes), one-hot.
-        batch_size: images a batch.
-        seed: draws the order of each epoch; None keeps the order of the arrays.
-        epoch: the first one to give, from 0.
+        batch_size: images per batch.
+        seed: seed of the order of each epoch; None keeps the order of the arrays.
+        epoch: the first epoch, counted from 0.
         alternating_flip: mirror a random half of the images in the first epoch, the other half in the next, and so on:
-            each image is seen both ways in any two epochs (K. Jordan, "94% on CIFAR-10 in 3.29 Seconds", 2024).
+            any two consecutive epochs show each image both ways (K. Jordan, "94% on CIFAR-10 in 3.29 Seconds", 2024).
     """
 
     def __init__(
@@ -44,11 +44,11 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
 
     @property
     def num_batches(self) -> int:
-        """Batches an epoch."""
+        """Batches per epoch."""
         return -(-len(self._images) // self._batch_size)
 
     def __getitem__(self, index: int) -> Batch:
-        # Ascending within the batch: a memory map is read forwards.
+        # Ascending within the batch, so that a memory map is read forwards.
         rows = np.sort(self._order[index * self._batch_size : (index + 1) * self._batch_size])
         images = self._images[rows]
         if self._flips is not None:

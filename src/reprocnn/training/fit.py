@@ -1,4 +1,4 @@
-"""Fit a model to the categorical cross-entropy, by a recipe."""
+"""Fit a model to the categorical cross-entropy, as a recipe describes."""
 
 import math
 import sys
@@ -22,7 +22,7 @@ from reprocnn.training.optimizers import optimizer
 from reprocnn.training.training_model import TrainingModel, kept_weights, training_model
 
 _LONG_STEP = 5_000
-"""MFLOPs forwards of a step that takes a core some hundred milliseconds."""
+"""MFLOPs of the forward pass of a step that takes one core a few hundred milliseconds."""
 
 
 def fit(
@@ -34,21 +34,21 @@ def fit(
     checkpoint: NoCheckpoint = NoCheckpoint(),
     journal: NoJournal = NoJournal(),
 ) -> list[Epoch]:
-    """Train a model in place, from where the checkpoint stands.
+    """Train a model in place, starting from the checkpoint if there is one.
 
     Args:
         model: as `models.build` makes and starts it: of normalised images, with a softmax over the classes at its end.
         train: images float32 (N, height, width, channels), labels float32 (N, classes), one-hot.
-        validation: the same.
-        recipe: how.
-        checkpoint: is saved after each epoch.
-        journal: is told of each epoch as it ends.
+        validation: the same for the validation split.
+        recipe: the training options.
+        checkpoint: saved after each epoch.
+        journal: records each epoch as it ends.
 
     Returns:
-        The history: the epochs, those from before the checkpoint too.
+        The history: all epochs, including those before the checkpoint.
 
     Raises:
-        UserError: there are fewer training images than a batch has, or the training diverged.
+        UserError: a batch is larger than the training split, or the loss became NaN or infinite.
     """
     check_batch_size(recipe.batch_size, len(train.images))
     trained = _compiled(model, len(train.images), recipe)
@@ -72,14 +72,14 @@ def fit(
 
 
 def check_batch_size(batch_size: int, images: int) -> None:
-    """Refuse a batch that is larger than the training split.
+    """Refuse a batch size that is larger than the training split.
 
     Args:
         batch_size: images per batch.
-        images: of the training split.
+        images: the number of training images.
 
     Raises:
-        UserError: it is larger.
+        UserError: the batch size is larger.
     """
     if batch_size > images:
         problem = f"batch_size={batch_size} is larger than the {images} training images"
@@ -87,12 +87,12 @@ def check_batch_size(batch_size: int, images: int) -> None:
 
 
 def _compiled(model: keras.Model, images: int, recipe: FitParams) -> TrainingModel:
-    """The form in which the model is trained, with its optimizer.
+    """Build and compile the training form of the model.
 
     Args:
-        model: plain; it stays as it is.
-        images: of the training split.
-        recipe: how to train.
+        model: the plain model; it is not changed.
+        images: the number of training images.
+        recipe: the training options.
     """
     trained = training_model(model, recipe.augment, recipe.precision, recipe.ema, recipe.seed)
     steps = recipe.epochs * math.ceil(images / recipe.batch_size)
@@ -107,15 +107,18 @@ def _compiled(model: keras.Model, images: int, recipe: FitParams) -> TrainingMod
 
 
 def _steps_at_once(model: keras.Model, batch_size: int) -> int:
-    """How many steps to take without coming back to Python, which costs some milliseconds: many where they are short.
+    """Return how many steps to run per call from Python.
 
-    The result is the same, to the bit.
+    Each call costs a few milliseconds, so short steps are grouped. The result is the same, bit for bit.
     """
     return 16 if costs.mflops(model) * batch_size < _LONG_STEP else 1
 
 
 def _training_batches(train: Split, recipe: FitParams, epoch: int) -> Batches:
-    """The batches, with smooth labels (C. Szegedy et al., "Rethinking the Inception Architecture", 2016)."""
+    """Build the training batches, with label smoothing.
+
+    C. Szegedy et al., "Rethinking the Inception Architecture", 2016.
+    """
     images, labels = train
     smooth = labels * (1 - recipe.label_smoothing) + np.float32(recipe.label_smoothing / labels.shape[1])
     flip = augmentation.flips(recipe.augment)
@@ -123,16 +126,16 @@ def _training_batches(train: Split, recipe: FitParams, epoch: int) -> Batches:
 
 
 def _balanced(labels: NDArray[np.float32]) -> dict[int, float]:
-    """A weight per class: with it, each class has the same part in the loss."""
+    """Compute class weights, class -> weight, with which each class contributes equally to the loss."""
     counts = labels.sum(axis=0)
     return {i: float(len(labels) / (len(counts) * count)) for i, count in enumerate(counts) if count}
 
 
 class _EndOfEpoch(keras.callbacks.Callback):  # type: ignore[misc]
-    """Adds each epoch to the history, tells the journal of it, saves the checkpoint; ends the training in time.
+    """Callback that records each epoch in history and journal, saves the checkpoint, and stops the training.
 
-    Validation sees the moving average of the weights where there is one. `best` are the weights of the best epoch,
-    where the training has patience.
+    Validation uses the moving average of the weights if there is one. With early stopping, `best` holds the weights of
+    the best epoch.
     """
 
     def __init__(
@@ -143,7 +146,7 @@ class _EndOfEpoch(keras.callbacks.Callback):  # type: ignore[misc]
         self._checkpoint, self._journal = checkpoint, journal
 
     def is_last(self) -> bool:
-        """Whether the training is at its end: it has all of its epochs, or patience has run out."""
+        """Return whether the training is finished: all epochs are done, or the early-stopping patience is used up."""
         done, patience = len(self._history), self._recipe.patience
         out_of_patience = patience and done and done - best_epoch(self._history).epoch >= patience
         return done == self._recipe.epochs or bool(out_of_patience)
@@ -177,6 +180,6 @@ class _EndOfEpoch(keras.callbacks.Callback):  # type: ignore[misc]
         if self._recipe.patience and best_epoch(self._history) == ended:
             self.best = self._validated
         self.model.stop_training = self.is_last()
-        # The journal first: killed in between, it gets this epoch once more, and never lacks one.
+        # Journal first: if killed in between, the journal gets this epoch twice, but never misses one.
         self._journal.epoch(ended, time.monotonic() - self._start)
         self._checkpoint.save(self.model, self._history, self.best)

@@ -1,4 +1,4 @@
-"""What `fit` tells of each epoch: null objects, which do nothing; `run` has the ones that write."""
+"""Define the checkpoint and journal that `fit` calls. These do nothing; the package `run` has the ones that write."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -14,18 +14,21 @@ Weights = list[NDArray[Any]]
 
 
 class NoCheckpoint:
-    """A checkpoint that keeps nothing: the training starts at its first epoch."""
+    """A checkpoint that stores nothing, so that the training starts at its first epoch."""
 
     def restore(self, model: "keras.Model") -> tuple[list[Epoch], Weights]:  # noqa: ARG002
-        """Bring a model, built and compiled, to the state that was kept.
+        """Restore a model to the saved state.
+
+        Args:
+            model: built and compiled.
 
         Returns:
-            The history so far, empty at first, and the weights of the best epoch, empty where they were not kept.
+            The history so far, empty at first, and the weights of the best epoch, empty if none are stored.
         """
         return [], []
 
     def save(self, model: "keras.Model", epochs: list[Epoch], best: Weights) -> None:
-        """Keep the state after an epoch.
+        """Save the state after an epoch.
 
         Args:
             model: built and compiled.
@@ -38,11 +41,12 @@ class NoJournal:
     """A journal that writes nothing."""
 
     def epoch(self, epoch: Epoch, seconds: float) -> None:
-        """Add an epoch as it ends.
+        """Record an epoch as it ends.
 
-        An epoch may come again, with the same values, after a training was killed before its checkpoint was written.
+        If a training was killed before its checkpoint was written, the same epoch is recorded again, with the same
+        values.
 
         Args:
             epoch: its row of the history.
-            seconds: that it took.
+            seconds: its duration.
         """

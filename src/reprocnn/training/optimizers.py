@@ -1,4 +1,4 @@
-"""The optimizers by name."""
+"""Build the optimizers."""
 
 from typing import Any
 
@@ -8,7 +8,10 @@ from reprocnn.training.schedules import Warmed
 
 
 class FusedAdam(keras.optimizers.Adam):  # type: ignore[misc]
-    """Adam by TensorFlow's one operation a variable, for Keras' dozen, each of which goes through memory."""
+    """Adam with one fused TensorFlow operation per variable.
+
+    Keras uses about a dozen operations, each of which reads and writes memory.
+    """
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """Update a variable and its moments."""
@@ -29,12 +32,13 @@ class FusedAdam(keras.optimizers.Adam):  # type: ignore[misc]
 
 
 class ConvolutionMuon(keras.optimizers.Muon):  # type: ignore[misc]
-    """Muon for the kernels of convolutions too, which Keras' own leaves to AdamW.
+    """Muon that also updates convolution kernels, for which Keras' Muon uses AdamW.
 
-    A kernel (height, width, from, to) is a matrix with a column per filter, and three Newton-Schulz steps are enough
-    (K. Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024, and its airbench94_muon, which
-    also sets the norm of each filter in every step). Size of the update and AdamW for the output layer, biases and what
-    normalisation learns are Keras' own, after J. Liu et al., "Muon is Scalable for LLM Training", 2025.
+    A kernel (height, width, input channels, filters) is treated as a matrix with one column per filter; three
+    Newton-Schulz steps suffice (K. Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024, and
+    its airbench94_muon, which also sets the norm of each filter in every step). The scale of the update, and AdamW for
+    the output layer, the biases and the parameters of normalisation layers, are as in Keras, after J. Liu et al., "Muon
+    is Scalable for LLM Training", 2025.
     """
 
     def _should_use_adamw(self, variable: Any) -> bool:
@@ -48,12 +52,12 @@ class ConvolutionMuon(keras.optimizers.Muon):  # type: ignore[misc]
 
 
 def optimizer(recipe: FitParams, steps: int, variables: list[keras.Variable]) -> keras.optimizers.Optimizer:
-    """The optimizer of a recipe, built.
+    """Build the optimizer of a recipe.
 
     Args:
-        recipe: names it, and has its learning rate, schedule and decay.
-        steps: of the whole training.
-        variables: to train; biases and what normalisation learns do not decay.
+        recipe: names the optimizer, with its learning rate, schedule and weight decay.
+        steps: the number of steps of the whole training.
+        variables: the trainable variables; biases and the parameters of normalisation layers do not decay.
     """
     rate: Any = recipe.learning_rate
     if recipe.schedule != "constant" or recipe.warmup:

@@ -1,4 +1,4 @@
-"""Learning rates by step."""
+"""Define the learning-rate schedules."""
 
 import math
 from typing import Any
@@ -8,23 +8,24 @@ from reprocnn.params import Schedule
 
 
 class Warmed(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
-    """From a fifth of the peak up to it in the first part of the steps, then down as `kind` says.
+    """Learning rate per step: a linear warm-up from a fifth of the peak to the peak, then the chosen schedule.
 
-    `constant` stays; `cosine` goes to 0 along half a wave (I. Loshchilov, F. Hutter, "SGDR", 2017), `one_cycle` in a
-    line (L. Smith, "A Disciplined Approach to Neural Network Hyper-Parameters", 2018; the momentum stays).
+    `constant` stays at the peak. `cosine` falls to 0 along a half cosine (I. Loshchilov, F. Hutter, "SGDR", 2017).
+    `one_cycle` falls to 0 linearly (L. Smith, "A Disciplined Approach to Neural Network Hyper-Parameters", 2018), but
+    keeps the momentum constant.
 
     Args:
         kind: constant, cosine or one_cycle.
         peak: the highest learning rate.
-        steps: of the whole training.
-        warmup: part of the steps until the peak, 0 to 0.9.
+        steps: the number of steps of the whole training.
+        warmup: the fraction of the steps before the peak, 0 to 0.9.
     """
 
     def __init__(self, kind: Schedule, peak: float, steps: int, warmup: float) -> None:
         self._kind, self._peak, self._steps, self._warmup = kind, peak, steps, warmup
 
     def __call__(self, step: Any) -> Any:
-        """The learning rate of a step, counted from 0."""
+        """Return the learning rate of a step, counted from 0."""
         ops = keras.ops
         done = ops.cast(step, "float32") / self._steps
         rest = ops.clip((1 - done) / (1 - self._warmup), 0.0, 1.0)

@@ -1,4 +1,4 @@
-"""The metrics of a training."""
+"""Summarise a training."""
 
 from reprocnn.artifacts.history import Epoch, best_epoch
 from reprocnn.artifacts.training import TrainingSummary
@@ -7,12 +7,12 @@ from reprocnn.models import costs
 
 
 def summary(history: list[Epoch], model: keras.Model, patience: int) -> TrainingSummary:
-    """The metrics of a training.
+    """Compute the metrics of a training.
 
     Args:
         history: as `fit` returns it.
-        model: that was trained.
-        patience: where it is above 0, the model is that of the best epoch, else that of the last.
+        model: the trained model.
+        patience: early-stopping patience; above 0, the model has the weights of the best epoch, else of the last.
     """
     best = best_epoch(history)
     kept = best if patience else history[-1]

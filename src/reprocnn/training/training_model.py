@@ -1,6 +1,6 @@
-"""The form in which a model is trained: augmentation before it, faster layers, bfloat16 if asked for.
+"""Build the training form of a model: augmentation, faster layers, and bfloat16 on request.
 
-It has the weights of the plain model, Keras' own layers alone, which is what is saved.
+It has the same weights as the plain model. Only the plain model, which uses Keras' own layers alone, is saved.
 """
 
 from typing import Any
@@ -14,14 +14,14 @@ from reprocnn.training import augmentation
 
 
 class FusedBatchNormalization(keras.layers.BatchNormalization):  # type: ignore[misc]
-    """Batch normalisation that trains by TensorFlow's one operation, in bfloat16 too.
+    """Batch normalisation with one fused TensorFlow operation in training, also in bfloat16.
 
-    Keras' own is some ten operations, in float32, each of which goes through memory. Differs in the moving variance,
-    which is that of the whole set (divided by n - 1), not that of the batch.
+    Keras uses about ten float32 operations, each of which reads and writes memory. One difference: the moving variance
+    is the unbiased estimate (divided by n - 1), not the variance of the batch. Ignores `trainable=False`.
     """
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
-        """Normalise images, (batch, height, width, channels)."""
+        """Normalise images (batch, height, width, channels)."""
         if not training:
             return super().call(inputs, training=False, mask=mask)
         ones = tf.ones_like(self.moving_mean)
@@ -40,15 +40,15 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):  # type: ignore[
 
 
 class TrainingModel(keras.Model):  # type: ignore[misc]
-    """A model with augmentation, and if asked for with the moving average of the weights.
+    """A model with augmentation and, on request, a moving average of the weights.
 
-    What batch normalisation has seen is averaged, too, where Keras' own average is of what is trained alone. It starts
-    from the first steps, not from the weights of the start: its momentum rises, as in
-    tf.train.ExponentialMovingAverage with `num_updates`, from 2/11 to `ema`.
+    Unlike Keras' own average, it also covers the moving statistics of batch normalisation. The momentum rises from 2/11
+    to `ema`, as in tf.train.ExponentialMovingAverage with `num_updates`, so that the initial weights soon stop
+    counting.
 
     Attributes:
-        core: the part whose weights are those of the plain model, in the same order.
-        averages: of the weights of `core`, in their order; empty without `ema`.
+        core: the model without augmentation; its weights are those of the plain model, in the same order.
+        averages: the moving averages of the weights of `core`, in order; empty without `ema`.
     """
 
     def __init__(self, core: keras.Model, augmentations: list[keras.Layer], ema: float) -> None:
@@ -63,7 +63,7 @@ class TrainingModel(keras.Model):  # type: ignore[misc]
         return self.add_weight(weight.shape, lambda *_, **__: weight.value, trainable=False, name="average")
 
     def train_step(self, data: Any) -> Any:
-        """Train on a batch and move the averages."""
+        """Train on a batch and update the moving averages."""
         logs = super().train_step(data)
         step = tf.cast(self.optimizer.iterations, tf.float32)
         momentum = tf.minimum((1 + step) / (10 + step), self._ema)
@@ -75,15 +75,15 @@ class TrainingModel(keras.Model):  # type: ignore[misc]
 def training_model(
     model: keras.Model, augment: tuple[Augmentation, ...], precision: Precision, ema: float, seed: int
 ) -> TrainingModel:
-    """The model to train.
+    """Build the training form of a model.
 
     Args:
-        model: plain; it stays as it is.
-        augment: kinds of augmentation, in their order; `flip` is left to Batches.
-        precision: of the operations (P. Micikevicius et al., "Mixed Precision Training", 2018); weights and output
-            are float32.
-        ema: momentum of the moving average of the weights; 0: none.
-        seed: of the augmentation.
+        model: the plain model; it is not changed.
+        augment: kinds of augmentation, in order; `flip` is left to Batches.
+        precision: precision of the operations (P. Micikevicius et al., "Mixed Precision Training", 2018); weights and
+            output are float32.
+        ema: momentum of the moving average of the weights; 0: no average.
+        seed: seed of the augmentation.
     """
     core = keras.models.clone_model(model, clone_function=lambda layer: _faster(layer, precision))
     core.set_weights(model.get_weights())
@@ -91,7 +91,7 @@ def training_model(
 
 
 def kept_weights(model: TrainingModel) -> list[NDArray[np.float32]]:
-    """The weights that become the plain model's: the averages, where there are any."""
+    """Return the weights for the plain model: the moving averages if there are any, else the trained weights."""
     return [keras.ops.convert_to_numpy(weight) for weight in model.averages or model.core.weights]
 
 

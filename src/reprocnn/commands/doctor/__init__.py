@@ -1,4 +1,4 @@
-"""What `python -m reprocnn doctor` looks at. Every check gives findings, changes nothing, and imports no TensorFlow.
+"""Check the checkout, its stores and the machine for `python -m reprocnn doctor`.
 
-That is, nothing but what DVC itself writes in `.dvc/tmp` when it is asked.
+Every check yields findings, changes nothing except what DVC itself writes in `.dvc/tmp`, and imports no TensorFlow.
 """

@@ -1,4 +1,4 @@
-"""Checks of the checkout: Git, params.yaml, what DVC made and is making, what trainings left."""
+"""Check the checkout: Git, params.yaml, the state of DVC's outputs and queue, and leftover checkpoints."""
 
 import json
 import os
@@ -25,11 +25,11 @@ from reprocnn.run import checkpoints, locks, state
 
 _COMMIT = "git add -A && git commit -m start"
 _ABSENT = {"deleted", "not in cache"}
-"""What `dvc status` says of a file that is not here; every other word is of a change."""
+"""States of `dvc status` for a missing file; all other states mean a change."""
 
 
 def repository() -> Iterator[Finding]:
-    """Check for a Git repository with a commit, whose HEAD is on a branch: DVC's experiments need the first two."""
+    """Check for a Git repository with a commit, which DVC's experiments need, and for a HEAD that is on a branch."""
     if not shutil.which("git"):
         yield Finding("wrong", "git", "git is not installed", "install it, for example `apt install git`")
         return
@@ -55,7 +55,7 @@ def repository() -> Iterator[Finding]:
 
 
 def parameters() -> Iterator[Finding]:
-    """Whether the stages take params.yaml, and DVC the folder of images."""
+    """Check that params.yaml is valid, and that DVC can read the folder of images."""
     params = load_params(Params)
     if wrong := next(_undecodable(Path(params.folder)), b""):
         text = f"folder: the name {str(wrong)[1:]} is not UTF-8, and DVC fails on it (`surrogates not allowed`)"
@@ -69,7 +69,7 @@ def parameters() -> Iterator[Finding]:
 
 
 def _undecodable(folder: Path) -> Iterator[bytes]:
-    """Give the paths in a folder that are not UTF-8; Python has a surrogate for each such byte."""
+    """Yield the paths in a folder that are not valid UTF-8."""
     for root, folders, files in os.walk(os.fsencode(folder)):
         for name in (*folders, *files):
             try:
@@ -79,7 +79,7 @@ def _undecodable(folder: Path) -> Iterator[bytes]:
 
 
 def pipeline() -> Iterator[Finding]:
-    """Whether the outs are those of the code, the data and params.yaml, or being made."""
+    """Check that the outputs are up to date with code, data and params.yaml, or that a stage is running."""
     if absent := [name for name in (".dvc", "dvc.yaml", "dvc.lock") if not Path(name).exists()]:
         fix = f"git checkout HEAD -- {absent[0]}" + ("\ndvc repro  # writes it" if absent == ["dvc.lock"] else "")
         yield Finding("wrong", "dvc.lock", f"there is no {absent[0]} in {Path.cwd()}", fix)
@@ -90,7 +90,7 @@ def pipeline() -> Iterator[Finding]:
 
 
 def _stage(number: str) -> Finding:
-    """A stage that is running. It ends with its dvc, but for one that hangs."""
+    """Report a running stage. It ends with its dvc process; one without a dvc process hangs and has to be killed."""
     process = psutil.Process(int(number)) if number.isdigit() else None
     commands = [Path(word).name for parent in process.parents() for word in parent.cmdline()] if process else []
     if process is None or "dvc" in commands:
@@ -113,7 +113,7 @@ def _status() -> Finding:
 
 
 def _words(found: Any) -> Iterator[str]:
-    """What DVC says of each file and param of a stage, which is nested."""
+    """Yield what DVC says of each file and param of a stage, from a nested structure."""
     if isinstance(found, str):
         yield found
     else:
@@ -122,7 +122,7 @@ def _words(found: Any) -> Iterator[str]:
 
 
 def queue() -> Iterator[Finding]:
-    """Whether queued experiments have a worker."""
+    """Check that queued experiments have a worker."""
     if not Path(".dvc/tmp/exps/celery").is_dir():  # to ask takes seconds
         yield Finding("ok", "queue", "never used here")
         return
@@ -135,7 +135,7 @@ def queue() -> Iterator[Finding]:
     active, idle = map(int, re.findall(r"(\d+) (?:active|idle)", said)[-2:])
     counts = Counter(state.lower() for _, state in tasks)
     text = f"{', '.join(f'{n} {state}' for state, n in counts.items()) or 'empty'}; workers: {active + idle}"
-    # A worker that starts does not take up what another one left.
+    # A new worker does not resume the tasks that another one left running.
     left = " ".join(name for name, state in tasks if state == "Running" and not active)
     fixes = [f"dvc queue kill {left}"] if left else []
     fixes += ["dvc queue start"] if counts["queued"] and not active + idle else []
@@ -144,7 +144,7 @@ def queue() -> Iterator[Finding]:
 
 
 def trainings() -> Iterator[Finding]:
-    """Whether trainings were cut off."""
+    """Check for checkpoints of interrupted trainings."""
     left = checkpoints.left()
     if not left:
         yield Finding("ok", "checkpoints", "none left")

@@ -1,4 +1,4 @@
-"""What is wrong with a checkout, its stores and the machine."""
+"""Find what is wrong with a checkout, its stores and the machine."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -23,7 +23,7 @@ _CHECKS: dict[str, Callable[[], Iterator[Finding]]] = {
 
 
 def doctor() -> None:
-    """Print a line for each finding, with its fix below it. Ends with status 1 where something is wrong."""
+    """Print one line per finding, with its fixes below it. Exits with status 1 if something is wrong."""
     wrong = 0
     with ThreadPoolExecutor() as pool:  # most of them wait for a command
         for findings in pool.map(_findings, _CHECKS):
@@ -38,7 +38,7 @@ def doctor() -> None:
 
 
 def _findings(subject: str) -> list[Finding]:
-    """What a check found. One that fails must not hide what the others say."""
+    """Run a check and return its findings. A check that fails gives a finding, so that the others are still shown."""
     found: list[Finding] = []
     try:
         for finding in _CHECKS[subject]():

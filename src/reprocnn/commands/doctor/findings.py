@@ -1,4 +1,4 @@
-"""What a check found, and what checks share."""
+"""Define findings, and what the checks share."""
 
 import subprocess
 import sys
@@ -7,17 +7,17 @@ from typing import Literal, NamedTuple
 from reprocnn.errors import UserError
 
 _SECONDS = 120.0
-"""For an answer of DVC's, which hashes the images that it does not know yet."""
+"""Timeout of a DVC command, which may have to hash new images first."""
 
 
 class Finding(NamedTuple):
-    """What a check found.
+    """The result of a check.
 
     Args:
-        state: `note` is worth knowing, `wrong` has to be put right.
-        subject: what was looked at.
+        state: `note` is worth knowing, `wrong` has to be fixed.
+        subject: what was checked.
         text: what was found.
-        fix: what to do about it; each further line is another way. `  # ` comes before what is no command.
+        fix: the command that fixes it; each further line is an alternative. Text after `  # ` is a comment.
     """
 
     state: Literal["ok", "note", "wrong"]
@@ -27,21 +27,21 @@ class Finding(NamedTuple):
 
 
 def size(n: float) -> str:
-    """A number of bytes, to be read."""
+    """Format a number of bytes as MB or GB."""
     unit, name = (1e9, "GB") if n >= 1e9 else (1e6, "MB")
     return f"{n / unit:,.1f} {name}"
 
 
 def first_line(text: str) -> str:
-    """The first line of what a command printed."""
+    """Return the first line of a command's output."""
     return text.strip().partition("\n")[0]
 
 
 def dvc(*arguments: str) -> str:
-    """What a command of DVC's prints.
+    """Return the output of a DVC command.
 
     Raises:
-        UserError: it fails.
+        UserError: the command fails.
     """
     command = [sys.executable, "-m", "dvc", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS)

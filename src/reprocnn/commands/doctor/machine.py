@@ -1,4 +1,4 @@
-"""Checks of the machine: Python and its packages, the processor, the GPU."""
+"""Check the machine: Python and its packages, the processor, the GPU."""
 
 import importlib.util
 import os
@@ -23,7 +23,7 @@ _ACTIVATE = "source .venv/bin/activate"
 
 
 def python() -> Iterator[Finding]:
-    """Whether this Python is the one of the stages, has this checkout's code, and the packages of uv.lock."""
+    """Check that this Python is the one of the stages, runs this checkout's code, and has the packages of uv.lock."""
     own, found = Path(".venv/bin/python"), shutil.which("python")
     if (repository() / "src").resolve() != _CODE:
         elsewhere = own.exists() and Path(sys.prefix).resolve() != Path(".venv").resolve()
@@ -33,14 +33,14 @@ def python() -> Iterator[Finding]:
         text = f"the stages' `python` is {found or 'not found'}, this one is {sys.executable}"
         yield Finding("wrong", "python", text, _ACTIVATE)
     elif differ := list(_differences()):
-        # A plain `make setup` looks at the time of uv.lock alone.
+        # A plain `make setup` only checks the modification time of uv.lock.
         yield Finding("wrong", "python", f"not as in uv.lock: {', '.join(differ)}", "rm -f .venv/ready* && make setup")
     else:
         yield Finding("ok", "python", f"{sys.version.split()[0]} in {sys.prefix}, packages as in uv.lock")
 
 
 def _differences() -> Iterator[str]:
-    """The packages that this project names and that have another version than uv.lock."""
+    """Yield the direct dependencies whose version differs from uv.lock."""
     with Path("uv.lock").open("rb") as file:
         locked = tomllib.load(file)["package"]
     named = next(package for package in locked if package["name"] == "reprocnn")["dependencies"]
@@ -56,7 +56,7 @@ def _differences() -> Iterator[str]:
 
 
 def processor() -> Iterator[Finding]:
-    """What the bits of a result depend on."""
+    """Report the properties of the processor on which the exact bits of a result depend."""
     try:
         params = load_params(MachineParams)
     except UserError:  # which has its own line
@@ -76,7 +76,7 @@ def processor() -> Iterator[Finding]:
 
 
 def _quota() -> float:
-    """The cores whose time a container may use, which are not those it sees; 0: no limit."""
+    """Return the CPU limit of the container in cores, which can be lower than the cores it sees; 0: no limit."""
     if not _QUOTA.exists():
         return 0
     most, period = _QUOTA.read_text().split()
@@ -84,7 +84,7 @@ def _quota() -> float:
 
 
 def gpu() -> Iterator[Finding]:
-    """Whether TensorFlow can use the GPU where one is there."""
+    """Check that TensorFlow can use the GPU if there is one."""
     names, error = _gpus()
     listed = ", ".join(names)
     if error and names:
@@ -103,7 +103,7 @@ def gpu() -> Iterator[Finding]:
 
 
 def _gpus() -> tuple[list[str], str]:
-    """The NVIDIA devices, by what the driver says or else the system, and what the driver says that is wrong."""
+    """List the NVIDIA devices, from the driver or else the system; also return the error of the driver, if any."""
     error = ""
     if tool := shutil.which("nvidia-smi"):
         query = [tool, "--query-gpu=name", "--format=csv,noheader"]

@@ -1,4 +1,4 @@
-"""Checks of the MLflow store: where it is, whether it answers, whether its runs have their files and an end."""
+"""Check the MLflow store: where it is, whether it answers, and whether its runs have their files and a final status."""
 
 import shlex
 import sqlite3
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 QUICK = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "3"}
-"""Settings with which a server that is down is not waited for."""
+"""MLflow settings that avoid waiting for a server that is down."""
 
 
 class _Seen(NamedTuple):
-    """What a store has of this project: where artifacts go, a run that finished if there is one, those running."""
+    """What a store has of this project: where artifacts go, at most one finished run, and the running ones."""
 
     location: str
     finished: "list[Run]"
@@ -32,7 +32,7 @@ class _Seen(NamedTuple):
 
 
 def runs() -> Iterator[Finding]:
-    """The store that the stages write to and `make ui` shows, and what is in it."""
+    """Check the store that the stages write to and `make ui` shows."""
     uri = store.tracking_uri()
     where = masked(uri)
     try:
@@ -49,7 +49,7 @@ def runs() -> Iterator[Finding]:
 
 
 def _has_own() -> bool:
-    """Whether runs are in the store in the checkout, which is not the one in use."""
+    """Return whether the store in the checkout, which is not the one in use, has finished runs."""
     with suppress(Exception):  # it may be of another MLflow, or damaged, which hurts nobody
         seen = _look(store.own_uri())
         return bool(seen and seen.finished)
@@ -69,7 +69,7 @@ def _of(uri: str, seen: _Seen) -> Iterator[Finding]:
 
 
 def _look(uri: str) -> _Seen | None:
-    """What a store has; None where it has nothing of this project."""
+    """Read what a store has of this project; None if it has nothing."""
     if not _is_made(uri):
         return None
     client = store.client(uri)
@@ -84,7 +84,7 @@ def _look(uri: str) -> _Seen | None:
 
 
 def _is_made(uri: str) -> bool:
-    """Whether there is a store: to look at a file that is absent or empty, MLflow would make one."""
+    """Return whether the store exists. A client must not find out, because MLflow creates a store that is absent."""
     if folder := store.file_store(uri):
         return folder.exists()
     file = store.database(uri)
@@ -97,7 +97,7 @@ def _is_made(uri: str) -> bool:
 
 
 def _artifacts(uri: str, location: str, any_finished: bool) -> Finding:
-    """Whether the files of runs are where the store says, which is by absolute path."""
+    """Check that the files of runs are at the absolute path that the store names."""
     parts = urlparse(location)
     if not store.database(uri) or parts.scheme not in {"", "file"}:
         return Finding("ok", "artifacts", location)
@@ -115,7 +115,7 @@ def _artifacts(uri: str, location: str, any_finished: bool) -> Finding:
 
 
 def _back(old: Path) -> str:
-    """What makes the store fit again."""
+    """Return the commands that make the paths in the store valid again, one alternative per line."""
     if old.exists():  # a copy: the runs of the two must not share a folder
         return store.ANEW
     parent = "" if old.parent.exists() else f"mkdir -p {shlex.quote(str(old.parent))} && "
@@ -124,7 +124,7 @@ def _back(old: Path) -> str:
 
 
 def _ends(running: "list[Run]") -> Finding:
-    """Whether a run says that it is running when its process is gone."""
+    """Check for runs that are marked as running although their process has ended."""
     processes = [(run.info.run_name, run.data.tags.get(PROCESS_TAG)) for run in running]
     stuck = [name for name, process in processes if process and is_gone(process)]
     if stuck:

@@ -1,4 +1,4 @@
-"""Checks of the disk: how DVC's cache and the workspace share files, and whether the data set fits."""
+"""Check the disk: how DVC's cache and the workspace share files, and whether the data set fits."""
 
 import math
 import re
@@ -22,11 +22,11 @@ _COSTS = {
 }
 
 _BYTES_A_VALUE = 1 + 4
-"""Raw as uint8, and normalised as float32."""
+"""Bytes per pixel value: raw as uint8, and normalised as float32."""
 
 
 def storage() -> Iterator[Finding]:
-    """The cache's link type with what it costs, and the free disk."""
+    """Check the link type of DVC's cache, with its cost, and the free disk space."""
     link = ""
     try:
         works = _working()
@@ -38,13 +38,13 @@ def storage() -> Iterator[Finding]:
 
 
 def _working() -> str | None:
-    """The link types that work between cache and workspace; None where there is no cache."""
+    """Return the link types that work between cache and workspace, separated by commas; None without a cache."""
     found = re.search(r"^Cache types:([a-z, ]*)$", dvc("version"), re.MULTILINE)
     return found[1].strip() if found else None
 
 
 def _chosen(works: str) -> str:
-    """What DVC takes: the first of the configured types that works."""
+    """Return the link type that DVC uses: the first configured one that works, else `copy`."""
     configured = dvc("config", "cache.type").strip() or "reflink,copy"
     return next((link for link in map(str.strip, configured.split(",")) if link in works), "copy")
 
@@ -83,7 +83,7 @@ def _disk(copies: int) -> Finding:
 
 
 def _needed(params: DownloadParams, copies: int) -> int | None:
-    """Bytes of the data set, raw and normalised, with its download; None: of an archive they are not known."""
+    """Estimate the bytes that the data set needs, raw and normalised, with its download; None for an archive."""
     row = DATA_SETS[params.dataset]
     if row.images and row.image_shape:
         return copies * row.images * math.prod(row.image_shape) * _BYTES_A_VALUE + row.download_bytes
