@@ -215,6 +215,14 @@ def test_a_folder_of_another_repository_has_to_be_tracked_by_it(
     assert _one(checkout.repository()).state == "ok"
 
 
+def test_a_lock_file_of_dvcs_that_a_kill_cut_off(here: Path) -> None:
+    for name in ("dvc.yaml", "dvc.lock"):
+        write_bytes(here / name, b"")
+    write_bytes(here / ".dvc/tmp/rwlock", b"")
+    found = _one(checkout.pipeline())
+    assert (found.state, found.fix) == ("wrong", "rm .dvc/tmp/rwlock  # when no dvc runs")
+
+
 def test_a_head_that_a_killed_experiment_left(here: Path, git: Callable[..., None]) -> None:
     write_bytes(here / "dvc.yaml", b"")
     git("init", "-b", "main")

@@ -24,6 +24,7 @@ from reprocnn.params import DownloadParams, Params, load_params, read_params
 from reprocnn.run import checkpoints, locks, state
 
 _COMMIT = "git add -A && git commit -m start"
+_RWLOCK = Path(".dvc/tmp/rwlock")
 _ABSENT = {"deleted", "not in cache"}
 """States of `dvc status` for a missing file; all other states mean a change."""
 
@@ -85,8 +86,22 @@ def pipeline() -> Iterator[Finding]:
         yield Finding("wrong", "dvc.lock", f"there is no {absent[0]} in {Path.cwd()}", fix)
     elif number := locks.holder(state.STAGE_LOCK):
         yield _stage(number)
+    elif _is_cut(_RWLOCK):
+        text = f"DVC can't read {_RWLOCK}: it was killed as it wrote the file"
+        yield Finding("wrong", "dvc.lock", text, f"rm {_RWLOCK}  # when no dvc runs")
     else:
         yield _status()
+
+
+def _is_cut(file: Path) -> bool:
+    """Return whether a JSON file ends before its time."""
+    try:
+        json.loads(file.read_bytes())
+    except FileNotFoundError:
+        return False
+    except ValueError:
+        return True
+    return False
 
 
 def _stage(number: str) -> Finding:
