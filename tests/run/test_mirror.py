@@ -15,7 +15,7 @@ from reprocnn.run import mirror, state
 class Work:
     """Notes how often it is done; hangs or fails when told to."""
 
-    patience = 5.0
+    patience, patience_again = 5.0, 0.5
 
     def __init__(self) -> None:
         self.times = 0

@@ -17,7 +17,9 @@ from reprocnn.run import journal, orphans, state
 
 _SERVER_SECONDS = 8.0
 """Seconds that a stage waits at its end for a server."""
-_FILE_SECONDS = 60.0
+_AGAIN_SECONDS = 0.5
+"""The same where the server did not answer shortly before."""
+_FILE_SECONDS = 120.0
 """The same for a SQLite file, which works or fails at once, except where the machine is busy."""
 
 
@@ -27,7 +29,12 @@ class _Work(ABC):
     @property
     def patience(self) -> float:
         """Seconds that a stage waits for this at its end."""
-        return _FILE_SECONDS if tracking_uri().startswith("sqlite") else _SERVER_SECONDS
+        return _FILE_SECONDS if _is_file() else _SERVER_SECONDS
+
+    @property
+    def patience_again(self) -> float:
+        """The same where the tracker did not answer shortly before."""
+        return _FILE_SECONDS if _is_file() else _AGAIN_SECONDS
 
     def complete(self) -> None:
         """Add what the run lacks.
@@ -48,6 +55,10 @@ class _Work(ABC):
     @abstractmethod
     def _complete(self) -> None:
         """Add what the run lacks; raise whatever goes wrong."""
+
+
+def _is_file() -> bool:
+    return tracking_uri().startswith("sqlite")
 
 
 def _then_sync(error: UserError) -> UserError:

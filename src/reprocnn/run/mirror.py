@@ -19,8 +19,6 @@ from reprocnn.run import state
 _LEDGER = "reprocnn.ledger"
 _HURRY = 8.0
 """Seconds to wait at the end of a training that was told to end."""
-_AGAIN = 0.5
-"""Seconds to wait where the tracker did not answer shortly before, so that a pipeline waits once."""
 _SHORTLY = 600.0
 """Seconds."""
 
@@ -30,6 +28,8 @@ class Work(Protocol):
 
     patience: float
     """Seconds that a stage waits for it at its end."""
+    patience_again: float
+    """The same where the tracker did not answer shortly before, so that a pipeline waits once."""
 
     def complete(self) -> None:
         """Add what the run lacks; can be repeated.
@@ -98,7 +98,7 @@ class MirrorThread(NoMirror):
     def _patience(self) -> float:
         with suppress(OSError):
             if time.time() - state.silent_tracker().stat().st_mtime < _SHORTLY:
-                return _AGAIN
+                return self._work.patience_again
         return self._work.patience
 
     def _loop(self) -> None:
