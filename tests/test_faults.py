@@ -89,7 +89,7 @@ def test_a_killed_training_goes_on_to_the_same_bytes(checkout: Checkout, faults:
     faults.tell(
         "SIGKILL of train: in a batch, in a checkpoint, before and after each rename",
         len(moments),
-        f"same bytes each time, {resumed} went on from a checkpoint; one MLflow run each, every epoch once",
+        f"same bytes each time, {resumed} resumed from a checkpoint; one MLflow run each, every epoch once",
     )
 
 
