@@ -68,7 +68,7 @@ def test_the_images_of_an_experiment_are_those_of_its_revision(
     assert int(counts[1]) + int(counts[2]) == before
     assert _lock_hash(checkout, "pinned", "data/images") == tracked
     # As `verify` and `reproduce` have it
-    code = "import sys; from pathlib import Path; from reprocnn import revisions\n"
+    code = "import sys; from pathlib import Path; from reprocnn.ledger import revisions\n"
     code += "print(revisions.clone(revisions.of('pinned').commit, Path(sys.argv[1])))"
     clone = tmp_path / "clone"
     printed = checkout.run("python", "-c", code, str(clone), PYTHONPATH=str(checkout.folder / "src"))
