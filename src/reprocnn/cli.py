@@ -32,7 +32,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _run(parsed: argparse.Namespace) -> None:
     if not Path(".dvc").is_dir() and parsed.run is not _doctor:
-        raise UserError(f"{Path.cwd()} is no checkout of this project", "cd to it, or `python -m reprocnn doctor`")
+        raise UserError(f"{Path.cwd()} is not a checkout of this project", "cd to it, or `python -m reprocnn doctor`")
     parsed.run(parsed)
 
 

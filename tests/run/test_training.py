@@ -133,7 +133,7 @@ def test_a_checkpoint_goes_when_dvc_has_recorded_the_model_and_no_other_does() -
     checkpoints.forget(md5(MODEL))
     (left,) = checkpoints.left()
     assert _statuses() == ["FINISHED", "KILLED"]
-    assert left.name.startswith(journal.key_of(journal.trainings()[1]))
+    assert journal.trainings()[1].startswith(left.name[:16])
 
 
 def test_the_lock_tells_whether_a_training_runs() -> None:

@@ -176,7 +176,7 @@ def _end_journals(client: "MlflowClient", experiment_id: str) -> list[UserError]
 
 
 def _ended(made: Record) -> Record | None:
-    """Note the end of a training that was cut off; None while a process trains."""
+    """Mark a training as killed if no process trains; return its record, or None while one does."""
     with checkpoints.unless_in_use(made.key) as unused:
         now = record.of_training(made.training)  # it may have ended meanwhile
         if not unused or not now:

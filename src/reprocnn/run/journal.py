@@ -74,11 +74,6 @@ def new_id(key: str) -> str:
     return f"{key[:16]}-{uuid.uuid4().hex[:8]}"
 
 
-def key_of(training: str) -> str:
-    """Return the first 16 characters of a training's key."""
-    return training.rpartition("-")[0]
-
-
 def _file(training: str) -> Path:
     return state.journals() / f"{training}.jsonl"
 
