@@ -79,7 +79,7 @@ def _anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-@pytest.mark.parametrize("page", [README, *DOCS, ROOT / "data/README.md"], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [README, *DOCS, ROOT / "data/README.md"], ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_link_leads_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)]+)\)", _prose(page.read_text())):
         if target.startswith("http"):
