@@ -1,10 +1,7 @@
 import importlib
 import os
-import re
-import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -13,18 +10,6 @@ from reprocnn.catalog import DATA_SETS, MODELS
 from reprocnn.data.load import load
 from reprocnn.params import DownloadParams, ModelParams
 from reprocnn.run.downloads import places
-
-TINY = '''"""A net of one dense layer."""
-
-from reprocnn.models import layers
-from reprocnn.models.layers import Tensor
-
-
-def network(x: Tensor, n_classes: int, *, dropout: float = 0.0) -> Tensor:
-    """Apply Flatten-output."""
-    return layers.output(layers.dropped(layers.flat(x), dropout), n_classes)
-'''
-ROW = '    "tiny": Model(options=("dropout",), source="this test", accuracy="not measured"),\n'
 
 
 @pytest.mark.parametrize(("key", "rows"), [("model", MODELS), ("dataset", DATA_SETS)])
@@ -62,26 +47,3 @@ def test_the_catalog_imports_nothing_of_this_project_and_nothing_heavy() -> None
         "assert [n for n in sys.modules if n.startswith('reprocnn')] == ['reprocnn', 'reprocnn.catalog']"
     )
     subprocess.run([sys.executable, "-c", code], check=True, env=os.environ | {"PYTHONPATH": str(ROOT / "src")})
-
-
-def test_a_model_is_added_by_one_file_and_one_row(here: Path) -> None:
-    source = here / "src"
-    shutil.copytree(ROOT / "src", source, ignore=shutil.ignore_patterns("__pycache__"))
-    (source / "reprocnn/models/tiny.py").write_text(TINY)
-    catalog = source / "reprocnn/catalog.py"
-    text, added = re.subn(r"^(MODELS: .*\n)", rf"\g<1>{ROW}", catalog.read_text(), flags=re.MULTILINE)
-    assert added == 1
-    catalog.write_text(text)
-    params = (here / "params.yaml").read_text()
-    (here / "params.yaml").write_text(re.sub(r"^model: \w+", "model: tiny", params, flags=re.MULTILINE))
-    code = (
-        "from reprocnn.models.build import build\n"
-        "from reprocnn.params import TrainParams, load_params\n"
-        "model = build(load_params(TrainParams), (8, 8, 1), 10, 0)\n"
-        "assert (model.name, model.count_params()) == ('tiny', 650)"
-    )
-    own = os.environ | {"PYTHONPATH": str(source)}
-    subprocess.run([sys.executable, "-c", code], check=True, env=own)
-    command = [sys.executable, "-m", "reprocnn", "models", "--image", "8x8x1"]
-    printed = subprocess.run(command, check=True, env=own, capture_output=True, text=True).stdout
-    assert re.search(r"^tiny +1 +650 .* this test; not measured\n +takes dropout$", printed, re.MULTILINE)

@@ -138,13 +138,6 @@ def test_the_sections_have_every_field_read_somewhere() -> None:
         assert read or name in params.ModelParams.model_fields, name
 
 
-def test_the_readme_has_no_gap_and_its_pictures_exist() -> None:
-    text = (ROOT / "README.md").read_text()
-    assert "@@" not in text
-    for target in re.findall(r"\]\(([^)#]+)\)", text):
-        assert target.startswith("http") or (ROOT / target).exists(), target
-
-
 def test_every_stage_has_a_description_and_every_path_a_stage() -> None:
     assert tuple(DEFINITIONS) == STAGES
     assert all(DEFINITIONS[stage]["desc"] for stage in STAGES)
