@@ -10,7 +10,7 @@ UV_VERSION = $(shell sed -n '/^name = "uv"$$/{n;s/version = "\(.*\)"/\1/p;}' uv.
 unexport $(shell sed -n 's/^    "\([A-Z][A-Z0-9_]*\)",.*/\1/p' $(CURDIR)/src/reprocnn/environment.py 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test chaos lint ui benchmark clean
+.PHONY: help setup run test test-all chaos lint ui benchmark clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,10 +39,15 @@ run: setup ## run the pipeline, and say what it made; DATASET=mnist: as an exper
 	@$(RUN) dvc $(if $(DATASET),exp run -S dataset=$(DATASET),repro)
 	@$(RUN) python -m reprocnn summary
 
-test: setup ## run the tests
-	@$(RUN) python -m pytest -n auto --maxprocesses 4 --dist loadfile
+PYTEST := python -m pytest -n auto --maxprocesses 4 --dist worksteal
 
-chaos: setup ## inject many faults, and print what happened (some 30 minutes)
+test: setup ## run the tests (some 5 minutes on two cores)
+	@$(RUN) $(PYTEST)
+
+test-all: test ## run the tests, then those that take longer
+	@$(RUN) $(PYTEST) -m "slow and not network and not chaos and not fonts"
+
+chaos: setup ## inject many faults, and print what happened (some 20 minutes)
 	@$(RUN) python -m pytest --chaos -m "not network" tests/test_faults.py
 
 lint: setup ## check style, format and types

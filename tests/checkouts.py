@@ -7,9 +7,11 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import filelock
 
@@ -104,7 +106,18 @@ class Checkout:
         assert old in text, f"{old!r} is not in {name}"
         (self.folder / name).write_text(text.replace(old, new))
 
-    def runs(self) -> list[dict[str, object]]:
+    def restore(self) -> None:
+        """Bring the committed params and result back into the workspace, as the troubleshooting page says."""
+        self.run("git", "checkout", "--", ".")
+        self.run("dvc", "checkout")
+
+    def wait_for_queue(self, successes: int) -> None:
+        """Wait until no experiment is queued or running; all must have succeeded."""
+        while re.search("Queued|Running", status := self.run("dvc", "queue", "status")):
+            time.sleep(0.5)
+        assert status.count("Success") == successes, status
+
+    def runs(self) -> list[dict[str, Any]]:
         """Return the MLflow runs in the checkout's store, the newest first."""
         code = (
             "import json; from reprocnn.ledger import store; c, e = store.connect()\n"
@@ -115,7 +128,7 @@ class Checkout:
             " for r in c.search_runs([e])]))"
         )
         printed = self.run("python", "-c", code, PYTHONPATH=str(self.folder / "src"))
-        runs: list[dict[str, object]] = json.loads(printed.split("@", 1)[1])
+        runs: list[dict[str, Any]] = json.loads(printed.split("@", 1)[1])
         return runs
 
 

@@ -1,12 +1,8 @@
 """What several tests need: a checkout of the working tree, a folder with params.yaml, images that they make."""
 
-import json
 import os
 import random
-import re
 import shutil
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from http.server import ThreadingHTTPServer
@@ -14,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from PIL import Image
 
+from checkouts import ROOT, Checkout, build_once
 from mirrors import Mirror
 from reprocnn.ledger import store
-
-ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(autouse=True)
@@ -86,106 +82,53 @@ def mirror() -> Iterator[str]:
     server.server_close()
 
 
-class Checkout:
-    """A copy of the working tree with a Git repository of its own, in which commands run as a user types them."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        listed = self._listed()
-        for name in listed:
-            target = folder / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, target)
-        self.run("git", "init", "-q", "-b", "main")
-        self.set_user()
-        self.commit("start")
-
-    @classmethod
-    def of(cls, folder: Path) -> "Checkout":
-        """A checkout that is there already."""
-        checkout = cls.__new__(cls)
-        checkout.folder = folder
-        return checkout
-
-    def set_user(self) -> None:
-        self.run("git", "config", "user.email", "test@example.org")
-        self.run("git", "config", "user.name", "test")
-
-    @staticmethod
-    def _listed() -> list[str]:
-        command = ["git", "ls-files", "-co", "--exclude-standard"]
-        done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
-        return [name for name in done.stdout.splitlines() if (ROOT / name).is_file()]
-
-    @staticmethod
-    def environment() -> dict[str, str]:
-        """That of a command of the user's."""
-        own = {k: v for k, v in os.environ.items() if not k.startswith(("DVC_", "MLFLOW_"))}
-        return own | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{own['PATH']}"}
-
-    def run(self, *command: str, fails: bool | None = False, **environment: str) -> str:
-        """Run a command; return what it printed. `fails`: it has to; None: it may."""
-        done = subprocess.run(
-            command,
-            cwd=self.folder,
-            env=self.environment() | environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        assert fails is None or (done.returncode != 0) is fails, f"{command}: {done.returncode}\n{done.stdout}"
-        return done.stdout
-
-    def reprocnn(self, *command: str, fails: bool | None = False) -> str:
-        """Run a command of `python -m reprocnn` with the checkout's own code."""
-        return self.run("python", "-m", "reprocnn", *command, fails=fails, PYTHONPATH=str(self.folder / "src"))
-
-    def commit(self, message: str) -> None:
-        self.run("git", "add", "-A")
-        self.run("git", "commit", "-q", "--allow-empty", "-m", message)
-
-    def edit(self, name: str, old: str, new: str) -> None:
-        """Replace text in a file; it has to be there."""
-        text = (self.folder / name).read_text()
-        assert old in text, f"{old!r} is not in {name}"
-        (self.folder / name).write_text(text.replace(old, new))
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that all workers of this test session share."""
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
 
 
 @pytest.fixture(scope="session")
 def make_checkout(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Checkout]:
-    """Makes checkouts."""
-    return lambda: Checkout(tmp_path_factory.mktemp("checkout"))
+    """Makes checkouts of the working tree in which nothing ran."""
+    return lambda: Checkout.create(tmp_path_factory.mktemp("checkout"))
 
 
-@pytest.fixture(scope="module")
-def checkout(make_checkout: Callable[[], Checkout]) -> Checkout:
-    """A checkout in which a short pipeline ran and was committed; its tests run in their order."""
-    made = make_checkout()
-    made.edit("params.yaml", "model: deep_cnn", "model: mlp")
-    made.edit("params.yaml", "epochs: 10", "epochs: 1")
-    made.run("dvc", "repro")
-    made.commit("short run")
-    return made
+def _run_pipeline(checkout: Checkout) -> None:
+    checkout.edit("params.yaml", "model: deep_cnn", "model: mlp")
+    checkout.edit("params.yaml", "epochs: 10", "epochs: 1")
+    checkout.run("dvc", "repro")
+    checkout.commit("short run")
+    checkout.run("dvc", "exp", "run", "-n", "two", "-S", "epochs=2", "-S", "learning_rate=2e-3")
+    checkout.restore()
 
 
-def ran(printed: str) -> list[str]:
-    """The stages that dvc ran."""
-    return re.findall(r"Running stage '(\w+)'", printed)
+@pytest.fixture(scope="session")
+def finished(shared: Path) -> Checkout:
+    """A checkout in which a short pipeline ran and was committed, and then the experiment `two`; not to be changed."""
+    return build_once(shared / "finished", _run_pipeline)
 
 
-def runs_of(checkout: Checkout) -> list[dict[str, object]]:
-    """The MLflow runs in the store of a checkout."""
-    code = (
-        "import json; from reprocnn.ledger import store; c, e = store.connect()\n"
-        "print('@' + json.dumps([dict(id=r.info.run_id, name=r.info.run_name, status=r.info.status,"
-        " metrics=r.data.metrics, params=r.data.params, tags=r.data.tags, uri=r.info.artifact_uri,"
-        " epochs=[m.step for m in c.get_metric_history(r.info.run_id, 'train_loss')],"
-        " files=[f.path for f in c.list_artifacts(r.info.run_id)])"
-        " for r in c.search_runs([e])]))"
-    )
-    printed = checkout.run("python", "-c", code, PYTHONPATH=str(checkout.folder / "src"))
-    runs: list[dict[str, object]] = json.loads(printed.split("@", 1)[1])
-    return runs
+@pytest.fixture
+def checkout(finished: Checkout, tmp_path: Path) -> Checkout:
+    """A copy of it, to be changed."""
+    return finished.copy(tmp_path / "checkout")
+
+
+@pytest.fixture(scope="session")
+def schema(shared: Path) -> Path:
+    """An MLflow store without runs: MLflow takes seconds to create one."""
+    file = shared / "empty-mlflow.db"
+    with FileLock(f"{file}.lock"):
+        store._prepare_sqlite(file)
+    return file
+
+
+@pytest.fixture
+def empty_store(schema: Path, here: Path) -> None:
+    """Puts that store into the folder."""
+    shutil.copy(schema, here / store.FILE)
 
 
 TOLD: list[tuple[str, int, str]] = []
@@ -197,11 +140,12 @@ class Faults:
 
     Args:
         many: whether `--chaos` was given.
+        seed: of the moments; pytest-randomly draws another one each time and prints it.
     """
 
-    def __init__(self, many: bool) -> None:
+    def __init__(self, many: bool, seed: int) -> None:
         self._many = many
-        self.random = random.Random()  # other moments each time; what failed is in the message
+        self.random = random.Random(seed)
 
     def times(self, few: int, many: int) -> int:
         return many if self._many else few
@@ -215,11 +159,11 @@ class Faults:
 
 @pytest.fixture
 def faults(request: pytest.FixtureRequest) -> Faults:
-    return Faults(request.config.getoption("--chaos"))
+    return Faults(request.config.getoption("--chaos"), request.config.getoption("randomly_seed"))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--chaos", action="store_true", help="inject many faults, not a few (some 30 minutes)")
+    parser.addoption("--chaos", action="store_true", help="inject many faults, not a few (some 20 minutes)")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from conftest import ROOT
+from checkouts import ROOT
 from reprocnn.catalog import DATA_SETS, MODELS
 from reprocnn.data.load import load
 from reprocnn.params import DownloadParams, ModelParams

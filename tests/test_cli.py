@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import ROOT
+from checkouts import ROOT
 from reprocnn import cli
 from reprocnn.artifacts.figures import REPORT
 from reprocnn.artifacts.files import write_bytes
@@ -42,6 +42,7 @@ def test_ui_names_the_server(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     assert "the runs are on the server that MLFLOW_TRACKING_URI names: http://127.0.0.1:9" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_ui_serves_the_store_of_the_checkout(here: Path) -> None:
     environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
     command = [sys.executable, "-m", "reprocnn", "ui", "--port", "0"]

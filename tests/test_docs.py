@@ -18,7 +18,7 @@ from dvc.cli.parser import get_main_parser
 from packaging.specifiers import SpecifierSet
 from ruamel.yaml import YAML
 
-from conftest import ROOT, Checkout
+from checkouts import ROOT, Checkout
 from reprocnn import cli
 from reprocnn.artifacts.dataset import DATASET, read_dataset
 from reprocnn.artifacts.figures import FIGURES, REPORT

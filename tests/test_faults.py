@@ -1,6 +1,7 @@
 """Faults, injected into real processes: whatever happens, the next run ends with the same bytes and one MLflow run.
 
-`make test` injects one or a few of the quick ones; `make chaos` many of all, and prints the README's table.
+`make test` kills one training; `make test-all` injects one or a few of the quick faults; `make chaos` many of all, and
+prints the table of docs/reproducibility.md.
 """
 
 import json
@@ -12,14 +13,15 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
-from conftest import Checkout, Faults
+from checkouts import Checkout, build_once
+from conftest import Faults
 from reprocnn.artifacts.files import md5
 
 KILLER = Path(__file__).with_name("killer.py")
@@ -28,32 +30,23 @@ EPOCHS, BATCHES = 4, 41 + 1  # of training and of validation
 RENAMES = EPOCHS + 5  # checkpoints; model, card, history, metrics, environment
 
 
-@pytest.fixture(scope="module")
-def checkout(make_checkout: Callable[[], Checkout]) -> Checkout:
-    """A checkout in which a short pipeline ran and was committed."""
-    made = make_checkout()
-    made.edit("params.yaml", "model: deep_cnn", "model: simple_cnn")
-    made.edit("params.yaml", "padding: auto", "padding: same")
-    made.edit("params.yaml", "dropout: auto", "dropout: 0.2")
-    made.edit("params.yaml", "epochs: 10", f"epochs: {EPOCHS}")
-    made.run("dvc", "repro")
-    made.commit("short run")
-    return made
+def _run_longer_pipeline(checkout: Checkout) -> None:
+    checkout.edit("params.yaml", "model: deep_cnn", "model: simple_cnn")
+    checkout.edit("params.yaml", "padding: auto", "padding: same")
+    checkout.edit("params.yaml", "dropout: auto", "dropout: 0.2")
+    checkout.edit("params.yaml", "epochs: 10", f"epochs: {EPOCHS}")
+    checkout.run("dvc", "repro")
+    checkout.commit("short run")
+
+
+@pytest.fixture
+def trained(shared: Path, tmp_path: Path) -> Checkout:
+    """A checkout in which a pipeline with several epochs ran and was committed."""
+    return build_once(shared / "trained", _run_longer_pipeline).copy(tmp_path / "checkout")
 
 
 def _hashes(checkout: Checkout, names: tuple[str, ...]) -> dict[str, str]:
     return {name: md5(checkout.folder / name) for name in names}
-
-
-def _runs(checkout: Checkout) -> list[tuple[str, str, list[int]]]:
-    """Name, status and epochs of each MLflow run, the newest first."""
-    code = (
-        "import json; from reprocnn.ledger import store; c, e = store.connect()\n"
-        "print('@' + json.dumps([(r.info.run_name, r.info.status, [m.step for m in"
-        " c.get_metric_history(r.info.run_id, 'train_loss')]) for r in c.search_runs([e])]))"
-    )
-    printed = checkout.run("python", "-c", code, PYTHONPATH=str(checkout.folder / "src"))
-    return [tuple(run) for run in json.loads(printed.split("@", 1)[1])]
 
 
 def _killed(checkout: Checkout, stage: str, event: str, last: int) -> bool:
@@ -64,9 +57,22 @@ def _killed(checkout: Checkout, stage: str, event: str, last: int) -> bool:
     return done.returncode != 0
 
 
-def test_a_killed_training_goes_on_to_the_same_bytes(checkout: Checkout, faults: Faults) -> None:
+def test_a_killed_training_resumes_to_the_same_bytes_in_its_run(checkout: Checkout) -> None:
+    """As the experiment `two`, which nothing interrupted."""
+    checkout.run("dvc", "exp", "apply", "two")
     expected = _hashes(checkout, TRAINED)
-    before = len(_runs(checkout))
+    assert _killed(checkout, "train", "save", 2)
+    assert "resuming at epoch 2 of 2" in checkout.run("python", "stages/train.py")
+    assert _hashes(checkout, TRAINED) == expected
+    run, *others = checkout.runs()
+    assert len(others) == 2  # of the pipeline, and of `two`
+    assert (run["status"], run["epochs"]) == ("FINISHED", [1, 2])
+
+
+@pytest.mark.slow
+def test_a_killed_training_goes_on_to_the_same_bytes(trained: Checkout, faults: Faults) -> None:
+    expected = _hashes(trained, TRAINED)
+    before = len(trained.runs())
     moments = [
         *(("batch", faults.random.randrange(1, EPOCHS * BATCHES)) for _ in range(faults.times(1, 12))),
         *(("save", n) for n in faults.some(range(1, EPOCHS + 1), 1, 4)),
@@ -75,17 +81,17 @@ def test_a_killed_training_goes_on_to_the_same_bytes(checkout: Checkout, faults:
     ]
     resumed = 0
     for event, last in moments:
-        assert _killed(checkout, "train", event, last), (event, last)
-        printed = checkout.run("python", "stages/train.py")
+        assert _killed(trained, "train", event, last), (event, last)
+        printed = trained.run("python", "stages/train.py")
         resumed += "resuming " in printed
-        assert _hashes(checkout, TRAINED) == expected, (event, last)
-        checkout.run("python", "stages/evaluate.py")  # which DVC starts when it has recorded the training
-        assert not list((checkout.folder / ".dvc/tmp/reprocnn/checkpoints").glob("*/"))
-    runs = _runs(checkout)[: len(_runs(checkout)) - before]
-    assert len(runs) == len(moments)  # each went on in its own run
-    for _, status, epochs in runs:
-        assert status == "FINISHED"
-        assert epochs == list(range(1, EPOCHS + 1))
+        assert _hashes(trained, TRAINED) == expected, (event, last)
+        trained.run("python", "stages/evaluate.py")  # which DVC starts when it has recorded the training
+        assert not list((trained.folder / ".dvc/tmp/reprocnn/checkpoints").glob("*/"))
+    runs = trained.runs()[:-before]
+    assert len(runs) == len(moments)  # each resumed in its own run
+    for run in runs:
+        assert run["status"] == "FINISHED"
+        assert run["epochs"] == list(range(1, EPOCHS + 1))
     faults.tell(
         "SIGKILL of train: in a batch, in a checkpoint, before and after each rename",
         len(moments),
@@ -93,20 +99,22 @@ def test_a_killed_training_goes_on_to_the_same_bytes(checkout: Checkout, faults:
     )
 
 
-def test_a_kill_before_dvc_recorded_the_training_costs_no_training(checkout: Checkout) -> None:
-    expected = _hashes(checkout, TRAINED)
-    before = len(_runs(checkout))
-    checkout.run("python", "stages/train.py")
-    assert "resuming after its last epoch, 4 of 4" in checkout.run("python", "stages/train.py")
-    assert _hashes(checkout, TRAINED) == expected
-    assert len(_runs(checkout)) == before + 1
-    checkout.run("python", "stages/evaluate.py")
-    assert "resuming" not in checkout.run("python", "stages/train.py")
-    checkout.run("python", "stages/evaluate.py")
+@pytest.mark.slow
+def test_a_kill_before_dvc_recorded_the_training_costs_no_training(trained: Checkout) -> None:
+    expected = _hashes(trained, TRAINED)
+    before = len(trained.runs())
+    trained.run("python", "stages/train.py")
+    assert "resuming after its last epoch, 4 of 4" in trained.run("python", "stages/train.py")
+    assert _hashes(trained, TRAINED) == expected
+    assert len(trained.runs()) == before + 1
+    trained.run("python", "stages/evaluate.py")
+    assert "resuming" not in trained.run("python", "stages/train.py")
+    trained.run("python", "stages/evaluate.py")
 
 
+@pytest.mark.slow
 def test_evaluate_and_plot_killed_between_their_files_make_the_same_the_next_time(
-    checkout: Checkout, faults: Faults
+    trained: Checkout, faults: Faults
 ) -> None:
     outs = {
         "evaluate": ("metrics.json", "per_class.csv", "confusion_matrix.csv", "predictions.csv"),
@@ -115,14 +123,14 @@ def test_evaluate_and_plot_killed_between_their_files_make_the_same_the_next_tim
     times = 0
     for stage, names in outs.items():
         paths = tuple(f"reports/{name}" for name in names)
-        expected = _hashes(checkout, paths)
+        expected = _hashes(trained, paths)
         for event in ("rename", "renamed"):
             for last in faults.some(range(1, 6), 1 if event == "rename" else 0, 3):
-                assert _killed(checkout, stage, event, last)
-                checkout.run("python", f"stages/{stage}.py")
-                assert _hashes(checkout, paths) == expected
+                assert _killed(trained, stage, event, last)
+                trained.run("python", f"stages/{stage}.py")
+                assert _hashes(trained, paths) == expected
                 times += 1
-    left = [p for folder in ("reports", "models", "data") for p in (checkout.folder / folder).rglob("*.partial*")]
+    left = [p for folder in ("reports", "models", "data") for p in (trained.folder / folder).rglob("*.partial*")]
     assert not left
     faults.tell(
         "SIGKILL of evaluate and plot, before and after each rename", times, "same bytes, no part of a file left"
@@ -145,9 +153,9 @@ KILLS = {
 }
 
 
-def _mend(checkout: Checkout) -> bool:
+def _mend(trained: Checkout) -> bool:
     """Remove DVC's own lock file where dvc was killed as it wrote it, as doctor says; return whether it was."""
-    file = checkout.folder / ".dvc/tmp/rwlock"
+    file = trained.folder / ".dvc/tmp/rwlock"
     try:
         json.loads(file.read_bytes())
     except FileNotFoundError:
@@ -158,16 +166,17 @@ def _mend(checkout: Checkout) -> bool:
     return False
 
 
-def test_a_pipeline_that_was_killed_goes_on(checkout: Checkout, faults: Faults) -> None:
+@pytest.mark.slow
+def test_a_pipeline_that_was_killed_goes_on(trained: Checkout, faults: Faults) -> None:
     """Of dvc and of the stage, at random moments, the next dvc at once; then it ends as if nothing had been."""
     names = ("dvc.lock", *TRAINED, "reports/metrics.json", "reports/report.html")
-    expected = _hashes(checkout, names)
+    expected = _hashes(trained, names)
     times, cut = faults.times(1, 3 * len(KILLS)), 0
     for number in range(times):
         kill, signal_ = list(KILLS.values())[number % len(KILLS)]
         process = subprocess.Popen(
             ["dvc", "repro", "--force", "--downstream", "train"],
-            cwd=checkout.folder,
+            cwd=trained.folder,
             env=Checkout.environment(),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -177,14 +186,14 @@ def test_a_pipeline_that_was_killed_goes_on(checkout: Checkout, faults: Faults) 
         if process.poll() is None:
             kill(process.pid, signal_)
         process.wait()
-        cut += _mend(checkout)
+        cut += _mend(trained)
         if number % len(KILLS) == len(KILLS) - 1 or number == times - 1:
-            checkout.run("dvc", "repro", "--force", "--downstream", "train")
-            assert _hashes(checkout, names) == expected
-    assert "up to date" in checkout.run("dvc", "status")
-    assert checkout.run("git", "status", "--porcelain", "--untracked-files=no") == ""
-    checkout.reprocnn("sync")
-    assert not [run for run in _runs(checkout) if run[1] == "RUNNING"]
+            trained.run("dvc", "repro", "--force", "--downstream", "train")
+            assert _hashes(trained, names) == expected
+    assert "up to date" in trained.run("dvc", "status")
+    assert trained.run("git", "status", "--porcelain", "--untracked-files=no") == ""
+    trained.reprocnn("sync")
+    assert not [run for run in trained.runs() if run["status"] == "RUNNING"]
     faults.tell(
         f"{', '.join(KILLS)}, 3 to 25 s after the start of `dvc repro`, the next `dvc repro` at once",
         times,
@@ -193,16 +202,17 @@ def test_a_pipeline_that_was_killed_goes_on(checkout: Checkout, faults: Faults) 
     )
 
 
-def test_a_disk_that_is_full_for_a_checkpoint_does_not_end_the_training(checkout: Checkout, faults: Faults) -> None:
-    expected = _hashes(checkout, TRAINED)
-    assert _killed(checkout, "train", "save", 2)
-    (folder,) = (checkout.folder / ".dvc/tmp/reprocnn/checkpoints").glob("*/")
+@pytest.mark.slow
+def test_a_disk_that_is_full_for_a_checkpoint_does_not_end_the_training(trained: Checkout, faults: Faults) -> None:
+    expected = _hashes(trained, TRAINED)
+    assert _killed(trained, "train", "save", 2)
+    (folder,) = (trained.folder / ".dvc/tmp/reprocnn/checkpoints").glob("*/")
     (folder / "state.npz.partial").unlink()
     (folder / "state.npz.partial").symlink_to("/dev/full")
-    printed = checkout.run("python", "stages/train.py")
+    printed = trained.run("python", "stages/train.py")
     assert "resuming at epoch 2 of 4" in printed
     assert printed.count("warning: no checkpoint after epoch 2 (No space left on device)") == 1
-    assert _hashes(checkout, TRAINED) == expected
+    assert _hashes(trained, TRAINED) == expected
     faults.tell("a disk that is full for a checkpoint (`/dev/full`)", 1, "one warning; same bytes")
 
 
@@ -238,35 +248,36 @@ def _silent() -> Iterator[str]:
 
 @pytest.mark.chaos
 def test_a_tracker_that_is_slow_or_silent_delays_the_pipeline_by_at_most_ten_seconds(
-    checkout: Checkout, faults: Faults
+    trained: Checkout, faults: Faults
 ) -> None:
     def seconds(uri: str) -> float:
         start = time.monotonic()
         for stage in ("train", "evaluate", "plot"):
-            checkout.run("python", f"stages/{stage}.py", MLFLOW_TRACKING_URI=uri)
+            trained.run("python", f"stages/{stage}.py", MLFLOW_TRACKING_URI=uri)
         return time.monotonic() - start
 
-    expected = _hashes(checkout, TRAINED)
+    expected = _hashes(trained, TRAINED)
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
     down = seconds(f"http://127.0.0.1:{port}")  # nobody there: what the stages take by themselves
     for name, server in {"takes 10 s for an answer": _slow, "never answers": _silent}.items():
-        (checkout.folder / ".dvc/tmp/reprocnn/silent-tracker").unlink(missing_ok=True)
+        (trained.folder / ".dvc/tmp/reprocnn/silent-tracker").unlink(missing_ok=True)
         with server() as uri:
             delay = seconds(uri) - down
         assert delay < 12, name  # 10, and what two cores vary by
-        assert _hashes(checkout, TRAINED) == expected
+        assert _hashes(trained, TRAINED) == expected
         faults.tell(f"a tracking server that {name}", 1, f"train, evaluate and plot took {delay:.1f} s longer in all")
-    checkout.reprocnn("sync")
-    assert _runs(checkout)[0][1:] == ("FINISHED", list(range(1, EPOCHS + 1)))
+    trained.reprocnn("sync")
+    run = trained.runs()[0]
+    assert (run["status"], run["epochs"]) == ("FINISHED", list(range(1, EPOCHS + 1)))
 
 
 @pytest.mark.chaos
-def test_a_server_that_dies_in_the_middle_loses_nothing(checkout: Checkout, faults: Faults) -> None:
+def test_a_server_that_dies_in_the_middle_loses_nothing(trained: Checkout, faults: Faults) -> None:
     """A real server; what it missed is there after it came back and `sync`."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    folder = checkout.folder / "server"
+    folder = trained.folder / "server"
     folder.mkdir()
     serve = [sys.executable, "-m", "mlflow", "server", "--port", str(port), "--workers", "1"]
     options = ["--backend-store-uri", f"sqlite:///{folder}/m.db", "--artifacts-destination", str(folder / "artifacts")]
@@ -287,7 +298,7 @@ def test_a_server_that_dies_in_the_middle_loses_nothing(checkout: Checkout, faul
     server = start()
     command = [sys.executable, "stages/train.py"]
     with subprocess.Popen(
-        command, cwd=checkout.folder, env=Checkout.environment() | uri, stdout=subprocess.PIPE, text=True
+        command, cwd=trained.folder, env=Checkout.environment() | uri, stdout=subprocess.PIPE, text=True
     ) as training:
         assert training.stdout
         for line in training.stdout:
@@ -300,9 +311,9 @@ def test_a_server_that_dies_in_the_middle_loses_nothing(checkout: Checkout, faul
     assert "then: python -m reprocnn sync" in printed
     server = start()
     try:
-        own = {"PYTHONPATH": str(checkout.folder / "src")}
-        checkout.run("python", "-m", "reprocnn", "sync", **uri, **own)
-        lines = checkout.run("python", "-m", "reprocnn", "runs", **uri, **own)
+        own = {"PYTHONPATH": str(trained.folder / "src")}
+        trained.run("python", "-m", "reprocnn", "sync", **uri, **own)
+        lines = trained.run("python", "-m", "reprocnn", "runs", **uri, **own)
         assert re.search(r"workspace +run \w+  whole", lines), lines
     finally:
         os.killpg(server.pid, signal.SIGTERM)
@@ -311,26 +322,26 @@ def test_a_server_that_dies_in_the_middle_loses_nothing(checkout: Checkout, faul
 
 
 @pytest.mark.chaos
-def test_eight_experiments_at_once_on_a_fresh_store(checkout: Checkout, faults: Faults) -> None:
+def test_eight_experiments_at_once_on_a_fresh_store(trained: Checkout, faults: Faults) -> None:
     n = 8
     for way, start in {"--temp": _at_once, "--queue": _queued}.items():
-        for path in checkout.folder.glob("mlflow.db*"):
+        for path in trained.folder.glob("mlflow.db*"):
             path.unlink()
-        start(checkout, n)
-        runs = [run for run in _runs(checkout) if run[0].startswith(way[2:])]
+        start(trained, n)
+        runs = [run for run in trained.runs() if run["name"].startswith(way[2:])]
         assert len(runs) == n
-        assert {run[1:2] for run in runs} == {("FINISHED",)}
-        lines = checkout.reprocnn("runs")
+        assert {run["status"] for run in runs} == {"FINISHED"}
+        lines = trained.reprocnn("runs")
         assert len(re.findall(rf"{way[2:]}\d +\w{{7}} +run \w+  whole", lines)) == n, lines
         faults.tell(f"{n} experiments with `{way}` at once, on a store that does not exist", 1, f"{n} whole runs")
 
 
-def _at_once(checkout: Checkout, n: int) -> None:
+def _at_once(trained: Checkout, n: int) -> None:
     command = ["dvc", "--wait-for-lock", "exp", "run", "--temp", "--force"]
     processes = [
         subprocess.Popen(
             [*command, "-n", f"temp{i}", "-S", f"seed={i + 1}"],
-            cwd=checkout.folder,
+            cwd=trained.folder,
             env=Checkout.environment(),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -343,13 +354,8 @@ def _at_once(checkout: Checkout, n: int) -> None:
         assert process.returncode == 0, printed
 
 
-def _queued(checkout: Checkout, n: int) -> None:
+def _queued(trained: Checkout, n: int) -> None:
     for i in range(n):
-        checkout.run("dvc", "exp", "run", "--queue", "-n", f"queue{i}", "-S", f"seed={i + 11}")
-    checkout.run("dvc", "queue", "start", "-j", "4")
-    for _ in range(600):
-        time.sleep(1)
-        status = checkout.run("dvc", "queue", "status")
-        if "Queued" not in status and "Running" not in status:
-            break
-    assert status.count("Success") == n, status
+        trained.run("dvc", "exp", "run", "--queue", "-n", f"queue{i}", "-S", f"seed={i + 11}")
+    trained.run("dvc", "queue", "start", "-j", "4")
+    trained.wait_for_queue(n)

@@ -1,13 +1,12 @@
-"""The user's own images through dvc: tracked, not tracked, linked, with odd names. The tests run in their order."""
+"""The user's own images through dvc: tracked, not tracked, linked, with odd names."""
 
 import re
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from conftest import Checkout, ran, runs_of
+from checkouts import Checkout, stages_run
 
 FOLDER = ("-S", "dataset=folder", "-S", "image_size=8", "-S", "batch_size=4")
 OWN = ("-S", "folder=data/images")
@@ -25,32 +24,33 @@ def test_images_of_the_users_own(checkout: Checkout, make_images: Callable[..., 
     printed = checkout.run("dvc", "exp", "run", *FOLDER, fails=True)
     assert "dataset: folder needs the folder of your images" in printed
     checkout.run("git", "checkout", ".")
-    printed = checkout.run("dvc", "exp", "run", "-n", "copied", "--temp", "-C", "data/images", *FOLDER, *OWN, "train")
+    printed = checkout.run("dvc", "exp", "run", *FOLDER, *OWN, "download")
     assert "images: 16 + 4 images of 8x8x3" in printed
-    assert "the images at data/images are in neither Git nor DVC" in printed
-    (run,) = [r for r in runs_of(checkout) if r["name"] == "copied"]
-    assert run["tags"]["images.untracked"] == "data/images"  # type: ignore[index]
-    printed = checkout.run("dvc", "exp", "run", "-n", "here", *FOLDER, *OWN, "train")
-    assert "'download' is cached" in printed  # the same images: DVC takes what the other run made
-    assert _lock_hash(checkout, "copied", "data/images") == _lock_hash(checkout, "here", "data/images")
-    assert ran(checkout.run("dvc", "repro", "train")) == []
     make_images(images, ("my cats",), n=11)
-    assert ran(checkout.run("dvc", "repro", "download")) == ["download"]
+    assert stages_run(checkout.run("dvc", "repro", "download")) == ["download"]
     (images / "my cats" / "3.png").unlink()
-    assert ran(checkout.run("dvc", "repro", "download")) == ["download"]
     (images / "my cats" / "notes.txt").write_text("not an image")
     printed = checkout.run("dvc", "repro", fails=True)
     assert "1 not an image that Pillow reads:\n    my cats/notes.txt\n" in printed
     assert "Traceback" not in printed
     (images / "my cats" / "notes.txt").unlink()
-    _restore(checkout)
+    assert "images: 16 + 4 images" in checkout.run("dvc", "repro", "download")
+    assert stages_run(checkout.run("dvc", "repro", "download")) == []
 
 
-def _restore(checkout: Checkout) -> None:
-    checkout.run("git", "checkout", ".")
-    checkout.run("dvc", "checkout")
+@pytest.mark.slow
+def test_a_run_says_that_its_images_are_not_tracked(checkout: Checkout, make_images: Callable[..., None]) -> None:
+    make_images(checkout.folder / "data" / "images", n=10)
+    printed = checkout.run("dvc", "exp", "run", "-n", "copied", "--temp", "-C", "data/images", *FOLDER, *OWN, "train")
+    assert "the images at data/images are in neither Git nor DVC" in printed
+    (run,) = [run for run in checkout.runs() if run["name"] == "copied"]
+    assert run["tags"]["images.untracked"] == "data/images"
+    printed = checkout.run("dvc", "exp", "run", "-n", "here", *FOLDER, *OWN, "download")
+    assert "'download' is cached" in printed  # the same images: DVC takes what the other run made
+    assert _lock_hash(checkout, "copied", "data/images") == _lock_hash(checkout, "here", "data/images")
 
 
+@pytest.mark.slow
 def test_the_images_of_an_experiment_are_those_of_its_revision(
     checkout: Checkout, make_images: Callable[..., None], tmp_path: Path
 ) -> None:
@@ -74,22 +74,18 @@ def test_the_images_of_an_experiment_are_those_of_its_revision(
     printed = checkout.run("python", "-c", code, str(clone), PYTHONPATH=str(checkout.folder / "src"))
     assert "in neither Git nor DVC" not in printed
     assert sum(file.is_file() for file in (clone / "data" / "images").rglob("*")) == before
-    checkout.run("git", "reset", "-q", "--hard", "HEAD~1")
-    shutil.rmtree(images)
-    checkout.run("dvc", "checkout")
 
 
 def test_images_may_be_a_link(checkout: Checkout, make_images: Callable[..., None], tmp_path: Path) -> None:
-    make_images(tmp_path, ("cat", "dog"), n=10)
-    (checkout.folder / "data" / "images").symlink_to(tmp_path)
+    there = tmp_path / "there"
+    make_images(there, ("cat", "dog"), n=10)
+    (checkout.folder / "data" / "images").symlink_to(there)
     checkout.edit("LICENSE", "MIT", "My edit, MIT")
     printed = checkout.run("dvc", "exp", "run", *FOLDER, *OWN, "download")
     assert "images: 16 + 4 images of 8x8x3" in printed
     assert "My edit" in (checkout.folder / "LICENSE").read_text()
     assert checkout.run("git", "stash", "list") == ""
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["cat", "dog"]
-    (checkout.folder / "data" / "images").unlink()
-    _restore(checkout)
+    assert sorted(path.name for path in there.iterdir()) == ["cat", "dog"]
 
 
 @pytest.mark.parametrize("name", ["pets (1), k=v", "it's 100% ü", "~[z] a#b & {c}"])
@@ -100,4 +96,3 @@ def test_odd_names_of_folders_in_quotes(
     quoted = str(tmp_path / name).replace("'", "\\'")
     printed = checkout.run("dvc", "exp", "run", *FOLDER, "-S", f"folder='{quoted}'", "download")
     assert f"{name}: 16 + 4 images" in printed
-    _restore(checkout)

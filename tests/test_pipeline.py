@@ -10,12 +10,14 @@ import signal
 import subprocess
 import sys
 import time
+import venv
 from pathlib import Path
 from string import Template
+from typing import Any
 
 import pytest
 
-from conftest import ROOT, Checkout, ran, runs_of
+from checkouts import ROOT, Checkout, stages_run
 from reprocnn import params
 from reprocnn.catalog import MODELS
 from reprocnn.params import read_params
@@ -157,35 +159,29 @@ def test_only_evaluate_reads_the_test_split() -> None:
     assert readers == ["evaluate"]
 
 
-# Through dvc itself
+# Through dvc itself: each test has a checkout of its own, in which a short pipeline and the experiment `two` have run
 
 
-def _delete_run(checkout: Checkout, run_id: str) -> None:
-    code = f"from reprocnn.ledger import store; store.connect()[0].delete_run('{run_id}')"
-    checkout.run("python", "-c", code, PYTHONPATH=str(checkout.folder / "src"))
+def _only(checkout: Checkout, name: str) -> dict[str, Any]:
+    """The one run of a name."""
+    (run,) = [run for run in checkout.runs() if run["name"] == name]
+    return run
 
 
-def test_a_checkout_is_a_valid_project_and_repro_makes_everything(checkout: Checkout) -> None:
+def test_repro_makes_everything_and_then_has_nothing_to_do(checkout: Checkout) -> None:
     for stage in STAGES:
         for out in _outs(stage):
             assert (checkout.folder / out).exists(), out
-    assert checkout.run("git", "status", "--porcelain") == ""
-    assert "up to date" in checkout.run("dvc", "status")
-    (run,) = runs_of(checkout)
-    assert run["status"] == "FINISHED"
-    assert str(run["name"]).startswith("main@")
-    assert "figures" in run["files"]  # type: ignore[operator]
-
-
-def test_a_second_repro_runs_nothing(checkout: Checkout) -> None:
-    assert ran(checkout.run("dvc", "repro")) == []
-
-
-def test_caches_of_python_and_editors_change_nothing(checkout: Checkout) -> None:
     (checkout.folder / "src/reprocnn/models/__pycache__").mkdir(exist_ok=True)
     (checkout.folder / "src/reprocnn/models/__pycache__/x.pyc").write_text("")
     (checkout.folder / "src/reprocnn/models/mlp.py~").write_text("")
-    assert ran(checkout.run("dvc", "repro")) == []
+    assert stages_run(checkout.run("dvc", "repro")) == []
+    assert checkout.run("git", "status", "--porcelain", "--untracked-files=no") == ""
+    two, first = checkout.runs()
+    assert two["name"] == "two"
+    assert first["status"] == "FINISHED"
+    assert str(first["name"]).startswith("main@")
+    assert "figures" in first["files"]
 
 
 def _note(checkout: Checkout, *names: str) -> None:
@@ -195,138 +191,123 @@ def _note(checkout: Checkout, *names: str) -> None:
             file.write("# a note\n")
 
 
-def test_editing_a_figure_or_its_writer_draws_again_and_does_not_retrain(checkout: Checkout) -> None:
-    checkout.edit("src/reprocnn/reporting/figures.py", "test accuracy", "accuracy")
-    assert ran(checkout.run("dvc", "repro")) == ["plot"]
-    _note(checkout, "src/reprocnn/artifacts/figures.py")
-    assert ran(checkout.run("dvc", "repro")) == ["plot"]
-    assert len(runs_of(checkout)) == 1
+def _changed(checkout: Checkout) -> set[str]:
+    """The stages that have a changed dependency."""
+    return set(json.loads(checkout.run("dvc", "status", "--json")))
 
 
-def test_editing_the_downloader_downloads_again_and_nothing_else(checkout: Checkout) -> None:
-    _note(checkout, "src/reprocnn/data/fetch.py")
-    other = checkout.folder / "src/reprocnn/data/other.py"
-    other.write_text('"""Another source."""\n')
-    assert ran(checkout.run("dvc", "repro")) == ["download"]
-    other.unlink()
-    checkout.run("git", "checkout", ".")
-
-
-def test_what_can_not_change_an_out_rebuilds_nothing(checkout: Checkout) -> None:
-    """What observes or checks, another model, and a new one."""
+def test_a_change_of_code_reaches_the_stages_that_it_can_change(checkout: Checkout) -> None:
     src = checkout.folder / "src/reprocnn"
     for room in ("ledger", "run", "commands"):
         _note(checkout, *(file.relative_to(checkout.folder).as_posix() for file in (src / room).rglob("*.py")))
     _note(checkout, *(f"src/reprocnn/{name}.py" for name in ("catalog", "cli", "errors", "params", "models/resnet")))
-    (src / "models/tiny.py").write_text((src / "models/mlp.py").read_text().replace("(128, 64)", "(4,)"))
-    row = '    "tiny": Model(options=("dropout",), source="a test", accuracy=""),\n'
-    checkout.edit("src/reprocnn/catalog.py", '    "mlp": ', f'{row}    "mlp": ')
-    assert ran(checkout.run("dvc", "repro")) == []
-    printed = checkout.run("dvc", "exp", "run", "-n", "tiny", "-S", "model=tiny")
-    assert ran(printed) == ["train", "evaluate", "plot"]
-    (run,) = [run for run in runs_of(checkout) if run["name"] == "tiny"]
-    assert run["metrics"]["parameters"] == 64 * 4 + 4 + 4 * 10 + 10  # type: ignore[index]
-    (src / "models/tiny.py").unlink()
-    checkout.run("git", "checkout", ".")
-    checkout.run("dvc", "checkout")
-    checkout.run("dvc", "exp", "remove", "tiny")
-    _delete_run(checkout, str(run["id"]))
+    (src / "models/tiny.py").write_text((src / "models/mlp.py").read_text())
+    assert _changed(checkout) == set(), "a file that can't change an out"
+    for name, stages in {
+        "reporting/figures": {"plot"},
+        "artifacts/figures": {"plot"},
+        "data/fetch": {"download"},
+        "models/layers": {"train"},
+        "models/mlp": {"train"},
+        "training/fit": {"train"},
+    }.items():
+        _note(checkout, f"src/reprocnn/{name}.py")
+        assert _changed(checkout) == stages, name
+        checkout.run("git", "checkout", f"src/reprocnn/{name}.py")
 
 
-def test_without_the_ledger_the_pipeline_makes_the_same_bytes_and_resumes(checkout: Checkout, tmp_path: Path) -> None:
-    """What shows a run can't change it: the checkpoint and the journal are not its business."""
-    checkout.run("git", "clone", "-q", str(checkout.folder), str(tmp_path / "clone"))
-    clone = Checkout.of(tmp_path / "clone")
-    clone.set_user()
-    clone.edit("params.yaml", "epochs: 1 ", "epochs: 3 ")
-    assert set(ran(clone.run("dvc", "repro"))) == set(STAGES)
-    clone.commit("with the ledger")
-    shutil.rmtree(clone.folder / "src/reprocnn/ledger")
-    assert set(ran(clone.run("dvc", "repro", "--force"))) == set(STAGES)
-    killer = [sys.executable, str(ROOT / "tests/killer.py"), "train", "save", "2"]
-    subprocess.run(killer, cwd=clone.folder, env=clone.environment(), stdout=subprocess.DEVNULL)
-    printed = clone.run("dvc", "repro", "--force", "--downstream", "train")
-    assert "resuming at epoch 2 of 3" in printed
-    changed = clone.run("git", "status", "--porcelain").split()
-    assert [name for name in changed if not name.startswith(("D", "src/reprocnn/ledger"))] == []
-    assert len(runs_of_folder(clone)) == 1
+def test_a_changed_figure_is_drawn_again_in_the_run_that_is_there(checkout: Checkout) -> None:
+    checkout.edit("src/reprocnn/reporting/figures.py", "test accuracy", "accuracy")
+    assert stages_run(checkout.run("dvc", "repro")) == ["plot"]
+    assert len(checkout.runs()) == 2
 
 
-def runs_of_folder(clone: Checkout) -> list[Path]:
-    return list((clone.folder / "mlartifacts").glob("*/*/params.yaml"))
-
-
-def test_editing_a_layer_or_the_fit_retrains(checkout: Checkout) -> None:
-    checkout.edit("src/reprocnn/models/layers.py", '"softmax"', '"sigmoid"')
-    assert ran(checkout.run("dvc", "repro")) == ["train", "evaluate", "plot"]
-    checkout.run("git", "checkout", "src/reprocnn/models/layers.py")
-    _note(checkout, "src/reprocnn/training/fit.py")
-    assert "train" in ran(checkout.run("dvc", "repro"))
+@pytest.mark.slow
+def test_a_changed_model_is_trained_and_evaluated_again(checkout: Checkout) -> None:
     checkout.edit("src/reprocnn/models/mlp.py", "(128, 64)", "(32, 16)")
-    assert ran(checkout.run("dvc", "repro")) == ["train", "evaluate", "plot"]
-    checkout.commit("a smaller net")
+    assert stages_run(checkout.run("dvc", "repro")) == ["train", "evaluate", "plot"]
+
+
+@pytest.mark.slow
+def test_without_the_ledger_the_pipeline_makes_the_same_bytes_and_resumes(checkout: Checkout) -> None:
+    """What records a run can't change it: checkpoint and journal don't depend on it."""
+    checkout.edit("params.yaml", "epochs: 1 ", "epochs: 3 ")
+    checkout.run("dvc", "repro")
+    checkout.commit("with the ledger")
+    shutil.rmtree(checkout.folder / "src/reprocnn/ledger")
+    before = _run_folders(checkout)
+    assert set(stages_run(checkout.run("dvc", "repro", "--force"))) == set(STAGES)
+    killer = [sys.executable, str(ROOT / "tests/killer.py"), "train", "save", "2"]
+    subprocess.run(killer, cwd=checkout.folder, env=checkout.environment(), stdout=subprocess.DEVNULL)
+    printed = checkout.run("dvc", "repro", "--force", "--downstream", "train")
+    assert "resuming at epoch 2 of 3" in printed
+    changed = checkout.run("git", "status", "--porcelain").split()
+    assert [name for name in changed if not name.startswith(("D", "src/reprocnn/ledger"))] == []
+    assert _run_folders(checkout) == before
+
+
+def _run_folders(checkout: Checkout) -> list[Path]:
+    return sorted((checkout.folder / "mlartifacts").glob("*/*/params.yaml"))
 
 
 def test_the_data_stages_and_plot_do_not_import_tensorflow(checkout: Checkout) -> None:
-    for stage in ("download", "preprocess", "plot"):
-        code = (
-            "import runpy, sys; sys.path.insert(0, 'stages')\n"
-            f"runpy.run_path('stages/{stage}.py', run_name='__main__')\n"
-            "assert 'tensorflow' not in sys.modules and 'keras' not in sys.modules"
-        )
-        checkout.run("python", "-c", code)
+    stages = ("download", "preprocess", "plot")
+    code = (
+        "import runpy, sys; sys.path.insert(0, 'stages')\n"
+        f"for stage in {stages}: runpy.run_path(f'stages/{{stage}}.py', run_name='__main__')\n"
+        "assert 'tensorflow' not in sys.modules and 'keras' not in sys.modules"
+    )
+    checkout.run("python", "-c", code)
     assert "up to date" in checkout.run("dvc", "status")  # and gave the same bytes
 
 
 def test_an_experiment_is_one_run_with_its_name(checkout: Checkout) -> None:
-    before = len(runs_of(checkout))
-    printed = checkout.run("dvc", "exp", "run", "-n", "two", "-S", "epochs=2", "-S", "learning_rate=1e-3")
-    assert ran(printed)[0] == "train"
-    runs = runs_of(checkout)
-    assert len(runs) == before + 1
-    (run,) = [r for r in runs if r["name"] == "two"]
-    assert run["tags"]["dvc.exp.name"] == "two"  # type: ignore[index]
-    head = checkout.run("git", "rev-parse", "HEAD").strip()
-    assert run["tags"]["dvc.exp.baseline_rev"] == head  # type: ignore[index]
-    assert run["params"]["epochs"] == "2"  # type: ignore[index]
+    run = _only(checkout, "two")
+    assert run["tags"]["dvc.exp.name"] == "two"
+    assert run["tags"]["dvc.exp.baseline_rev"] == checkout.run("git", "rev-parse", "HEAD").strip()
+    assert run["params"]["epochs"] == "2"
+    assert run["epochs"] == [1, 2]
     assert "two" in checkout.run("dvc", "exp", "show", "--csv")
-    checkout.run("git", "checkout", ".")
-    checkout.run("dvc", "checkout")
     checkout.run("dvc", "exp", "apply", "two")
     assert "up to date" in checkout.run("dvc", "status")
-    checkout.run("git", "checkout", ".")
-    checkout.run("dvc", "checkout")
 
 
-def test_a_repeated_experiment_is_restored_and_gets_its_run(checkout: Checkout) -> None:
-    settings = ("-S", "epochs=2", "-S", "learning_rate=1e-3")
-    printed = checkout.run("dvc", "exp", "run", "-n", "again", *settings)
-    assert ran(printed) == []  # the workspace was back at the committed params
+def _repeat(checkout: Checkout) -> None:
+    """Run the experiment `two` again under another name."""
+    printed = checkout.run("dvc", "exp", "run", "-n", "again", "-S", "epochs=2", "-S", "learning_rate=2e-3")
+    assert stages_run(printed) == []
     for stage in ("train", "evaluate", "plot"):
         assert f"Stage '{stage}' is cached - skipping run" in printed
     assert re.search(r"again +\w{7} +no run", checkout.reprocnn("runs"))
+
+
+def test_a_repeated_experiment_is_restored_from_dvcs_cache(checkout: Checkout) -> None:
+    _repeat(checkout)
+    assert "up to date" in checkout.run("dvc", "status")
+
+
+@pytest.mark.slow
+def test_a_restored_experiment_gets_its_run(checkout: Checkout) -> None:
+    _repeat(checkout)
     code = "from reprocnn.commands import sync; sync.make_absent()"  # as `make ui` does before it opens
     printed = checkout.run("python", "-c", code, PYTHONPATH=str(checkout.folder / "src"))
     assert re.search(r"again +\w{7} +run \w+  added run, params", printed)
     assert "two " not in printed
-    assert re.search(r"again +\w{7} +run \w+  whole", checkout.reprocnn("runs"))
-    first, second = (next(r for r in runs_of(checkout) if r["name"] == name) for name in ("two", "again"))
+    assert re.search(r"again +\w{7} +run \w+  whole", checkout.reprocnn("runs", "again"))
+    first, second = _only(checkout, "two"), _only(checkout, "again")
     assert first["id"] != second["id"]
     assert first["epochs"] == second["epochs"]
-    checkout.run("git", "checkout", ".")
-    checkout.run("dvc", "checkout")
-    checkout.run("dvc", "exp", "remove", "again")
-    _delete_run(checkout, str(second["id"]))
 
 
+@pytest.mark.slow
 def test_one_training_is_one_run_under_any_name(checkout: Checkout) -> None:
     """After `dvc exp rename`, and `dvc exp save` of what `dvc repro` made."""
-    before = {str(r["id"]): str(r["name"]) for r in runs_of(checkout)}
+    before = {str(r["id"]): str(r["name"]) for r in checkout.runs()}
     checkout.run("dvc", "exp", "rename", "two", "deux")
     checkout.run("dvc", "exp", "save", "-n", "kept")
     assert re.search(r"deux +\w{7} +run \w+  lacks experiment", checkout.reprocnn("runs"))
     checkout.reprocnn("sync")
-    after = {str(r["id"]): str(r["name"]) for r in runs_of(checkout)}
+    after = {str(r["id"]): str(r["name"]) for r in checkout.runs()}
     assert after.keys() == before.keys()
     two = next(number for number, name in before.items() if name == "two")
     assert after[two] == "deux"
@@ -335,60 +316,56 @@ def test_one_training_is_one_run_under_any_name(checkout: Checkout) -> None:
     workspace, kept = (re.findall(rf"{name}.* run (\w+)  whole", lines)[0] for name in ("workspace", "kept "))
     assert workspace == kept
     assert "added" not in checkout.reprocnn("sync")
-    checkout.run("dvc", "exp", "remove", "kept")
-    checkout.run("dvc", "exp", "rename", "deux", "two")
-    checkout.reprocnn("sync")
 
 
-def test_a_store_that_was_lost_is_made_again_from_dvcs_files(checkout: Checkout) -> None:
+@pytest.mark.slow
+@pytest.mark.parametrize("journals", [True, False])
+def test_a_store_that_was_lost_is_made_again_from_dvcs_files(checkout: Checkout, journals: bool) -> None:
     """With what the journals have, and without them, as a colleague who pulled the experiment has it."""
-    before = {str(r["name"]): r for r in runs_of(checkout)}
-    for journals in (True, False):
-        for path in checkout.folder.glob("mlflow.db*"):
-            path.unlink()
-        if not journals:
-            shutil.rmtree(checkout.folder / ".dvc/tmp/reprocnn")
-        assert re.search(r"two +\w{7} +no run", checkout.reprocnn("runs"))
-        printed = checkout.reprocnn("sync")
-        assert re.search(r"two +\w{7} +run \w+  added run, params, ", printed)
-        assert len(runs_of(checkout)) == len({str(r["tags"]["model.md5"]) for r in runs_of(checkout)})  # type: ignore[index]
-        again = checkout.reprocnn("sync")
-        assert "added" not in again
-        assert re.search(r"two +\w{7} +run \w+  whole", checkout.reprocnn("runs", "two"))
-        (run,) = [r for r in runs_of(checkout) if r["name"] == "two"]
-        for part in ("params", "epochs", "status"):
-            assert run[part] == before["two"][part]
-        same = {k for k in before["two"]["metrics"] if not k.startswith("system/")}  # type: ignore[attr-defined]
-        lost = set() if journals else {"epoch_seconds"}
-        assert set(run["metrics"]) == same - lost  # type: ignore[call-overload]
-        assert sorted(run["files"]) == sorted(before["two"]["files"])  # type: ignore[call-overload]
-        tags = run["tags"]
-        assert "system metrics" in tags["restored"]  # type: ignore[index]
-        assert ("epoch times" in tags["restored"]) is not journals  # type: ignore[index]
-        for tag in ("cpu", "version.tensorflow", "model.md5", "dvc.exp.name"):
-            assert tags[tag] == before["two"]["tags"][tag]  # type: ignore[index]
-        model = checkout.folder / "mlartifacts" / "models"
-        assert list(model.rglob("*.keras"))
+    before = _only(checkout, "two")
+    for path in checkout.folder.glob("mlflow.db*"):
+        path.unlink()
+    if not journals:
+        shutil.rmtree(checkout.folder / ".dvc/tmp/reprocnn")
+    assert re.search(r"two +\w{7} +no run", checkout.reprocnn("runs"))
+    assert re.search(r"two +\w{7} +run \w+  added run, params, ", checkout.reprocnn("sync"))
+    assert len(checkout.runs()) == 2
+    assert "added" not in checkout.reprocnn("sync")
+    assert re.search(r"two +\w{7} +run \w+  whole", checkout.reprocnn("runs", "two"))
+    run = _only(checkout, "two")
+    for part in ("params", "epochs", "status"):
+        assert run[part] == before[part]
+    same = {name for name in before["metrics"] if not name.startswith("system/")}
+    assert set(run["metrics"]) == same - (set() if journals else {"epoch_seconds"})
+    assert sorted(run["files"]) == sorted(before["files"])
+    tags = run["tags"]
+    assert "system metrics" in tags["restored"]
+    assert ("epoch times" in tags["restored"]) is not journals
+    for tag in ("cpu", "version.tensorflow", "model.md5", "dvc.exp.name"):
+        assert tags[tag] == before["tags"][tag]
+    assert list((checkout.folder / "mlartifacts/models").rglob("*.keras"))
 
 
 def test_a_run_leads_to_its_experiment(checkout: Checkout, tmp_path: Path) -> None:
-    (run,) = [r for r in runs_of(checkout) if r["name"] == "two"]
+    run = _only(checkout, "two")
     printed = checkout.reprocnn("reproduce", str(run["id"])[:12], "--folder", str(tmp_path / "there"))
     reference = checkout.run("git", "for-each-ref", "--format=%(refname)", "refs/exps/*/*/two").strip()
     commit = checkout.run("git", "rev-parse", reference)
     assert f"a DVC experiment, commit {commit[:7]}" in printed
     assert (tmp_path / "there" / "params.yaml").read_text().count("epochs: 2 ") == 1
-    printed = checkout.reprocnn("reproduce", "zzz", fails=True)
-    assert "0 runs" in printed
-    assert "Traceback" not in printed
 
 
-def test_verify_repeats_an_experiment_and_names_what_differs(checkout: Checkout) -> None:
-    before = checkout.run("git", "status", "--porcelain"), len(runs_of(checkout))
+@pytest.mark.slow
+def test_verify_repeats_an_experiment(checkout: Checkout) -> None:
+    before = checkout.run("git", "status", "--porcelain"), len(checkout.runs())
     printed = checkout.reprocnn("verify", "two")
     assert "every out is equal, byte for byte" in printed
     assert re.search(r"train +models/model.keras +\w{12} +equal", printed)
-    assert before == (checkout.run("git", "status", "--porcelain"), len(runs_of(checkout)))
+    assert before == (checkout.run("git", "status", "--porcelain"), len(checkout.runs()))
+
+
+@pytest.mark.slow
+def test_verify_names_what_differs(checkout: Checkout) -> None:
     lock = (checkout.folder / "dvc.lock").read_text()
     checkout.edit("dvc.lock", re.findall(r"models/model.keras\n.*\n +md5: (\w+)", lock)[0], "f0" * 16)
     _note(checkout, "src/reprocnn/models/mlp.py")
@@ -396,7 +373,9 @@ def test_verify_repeats_an_experiment_and_names_what_differs(checkout: Checkout)
     printed = checkout.reprocnn("verify", fails=True)
     assert "differing: models/model.keras" in printed
     assert "dvc.lock is older than the code: src/reprocnn/models/mlp.py changed after train ran" in printed
-    checkout.run("git", "reset", "-q", "--hard", "HEAD~1")
+
+
+def test_verify_of_what_does_not_exist(checkout: Checkout) -> None:
     printed = checkout.reprocnn("verify", "nothing", fails=True)
     assert "no experiment or revision is called 'nothing'" in printed
 
@@ -404,8 +383,8 @@ def test_verify_repeats_an_experiment_and_names_what_differs(checkout: Checkout)
 def test_plots_show_and_diff(checkout: Checkout) -> None:
     assert "accuracy" in checkout.run("dvc", "metrics", "diff", "HEAD", "two")
     assert "two" in checkout.run("dvc", "exp", "show", "--only-changed", "--no-pager")
-    checkout.run("dvc", "plots", "show", "-o", "plots_show")
-    page = (checkout.folder / "plots_show" / "index.html").read_text()
+    checkout.run("dvc", "plots", "diff", "HEAD", "two")
+    page = (checkout.folder / "dvc_plots" / "index.html").read_text()
     for part in ("validation_accuracy", "validation_loss", "predicted"):
         assert part in page
     drawn = json.loads(checkout.run("dvc", "plots", "diff", "HEAD", "two", "--json"))["data"]
@@ -423,7 +402,6 @@ def test_plots_show_and_diff(checkout: Checkout) -> None:
     ("setting", "expected"),
     [
         ("batch_size=-1", "batch_size: found -1"),  # as long as 32: Git must not take the file for unchanged
-        ("epochs=abc", "epochs: found 'abc'"),
         ("model=resnext", "src/reprocnn/models/resnext.py"),  # DVC's own: the model's file is a dep
         ("epoch=3", "Could not override 'epoch'"),
     ],
@@ -436,7 +414,7 @@ def test_a_wrong_experiment_is_refused_and_the_result_comes_back(
     assert "Traceback" not in printed
     if "found" in expected:  # a stage ran, DVC itself refuses the others
         assert " M params.yaml" in checkout.run("git", "status", "--porcelain")
-    checkout.run("git", "checkout", "--", "params.yaml", "dvc.lock", "reports")  # as the README says
+    checkout.run("git", "checkout", "--", "params.yaml", "dvc.lock", "reports")  # as docs/troubleshooting.md says
     checkout.run("dvc", "checkout")
     assert "up to date" in checkout.run("dvc", "status")
     assert checkout.run("git", "status", "--porcelain", "--untracked-files=no") == ""
@@ -446,20 +424,16 @@ def test_an_unknown_key_is_refused_by_the_next_stage_that_runs(checkout: Checkou
     checkout.edit("src/reprocnn/reporting/figures.py", "most confident", "worst")
     printed = checkout.run("dvc", "exp", "run", "-S", "+zzz=1", fails=True)
     assert "unknown key `zzz`" in printed
-    checkout.run("git", "checkout", ".")
-    checkout.run("dvc", "checkout")
 
 
-def test_without_git_make_run_says_what_to_do(checkout: Checkout, tmp_path: Path) -> None:
-    shutil.copy(checkout.folder / "Makefile", tmp_path)
+def test_without_git_make_run_says_what_to_do(finished: Checkout, tmp_path: Path) -> None:
+    shutil.copy(ROOT / "Makefile", tmp_path)
     no_git = {"GIT_CEILING_DIRECTORIES": str(tmp_path.parent)}
-    printed = checkout.run("make", "-C", str(tmp_path), "-o", "setup", "run", fails=True, **no_git)
+    printed = Checkout(tmp_path).run("make", "-o", "setup", "run", fails=True, **no_git)
     assert "git init && git add -A && git commit" in printed
 
 
 def test_the_wrong_python_is_named_in_one_line(checkout: Checkout, tmp_path: Path) -> None:
-    import venv
-
     venv.create(tmp_path / "other", with_pip=False)
     path = f"{tmp_path / 'other' / 'bin'}{os.pathsep}{os.environ['PATH']}"
     printed = checkout.run("python", "stages/train.py", fails=True, PATH=path)
@@ -467,52 +441,48 @@ def test_the_wrong_python_is_named_in_one_line(checkout: Checkout, tmp_path: Pat
     assert "source .venv/bin/activate" in printed
 
 
+@pytest.mark.slow
 def test_two_queued_experiments_at_once_on_a_fresh_store(checkout: Checkout) -> None:
     for name in checkout.folder.glob("mlflow.db*"):
         name.unlink()
-    checkout.run("dvc", "exp", "run", "--queue", "-S", "learning_rate=0.002,0.0005")
+    checkout.run("dvc", "exp", "run", "--queue", "-S", "learning_rate=0.003,0.0005")
     checkout.run("dvc", "queue", "start", "-j", "2")
-    for _ in range(120):
-        time.sleep(1)
-        status = checkout.run("dvc", "queue", "status")
-        if "Queued" not in status and "Running" not in status:
-            break
-    assert status.count("Success") == 2, status
-    runs = runs_of(checkout)
-    assert sorted(r["params"]["learning_rate"] for r in runs) == ["0.0005", "0.002"]  # type: ignore[index]
+    checkout.wait_for_queue(2)
+    runs = checkout.runs()
+    assert sorted(r["params"]["learning_rate"] for r in runs) == ["0.0005", "0.003"]
     for run in runs:
         assert run["status"] == "FINISHED"
-        assert "test_accuracy" in run["metrics"]  # type: ignore[operator]
-        assert "report.html" in run["files"]  # type: ignore[operator]
+        assert "test_accuracy" in run["metrics"]
+        assert "report.html" in run["files"]
 
 
+@pytest.mark.slow
 def test_a_temp_run_uses_its_own_code_and_keeps_its_artifacts(checkout: Checkout) -> None:
-    checkout.edit("src/reprocnn/models/mlp.py", "(32, 16)", "(8, 8)")
+    checkout.edit("src/reprocnn/models/mlp.py", "(128, 64)", "(8, 8)")
     checkout.run("dvc", "exp", "run", "--queue", "-n", "small")
     checkout.edit("src/reprocnn/models/mlp.py", "(8, 8)", "(this is not python")
     checkout.run("dvc", "exp", "run", "--run-all")
-    (run,) = [r for r in runs_of(checkout) if r["name"] == "small"]
-    assert run["metrics"]["parameters"] == 64 * 8 + 8 + 8 * 8 + 8 + 8 * 10 + 10  # type: ignore[index]
+    run = _only(checkout, "small")
+    assert run["metrics"]["parameters"] == 64 * 8 + 8 + 8 * 8 + 8 + 8 * 10 + 10
     folder = Path(str(run["uri"]).removeprefix("file://"))
     assert checkout.folder in folder.parents
     assert ".dvc" not in folder.relative_to(checkout.folder).parts
     assert (folder / "figures" / "curves.png").is_file()
-    checkout.run("git", "checkout", ".")
 
 
+@pytest.mark.slow
 def test_a_fresh_clone_has_a_whole_run_where_the_model_comes_out_as_committed(
     checkout: Checkout, tmp_path: Path
 ) -> None:
-    checkout.run("dvc", "checkout")
-    checkout.run("git", "clone", "-q", str(checkout.folder), str(tmp_path / "clone"))
-    clone = Checkout.of(tmp_path / "clone")
-    assert set(ran(clone.run("dvc", "repro"))) == set(STAGES)
+    clone = checkout.clone(tmp_path / "clone")
+    assert set(stages_run(clone.run("dvc", "repro"))) == set(STAGES)
     assert clone.run("git", "status", "--porcelain") == ""  # the same bytes, reports and lock included
-    (run,) = runs_of(clone)
-    assert "test_accuracy" in run["metrics"]  # type: ignore[operator]
-    assert "figures" in run["files"]  # type: ignore[operator]
+    (run,) = clone.runs()
+    assert "test_accuracy" in run["metrics"]
+    assert "figures" in run["files"]
 
 
+@pytest.mark.slow
 def test_what_a_shell_sets_does_not_reach_the_stages(checkout: Checkout) -> None:
     lock = (checkout.folder / "dvc.lock").read_text()
     shell = {
@@ -538,7 +508,10 @@ def test_a_killed_experiment_is_told_of_with_the_way_back(checkout: Checkout) ->
         while "main" in (checkout.folder / ".git/HEAD").read_text():
             assert process.poll() is None
         os.killpg(process.pid, signal.SIGKILL)
-    time.sleep(3)  # Git's times, and those of processes, are whole seconds; a person takes longer, too
+    # The warning is for a HEAD that was detached before this dvc started; Git's times are whole seconds.
+    detached = int(re.findall(r"HEAD@\{(\d+)\}", checkout.run("git", "reflog", "-1", "--date=unix", "HEAD"))[0])
+    while time.time() < detached + 2:
+        time.sleep(0.1)
     printed = checkout.run("dvc", "exp", "run", "--force", "download")
     assert "left HEAD off branch main" in printed
     assert "when this run has ended: git switch main" in printed
@@ -550,14 +523,15 @@ def test_a_killed_experiment_is_told_of_with_the_way_back(checkout: Checkout) ->
     assert "git switch" not in checkout.run("dvc", "exp", "run", "--force", "download")
 
 
+@pytest.mark.slow
 def test_a_project_in_a_folder_of_a_bigger_repository(checkout: Checkout, tmp_path: Path) -> None:
     project = tmp_path / "big" / "apps" / "digits"
     shutil.copytree(checkout.folder, project, ignore=shutil.ignore_patterns(".git", "mlflow*", "mlartifacts", "exps"))
-    inner = Checkout.of(project)
+    inner = Checkout(project)
     inner.run("git", "init", "-q", "-b", "main", str(tmp_path / "big"))
     inner.set_user()
     inner.commit("start")
-    printed = inner.run("dvc", "exp", "run", "-n", "inner", "-S", "epochs=2", "-S", "learning_rate=1e-3")
+    printed = inner.run("dvc", "exp", "run", "-n", "inner", "-S", "epochs=2", "-S", "learning_rate=2e-3")
     assert "'train' is cached" in printed
     assert re.search(r"inner +\w{7} +run \w+  added run", inner.reprocnn("sync"))
     (found,) = re.findall(r"inner +\w{7} +run (\w+)  whole", inner.reprocnn("runs"))

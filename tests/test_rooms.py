@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import ROOT
+from checkouts import ROOT
 from reprocnn import params
 
 SRC = ROOT / "src" / "reprocnn"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import ROOT
+from checkouts import ROOT
 from reprocnn.artifacts.files import atomic_file, atomic_folder, md5
 
 

@@ -4,6 +4,7 @@ import pytest
 
 from reprocnn import cli
 from reprocnn.catalog import MODELS
+from reprocnn.commands import models
 
 
 def test_every_model_has_its_size_cost_and_options(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -20,7 +21,10 @@ def test_every_model_has_its_size_cost_and_options(here: Path, capsys: pytest.Ca
     assert lines[place + 4].split("takes ")[1] == "padding, pooling, dropout, batch_norm, depth"
 
 
-def test_a_model_that_does_not_fit_says_so(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_model_that_does_not_fit_says_so(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(models, "MODELS", {name: MODELS[name] for name in ("lenet", "resnet")})
     cli.main(["models", "--image", "8x8x1"])
     printed = capsys.readouterr().out
     assert "model=lenet is too deep for images of 8x8 pixels" in printed

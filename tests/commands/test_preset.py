@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import ROOT
+from checkouts import ROOT
 from reprocnn import cli
 from reprocnn.params import Params, load_params, read_params
 

@@ -14,6 +14,8 @@ from reprocnn.ledger.mirror import Mirror
 from reprocnn.ledger.origin import BASELINE_TAG, EXPERIMENT_TAG, NO_EXPERIMENT
 from reprocnn.ledger.record import Record, params_of
 
+pytestmark = pytest.mark.usefixtures("empty_store")
+
 MODEL = "f0" * 16
 NONE = {EXPERIMENT_TAG: NO_EXPERIMENT, BASELINE_TAG: NO_EXPERIMENT}
 Git = Callable[..., str]

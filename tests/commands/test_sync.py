@@ -15,6 +15,8 @@ from reprocnn.ledger.record import PROCESS_TAG
 from reprocnn.run import journal, locks, state
 from reprocnn.run.identity import this_process
 
+pytestmark = pytest.mark.usefixtures("empty_store")
+
 
 @pytest.fixture
 def gone() -> str:

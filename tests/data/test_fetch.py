@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import ROOT
+from checkouts import ROOT
 from mirrors import Mirror
 from reprocnn.data import fetch as fetching
 from reprocnn.data.fetch import Source

@@ -12,7 +12,7 @@ from pathlib import Path
 import mlflow
 import pytest
 
-from conftest import ROOT
+from checkouts import ROOT
 from reprocnn.artifacts.files import write_bytes
 from reprocnn.artifacts.history import Epoch
 from reprocnn.artifacts.model import MODEL

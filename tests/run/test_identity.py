@@ -2,7 +2,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from conftest import ROOT
+from checkouts import ROOT
 from reprocnn.params import read_params
 from reprocnn.run import identity
 from reprocnn.run.identity import content_md5, environment, is_gone, key, stage_hashes, this_process

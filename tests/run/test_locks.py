@@ -7,7 +7,7 @@ from pathlib import Path
 
 import psutil
 
-from conftest import ROOT
+from checkouts import ROOT
 from reprocnn.run.locks import exclusive
 
 ENVIRONMENT = os.environ | {"PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT / 'stages'}", "DVC_STAGE": "train"}

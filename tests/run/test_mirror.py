@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import ROOT
+from checkouts import ROOT
 from reprocnn.errors import UserError
 from reprocnn.run import mirror, state
 

@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from conftest import ROOT
+from checkouts import ROOT
 from reprocnn.artifacts.dataset import DATASET, read_dataset
 from reprocnn.artifacts.figures import FIGURES, REPORT
 from reprocnn.artifacts.files import md5

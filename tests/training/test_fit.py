@@ -1,5 +1,5 @@
-import subprocess
-import sys
+import json
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -153,24 +153,35 @@ def test_steps_taken_at_once_change_no_bit(tmp_path: Path, monkeypatch: pytest.M
         ("deep_cnn", {}, {}),
         ("deep_cnn", {"pooling": "average", "dropout": 0.0, "batch_norm": True}, {"schedule": "cosine"}),
         ("lenet", {"padding": "same"}, {"optimizer": "muon"}),
-        ("alexnet", {}, {"precision": "bfloat16"}),
-        ("vgg", {"depth": 11}, {"optimizer": "adamw", "weight_decay": 0.1}),
         ("resnet", {"depth": 8}, {"augment": "flip_shift"}),
-        ("inception", {}, {}),
-        ("speednet", {"width": 8}, EVERYTHING),
+        ("speednet", {"width": 4}, EVERYTHING),
+        pytest.param("alexnet", {}, {"precision": "bfloat16"}, marks=pytest.mark.slow),
+        pytest.param("vgg", {"depth": 11}, {"optimizer": "adamw", "weight_decay": 0.1}, marks=pytest.mark.slow),
+        pytest.param("inception", {}, {}, marks=pytest.mark.slow),
     ],
 )
-def test_the_same_seed_gives_the_same_bytes_and_another_does_not(
+def test_the_same_seed_gives_the_same_bytes(
     tmp_path: Path, model: str, options: dict[str, object], recipe: dict[str, object]
 ) -> None:
-    hashes = [_hashes(tmp_path, *_train(seed=seed, model=model, options=options, **recipe)) for seed in (5, 5, 6)]
-    assert hashes[0] == hashes[1]
-    assert hashes[0][0] != hashes[2][0]
+    first, again = (_hashes(tmp_path, *_train(seed=5, model=model, options=options, **recipe)) for _ in range(2))
+    assert first == again
+
+
+def test_another_seed_gives_another_model(tmp_path: Path) -> None:
+    first, other = (_hashes(tmp_path, *_train(seed=seed, model="mlp")) for seed in (5, 6))
+    assert first[0] != other[0]
 
 
 @pytest.mark.parametrize(
     ("model", "recipe"),
-    [("mlp", {}), ("deep_cnn", {}), ("deep_cnn", EVERYTHING), ("deep_cnn", {"optimizer": "muon", "patience": 1})],
+    [
+        ("mlp", {}),
+        ("mlp", {"optimizer": "muon", "patience": 1}),
+        ("mlp", EVERYTHING),
+        pytest.param("deep_cnn", {}, marks=pytest.mark.slow),
+        pytest.param("deep_cnn", EVERYTHING, marks=pytest.mark.slow),
+        pytest.param("deep_cnn", {"optimizer": "muon", "patience": 1}, marks=pytest.mark.slow),
+    ],
 )
 def test_a_training_that_was_cut_off_goes_on_to_the_same_bytes(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], model: str, recipe: dict[str, object]
@@ -258,7 +269,7 @@ def test_each_part_of_a_recipe_changes_the_training() -> None:
     ]
     kernels = set()
     for recipe in recipes:
-        model, _ = _train(model="mlp", options={}, epochs=2, **recipe)
+        model, _ = _train(model="mlp", options={}, epochs=1, **recipe)
         kernels.add(model.get_weights()[0].tobytes())
     assert len(kernels) == len(recipes)
 
@@ -270,12 +281,14 @@ def test_balanced_classes_have_the_same_part_in_the_loss() -> None:
 
 
 def test_the_saved_model_has_keras_own_layers_in_float32(tmp_path: Path) -> None:
-    model, _ = _train(model="speednet", options={"width": 8}, **EVERYTHING)
+    """As the file has it: a process without this project loads no other."""
+    model, _ = _train(model="speednet", options={"width": 8}, **EVERYTHING | {"epochs": 1})
     write_model(tmp_path / "model.keras", model)
-    code = (
-        "import sys, keras; m = keras.models.load_model(sys.argv[1])\n"
-        "assert all(type(l).__module__.startswith('keras.') for l in m.layers), m.layers\n"
-        "assert all(l.dtype_policy.name == 'float32' for l in m.layers)\n"
-        "assert not [l.name for l in m.layers if l.name.startswith('augment')]"
-    )
-    subprocess.run([sys.executable, "-c", code, str(tmp_path / "model.keras")], check=True)
+    with zipfile.ZipFile(tmp_path / "model.keras") as file:
+        layers = json.loads(file.read("config.json"))["config"]["layers"]
+    for layer in layers:
+        assert layer["module"].startswith("keras."), layer["name"]
+        assert layer["registered_name"] in {None, layer["class_name"]}, layer["name"]
+        policy = layer["config"]["dtype"]
+        assert policy == "float32" or policy["config"]["name"] == "float32", layer["name"]
+        assert not layer["name"].startswith("augment")

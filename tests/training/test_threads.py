@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from conftest import ROOT
+from checkouts import ROOT
 from reprocnn.run.identity import environment
+
+pytestmark = pytest.mark.slow
 
 TRAIN = """
 import os, sys, tempfile

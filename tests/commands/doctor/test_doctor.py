@@ -14,7 +14,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from conftest import ROOT, Checkout
+from checkouts import ROOT, Checkout
 from reprocnn import cli
 from reprocnn.artifacts.dataset import DATASET, DatasetCard, write_dataset
 from reprocnn.artifacts.files import write_bytes, write_json
