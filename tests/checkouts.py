@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -70,7 +71,8 @@ class Checkout:
     def environment() -> dict[str, str]:
         """Return the environment of a user's command."""
         own = {k: v for k, v in os.environ.items() if not k.startswith(("DVC_", "MLFLOW_"))}
-        return own | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{own['PATH']}"}
+        path = f"{Path(sys.executable).parent}{os.pathsep}{own['PATH']}"
+        return own | {"PATH": path, "DVC_SITE_CACHE_DIR": f"{tempfile.gettempdir()}/dvc"}
 
     def run(self, *command: str, fails: bool | None = False, **environment: str) -> str:
         """Run a command; return what it printed.

@@ -3,6 +3,7 @@
 import os
 import random
 import shutil
+import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from http.server import ThreadingHTTPServer
@@ -16,6 +17,15 @@ from PIL import Image
 from checkouts import ROOT, Checkout, build_once
 from mirrors import Mirror
 from reprocnn.ledger import store
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_temporary_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What libraries leave behind in the folder for temporary files goes away with the folders of the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", str(tmp_path_factory.mktemp("tmp")))
+        patch.setattr(tempfile, "tempdir", None)
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -188,7 +188,7 @@ def test_a_training_that_was_cut_off_goes_on_to_the_same_bytes(
 ) -> None:
     trained, history = _train(model=model, **recipe)
     whole, epochs = _hashes(tmp_path, trained, history), len(history)
-    for epoch in range(1, epochs + 1):
+    for epoch in (1, epochs):
         journal, folder = _Journal(), tmp_path / f"{epoch}"
         with pytest.raises(_KilledError):
             _train(_Killed(folder, epoch), journal, model=model, **recipe)
