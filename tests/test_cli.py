@@ -19,7 +19,7 @@ from reprocnn.artifacts.scores import METRICS, Scores, write_scores
 
 
 def test_summary_says_what_was_made(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit, match=r"nothing was run here\n  fix: dvc repro"):
+    with pytest.raises(SystemExit, match=r"the pipeline has not run here\n  fix: dvc repro"):
         cli.main(["summary"])
     scores = Scores(accuracy=0.95, accuracy_low=0.9, accuracy_high=0.97, n=360, others={})
     write_scores(METRICS, scores)
@@ -32,14 +32,14 @@ def test_summary_says_what_was_made(here: Path, capsys: pytest.CaptureFixture[st
     assert "averaged" not in printed
     write_scores(METRICS, replace(scores, tta_accuracy=0.96))
     cli.main(["summary"])
-    assert "96.00% with predictions averaged over changed images (tta)" in capsys.readouterr().out
+    assert "96.00% with test-time augmentation (tta)" in capsys.readouterr().out
 
 
 def test_ui_names_the_server(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     with pytest.raises(SystemExit, match=r"error: MLflow at http://127.0.0.1:9.*\n  fix: "):
         cli.main(["ui"])
-    assert "the runs are on the server that MLFLOW_TRACKING_URI names: http://127.0.0.1:9" in capsys.readouterr().out
+    assert "the runs are on the server in MLFLOW_TRACKING_URI: http://127.0.0.1:9" in capsys.readouterr().out
 
 
 @pytest.mark.slow

@@ -314,7 +314,7 @@ def test_a_server_that_dies_in_the_middle_loses_nothing(trained: Checkout, fault
         own = {"PYTHONPATH": str(trained.folder / "src")}
         trained.run("python", "-m", "reprocnn", "sync", **uri, **own)
         lines = trained.run("python", "-m", "reprocnn", "runs", **uri, **own)
-        assert re.search(r"workspace +run \w+  whole", lines), lines
+        assert re.search(r"workspace +run \w+  complete", lines), lines
     finally:
         os.killpg(server.pid, signal.SIGTERM)
         server.wait()
@@ -332,8 +332,8 @@ def test_eight_experiments_at_once_on_a_fresh_store(trained: Checkout, faults: F
         assert len(runs) == n
         assert {run["status"] for run in runs} == {"FINISHED"}
         lines = trained.reprocnn("runs")
-        assert len(re.findall(rf"{way[2:]}\d +\w{{7}} +run \w+  whole", lines)) == n, lines
-        faults.tell(f"{n} experiments with `{way}` at once, on a store that does not exist", 1, f"{n} whole runs")
+        assert len(re.findall(rf"{way[2:]}\d +\w{{7}} +run \w+  complete", lines)) == n, lines
+        faults.tell(f"{n} experiments with `{way}` at once, on a store that does not exist", 1, f"{n} complete runs")
 
 
 def _at_once(trained: Checkout, n: int) -> None:

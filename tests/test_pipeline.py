@@ -289,11 +289,11 @@ def test_a_repeated_experiment_is_restored_from_dvcs_cache(checkout: Checkout) -
 @pytest.mark.slow
 def test_a_restored_experiment_gets_its_run(checkout: Checkout) -> None:
     _repeat(checkout)
-    code = "from reprocnn.commands import sync; sync.make_absent()"  # as `make ui` does before it opens
+    code = "from reprocnn.commands import sync; sync.create_missing()"  # as `make ui` does before it opens
     printed = checkout.run("python", "-c", code, PYTHONPATH=str(checkout.folder / "src"))
     assert re.search(r"again +\w{7} +run \w+  added run, params", printed)
     assert "two " not in printed
-    assert re.search(r"again +\w{7} +run \w+  whole", checkout.reprocnn("runs", "again"))
+    assert re.search(r"again +\w{7} +run \w+  complete", checkout.reprocnn("runs", "again"))
     first, second = _only(checkout, "two"), _only(checkout, "again")
     assert first["id"] != second["id"]
     assert first["epochs"] == second["epochs"]
@@ -313,7 +313,7 @@ def test_one_training_is_one_run_under_any_name(checkout: Checkout) -> None:
     assert after[two] == "deux"
     assert sorted(after.values()).count("kept") == 1
     lines = checkout.reprocnn("runs")
-    workspace, kept = (re.findall(rf"{name}.* run (\w+)  whole", lines)[0] for name in ("workspace", "kept "))
+    workspace, kept = (re.findall(rf"{name}.* run (\w+)  complete", lines)[0] for name in ("workspace", "kept "))
     assert workspace == kept
     assert "added" not in checkout.reprocnn("sync")
 
@@ -331,7 +331,7 @@ def test_a_store_that_was_lost_is_made_again_from_dvcs_files(checkout: Checkout,
     assert re.search(r"two +\w{7} +run \w+  added run, params, ", checkout.reprocnn("sync"))
     assert len(checkout.runs()) == 2
     assert "added" not in checkout.reprocnn("sync")
-    assert re.search(r"two +\w{7} +run \w+  whole", checkout.reprocnn("runs", "two"))
+    assert re.search(r"two +\w{7} +run \w+  complete", checkout.reprocnn("runs", "two"))
     run = _only(checkout, "two")
     for part in ("params", "epochs", "status"):
         assert run[part] == before[part]
@@ -359,7 +359,7 @@ def test_a_run_leads_to_its_experiment(checkout: Checkout, tmp_path: Path) -> No
 def test_verify_repeats_an_experiment(checkout: Checkout) -> None:
     before = checkout.run("git", "status", "--porcelain"), len(checkout.runs())
     printed = checkout.reprocnn("verify", "two")
-    assert "every out is equal, byte for byte" in printed
+    assert "every output is equal, byte for byte" in printed
     assert re.search(r"train +models/model.keras +\w{12} +equal", printed)
     assert before == (checkout.run("git", "status", "--porcelain"), len(checkout.runs()))
 
@@ -498,7 +498,7 @@ def test_what_a_shell_sets_does_not_reach_the_stages(checkout: Checkout) -> None
         checkout.run("python", f"stages/{stage}.py", **shell)
     assert "up to date" in checkout.run("dvc", "status")
     assert (checkout.folder / "dvc.lock").read_text() == lock
-    assert re.search(r"workspace +run \w+  whole", checkout.reprocnn("runs"))
+    assert re.search(r"workspace +run \w+  complete", checkout.reprocnn("runs"))
 
 
 def test_a_killed_experiment_is_told_of_with_the_way_back(checkout: Checkout) -> None:
@@ -514,7 +514,7 @@ def test_a_killed_experiment_is_told_of_with_the_way_back(checkout: Checkout) ->
         time.sleep(0.1)
     printed = checkout.run("dvc", "exp", "run", "--force", "download")
     assert "left HEAD off branch main" in printed
-    assert "when this run has ended: git switch main" in printed
+    assert "fix, when this run has ended: git switch main" in printed
     checkout.run("git", "commit", "-q", "--allow-empty", "-m", "on no branch")
     head = checkout.run("git", "rev-parse", "HEAD").strip()
     (way,) = re.findall(r"fix: (git switch .*)", checkout.reprocnn("doctor", fails=True))
@@ -534,7 +534,7 @@ def test_a_project_in_a_folder_of_a_bigger_repository(checkout: Checkout, tmp_pa
     printed = inner.run("dvc", "exp", "run", "-n", "inner", "-S", "epochs=2", "-S", "learning_rate=2e-3")
     assert "'train' is cached" in printed
     assert re.search(r"inner +\w{7} +run \w+  added run", inner.reprocnn("sync"))
-    (found,) = re.findall(r"inner +\w{7} +run (\w+)  whole", inner.reprocnn("runs"))
+    (found,) = re.findall(r"inner +\w{7} +run (\w+)  complete", inner.reprocnn("runs"))
     assert re.search(r"ok +git +main@", inner.reprocnn("doctor", fails=None))
     there = tmp_path / "there"
     assert f"cd {there}/apps/digits\n" in inner.reprocnn("reproduce", found, "--folder", str(there))

@@ -18,7 +18,7 @@ def test_every_model_has_its_size_cost_and_options(here: Path, capsys: pytest.Ca
     assert [line.split()[:2] for line in lines[place + 1 : place + 4]] == [
         [f"depth={d}", str(d - 1)] for d in (11, 13, 19)
     ]
-    assert lines[place + 4].split("takes ")[1] == "padding, pooling, dropout, batch_norm, depth"
+    assert lines[place + 4].split("options: ")[1] == "padding, pooling, dropout, batch_norm, depth"
 
 
 def test_a_model_that_does_not_fit_says_so(

@@ -34,7 +34,7 @@ def test_a_preset_is_valid_and_says_what_it_is_and_what_it_changed(
     assert {line.split(":")[0] for line in printed.splitlines()} == changed
     assert comments == [line.split("#")[1] for line in Path("params.yaml").read_text().splitlines() if ": " in line]
     cli.main(["preset", name])
-    assert capsys.readouterr().out == "params.yaml is that already\n"
+    assert capsys.readouterr().out == "params.yaml has these values already\n"
 
 
 def test_one_preset_after_another_is_the_second_alone(presets: Path) -> None:

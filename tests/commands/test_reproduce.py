@@ -82,7 +82,7 @@ def test_a_committed_result_is_found_by_its_model(here: Path, run_git: Git, caps
     _edit("epochs: 2", "epochs: 3")
     run_git("commit", "-qam", "other params, with the lock of before")
     printed = _reproduce(run, capsys)
-    assert f"its model is in dvc.lock of commit {commit[:7]}" in printed
+    assert f"its model is in the dvc.lock of commit {commit[:7]}" in printed
     assert f"models/model.keras then has the md5 {MODEL}" in printed
     assert "epochs: 2 " in (here / "there" / "params.yaml").read_text()
 
@@ -92,7 +92,7 @@ def test_a_run_of_a_clean_checkout_is_its_commit(here: Path, run_git: Git, capsy
     run = _run(NONE | {"git.commit": commit, "git.dirty": "false"})
     _edit("epochs: 10", "epochs: 2")
     run_git("commit", "-qam", "later")
-    assert f"made by commit {commit[:7]}, nothing changed" in _reproduce(run, capsys)
+    assert f"made by commit {commit[:7]} without uncommitted changes" in _reproduce(run, capsys)
     assert "epochs: 10" in (here / "there" / "params.yaml").read_text()
 
 
@@ -107,10 +107,10 @@ def test_what_was_not_committed_is_applied(here: Path, run_git: Git, capsys: pyt
     Path("new.py").unlink()
     run_git("checkout", "-q", ".")
     printed = _reproduce(run, capsys)
-    assert "with changes that were not committed, which are applied" in printed
+    assert "with uncommitted changes, which are applied" in printed
     assert re.findall("warning: (.*)", printed) == [
-        "of a new file that was not committed, only the name is known: new.py",
-        "what looked like a secret was masked in the changes",
+        "the content of a new, uncommitted file is not known: new.py",
+        "the changes contain masked secrets",
     ]
     assert "verify" not in printed
     assert (here / "there" / "params.yaml").read_text() == made
@@ -122,7 +122,7 @@ def test_changes_that_are_gone_or_do_not_apply_are_said(
     origin = NONE | {"git.commit": run_git("rev-parse", "HEAD"), "git.dirty": "true"}
     assert "warning: the run has no uncommitted.diff; its params are: " in _reproduce(_run(origin), capsys)
     wrong = _run(origin, Changes("--- a/params.yaml\n+++ b/params.yaml\n@@ -1 +1 @@\n-not there\n+there\n"))
-    with pytest.raises(SystemExit, match=r"does not apply in (?s:.*)\n  fix: apply uncommitted.diff of run"):
+    with pytest.raises(SystemExit, match=r"do not apply in (?s:.*)\n  fix: apply uncommitted.diff of run"):
         cli.main(["reproduce", wrong, "--folder", "elsewhere"])
 
 
@@ -130,5 +130,5 @@ def test_a_commit_that_is_not_here_is_named(here: Path, run_git: Git) -> None:
     run = _run({EXPERIMENT_TAG: "two", BASELINE_TAG: "b" * 40, "git.commit": "b" * 40})
     with pytest.raises(SystemExit, match=r"b{40}, is not in this repository\n  fix: .* dvc exp pull origin two"):
         cli.main(["reproduce", run])
-    with pytest.raises(SystemExit, match="0 runs of"):
+    with pytest.raises(SystemExit, match="0 runs in"):
         cli.main(["reproduce", "zzz"])

@@ -57,7 +57,7 @@ def told(here: Path, monkeypatch: pytest.MonkeyPatch) -> Told:
         monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
         monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "2")
         with pytest.raises(UserError) as found:
-            store.connected()
+            store.require_store()
         assert "\n" not in found.value.problem + found.value.fix
         return found.value
 
@@ -68,8 +68,8 @@ def told(here: Path, monkeypatch: pytest.MonkeyPatch) -> Told:
     ("path", "text", "fix"),
     [
         ("401", "the server asks for a login (401)", "export MLFLOW_TRACKING_USERNAME"),
-        ("403", "the server refuses (403)", "ask who runs the server"),
-        ("403/json", "the server refuses (403): PERMISSION_DENIED: not you", "ask who runs the server"),
+        ("403", "the server refuses (403)", "ask the administrator"),
+        ("403/json", "the server refuses (403): PERMISSION_DENIED: not you", "ask the administrator"),
         ("404", "the answer there isn't an MLflow server's (404)", "correct the host"),
         ("405", "the answer there isn't an MLflow server's", "correct the host"),
         ("200", "the answer there isn't an MLflow server's", "correct the host"),
@@ -90,16 +90,16 @@ def test_what_a_server_answers(server: ThreadingHTTPServer, told: Told, path: st
     [
         ("http://127.0.0.1:9", "nothing listens there (connection refused)", "start the server"),
         ("http://me:my-word@127.0.0.1:9", "nothing listens there", "start the server"),
-        ("http://no-such-host.invalid:5000", "the name of its host is not known", "correct the host"),
-        ("htp://127.0.0.1:9", "it names no kind of store that MLflow knows", "write MLFLOW_TRACKING_URI as http://"),
-        ("localhost:5000", "it names no kind of store that MLflow knows", "write MLFLOW_TRACKING_URI as http://"),
-        ("127.0.0.1:5000", "it names a folder, which MLflow takes no more", "export MLFLOW_ALLOW_FILE_STORE=true; or"),
-        ("./mlruns", "it names a folder, which MLflow takes no more", "export MLFLOW_ALLOW_FILE_STORE=true; or"),
+        ("http://no-such-host.invalid:5000", "the host name is unknown", "correct the host"),
+        ("htp://127.0.0.1:9", "MLflow knows no store of this kind", "write MLFLOW_TRACKING_URI as http://"),
+        ("localhost:5000", "MLflow knows no store of this kind", "write MLFLOW_TRACKING_URI as http://"),
+        ("127.0.0.1:5000", "it is a folder, which MLflow no longer accepts", "export MLFLOW_ALLOW_FILE_STORE=true; for"),
+        ("./mlruns", "it is a folder, which MLflow no longer accepts", "export MLFLOW_ALLOW_FILE_STORE=true; for"),
         ("http://host:port", "Failed to parse: 'host:port'", "write MLFLOW_TRACKING_URI as http://"),
-        ("postgresql://me:my-word@localhost/x", "the package psycopg is not", "uv pip install 'psycopg[binary]'"),
-        ("postgresql+psycopg2://localhost/x", "the package psycopg2 is not", "uv pip install 'psycopg2-binary'"),
-        ("mysql://localhost/x", "the package MySQLdb is not", "uv pip install 'mysqlclient'"),
-        ("databricks", "Reading Databricks credential configuration failed", "put right what the message names"),
+        ("postgresql://me:my-word@localhost/x", "this store needs the package psycopg", "uv pip install 'psycopg[binary]'"),
+        ("postgresql+psycopg2://localhost/x", "this store needs the package psycopg2", "uv pip install 'psycopg2-binary'"),
+        ("mysql://localhost/x", "this store needs the package MySQLdb", "uv pip install 'mysqlclient'"),
+        ("databricks", "Reading Databricks credential configuration failed", "fix what the message names"),
     ],
 )
 def test_an_address_that_leads_nowhere(told: Told, here: Path, uri: str, text: str, fix: str) -> None:
@@ -131,7 +131,7 @@ def test_tls(server: ThreadingHTTPServer, told: Told, tmp_path: Path) -> None:
     uri = f"https://127.0.0.1:{server.server_port}/200"
     found = told(uri)
     assert (found.problem, found.fix[:13]) == (
-        f"MLflow at {uri}: it does not speak TLS (WRONG_VERSION_NUMBER)",
+        f"MLflow at {uri}: it does not use TLS (WRONG_VERSION_NUMBER)",
         "write http://",
     )
     if not shutil.which("openssl"):
@@ -154,7 +154,7 @@ def test_files_of_sqlite(told: Told, here: Path) -> None:
         (here / f"{number}.db").write_bytes(content)
         found = told(f"sqlite:///{number}.db")
         assert "the file is damaged" in found.problem
-        assert found.fix == "bring back a copy of it"
+        assert found.fix == "restore a backup"
 
 
 def _sqlite_error(act: Callable[[sqlite3.Connection], object], uri: str) -> sqlite3.Error:
@@ -185,7 +185,7 @@ def test_a_disk_that_is_full_and_a_folder_that_cant_be_written() -> None:
         file.write("x\n")
     assert cause(full.value) == (
         "the disk is full ([Errno 28] No space left on device)",
-        "make room on the disk",
+        "free disk space",
         False,
     )
     refused = cause(PermissionError(errno.EACCES, "Permission denied", "/srv/runs"))

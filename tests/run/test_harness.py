@@ -21,11 +21,11 @@ def _raising(error: BaseException) -> object:
         (UserError("what was found", "what to do"), "error: what was found\n  fix: what to do"),
         (
             OSError(28, "No space left on device", "data/a.npy"),
-            "error: No space left on device (data/a.npy)\n  fix: make room",
+            "error: No space left on device (data/a.npy)\n  fix: free disk space",
         ),
         (
             FileNotFoundError(2, "No such file or directory", "a.npy"),
-            "error: No such file or directory (a.npy)\n  fix: dvc repro",
+            "error: No such file or directory (a.npy)\n  fix: `dvc repro`",
         ),
         (PermissionError(13, "Permission denied", "a.npy"), "error: Permission denied (a.npy)\n  fix: give this user"),
     ],

@@ -82,7 +82,7 @@ def test_what_a_full_disk_did_not_take_is_kept_and_written_later(
         journal.append("key-1", kind)
     assert _kinds("key-1") == ["begin", "epoch"]
     assert journal.trainings() == []
-    assert capsys.readouterr().out.count("warning: the journal is not written (File exists)") == 1
+    assert capsys.readouterr().out.count("warning: the journal can't be written (File exists)") == 1
     state.journals().unlink()
     journal.append("key-1", "end", status="FINISHED")
     assert _kinds("key-1") == ["begin", "epoch", "end"]

@@ -15,7 +15,7 @@ from reprocnn.run import mirror, state
 class Work:
     """Notes how often it is done; hangs or fails when told to."""
 
-    patience, patience_again = 5.0, 0.5
+    timeout, short_timeout = 5.0, 0.5
 
     def __init__(self) -> None:
         self.times = 0
@@ -29,7 +29,7 @@ class Work:
         if self.errors:
             raise self.errors.pop()
 
-    def late(self, seconds: float) -> UserError:
+    def timeout_error(self, seconds: float) -> UserError:
         return UserError(f"no answer within {seconds:g} s", "see the server")
 
 
@@ -49,15 +49,15 @@ def test_the_work_is_done_at_least_once_more_after_the_last_event(work: Work) ->
 
 
 def test_a_failure_is_said_once_and_forgotten_when_it_goes_away(work: Work, capsys: pytest.CaptureFixture[str]) -> None:
-    work.errors = [UserError("the disk is full", "make room")]
+    work.errors = [UserError("the disk is full", "free disk space")]
     shown = mirror.MirrorThread(work)
     shown.wake()
     while not work.times:
         time.sleep(0.001)
     shown.finish()
     printed = capsys.readouterr().out
-    assert printed.count("the stage goes on. the disk is full\n  fix: make room\n") == 1
-    work.errors = [UserError("the disk is full", "make room")]
+    assert printed.count("the stage continues. the disk is full\n  fix: free disk space\n") == 1
+    work.errors = [UserError("the disk is full", "free disk space")]
     mirror.MirrorThread(work).finish()
     assert "the disk is full" in capsys.readouterr().out
 
@@ -67,7 +67,7 @@ def test_a_tracker_that_hangs_is_waited_for_once_in_a_pipeline(
 ) -> None:
     monkeypatch.setattr(mirror, "_threads", [])
     work.hangs.clear()
-    work.patience = 1.0
+    work.timeout = 1.0
     for seconds in (1.0, 0.5):
         mirror.MirrorThread(work).finish()
         assert f"no answer within {seconds:g} s\n  fix: see the server" in capsys.readouterr().out
@@ -96,8 +96,8 @@ def test_a_training_goes_on_where_the_mirror_can_not_start(
         raise OSError("no folder for temporary files")
 
     monkeypatch.setattr("reprocnn.ledger.live.Training", training)
-    assert type(mirror.of_training("key-1")) is mirror.NoMirror
-    assert "MLflow does not see this training: no folder for temporary files" in capsys.readouterr().out
+    assert type(mirror.follow_training("key-1")) is mirror.NoMirror
+    assert "this training is not shown in MLflow: no folder for temporary files" in capsys.readouterr().out
 
 
 def test_a_process_does_not_wait_for_a_thread_that_hangs(tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ def test_a_process_does_not_wait_for_a_thread_that_hangs(tmp_path: Path) -> None
         "import sys, threading; from reprocnn.run import mirror\n"
         "mirror.is_busy = lambda: True\n"
         "threading.Thread(target=threading.Event().wait).start()\n"
-        "print('said'); mirror.leave(sys.argv[1] if sys.argv[2:] else int(sys.argv[1]))\n"
+        "print('said'); mirror.exit_stage(sys.argv[1] if sys.argv[2:] else int(sys.argv[1]))\n"
     )
     own = os.environ | {"PYTHONPATH": str(ROOT / "src")}
     for arguments, status, error in ((["3"], 3, ""), (["0"], 0, ""), (["error: x", "text"], 1, "error: x\n")):
@@ -116,10 +116,10 @@ def test_a_process_does_not_wait_for_a_thread_that_hangs(tmp_path: Path) -> None
 
 def test_a_checkout_without_a_ledger_has_no_mirror(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mirror, "_LEDGER", "reprocnn.no_ledger")
-    assert type(mirror.of_training("key-1")) is mirror.NoMirror
+    assert type(mirror.follow_training("key-1")) is mirror.NoMirror
     assert mirror.settings() == {}
-    mirror.show("plot")
-    mirror.note()
+    mirror.show_stage("plot")
+    mirror.warn_about_head()
 
 
 def test_caches_of_a_ledger_that_was_removed_are_no_ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,7 +30,7 @@ PARAMS_OF_TRAIN = {"threads": 2, "epochs": 3}
 
 @pytest.fixture(autouse=True)
 def _folder(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mirror, "of_training", lambda _: mirror.NoMirror())
+    monkeypatch.setattr(mirror, "follow_training", lambda _: mirror.NoMirror())
     write_bytes(Path("data/x"), b"x")
     Path("dvc.yaml").write_text("stages: {train: {deps: [data/x]}}\n")
 
@@ -127,11 +127,11 @@ def test_a_checkpoint_goes_when_dvc_has_recorded_the_model_and_no_other_does() -
     _train()
     with pytest.raises(KeyboardInterrupt):
         _train(KeyboardInterrupt(), epochs=4)
-    assert len(checkpoints.left()) == 2
+    assert len(checkpoints.unfinished()) == 2
     checkpoints.forget("another")
-    assert len(checkpoints.left()) == 2
+    assert len(checkpoints.unfinished()) == 2
     checkpoints.forget(md5(MODEL))
-    (left,) = checkpoints.left()
+    (left,) = checkpoints.unfinished()
     assert _statuses() == ["FINISHED", "KILLED"]
     assert journal.trainings()[1].startswith(left.name[:16])
 

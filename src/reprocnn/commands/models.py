@@ -9,21 +9,21 @@ from reprocnn.params import ModelParams
 
 
 def models(image_shape: tuple[int, int, int], n_classes: int) -> None:
-    """Print one row per model, and one per variant of its size.
+    """Print one row per model, and one per depth or width.
 
     Args:
-        image_shape: (height, width, channels) of the images to build the models for.
+        image_shape: (height, width, channels) of the images.
         n_classes: the number of classes.
     """
     height, width, channels = image_shape
-    print(f"For images of {height}x{width}x{channels} and {n_classes} classes; MFLOPs: of one image, forwards\n")
+    print(f"For images of {height}x{width}x{channels} and {n_classes} classes; MFLOPs: forward pass of one image\n")
     print(f"{'model':<11} {'layers':>6} {'parameters':>11} {'MFLOPs':>8}  source; accuracy there, or measured here")
     for name, row in MODELS.items():
         print(f"{name:<11} {_size(name, image_shape, n_classes, {})}  {row.source}; {row.accuracy}")
         for options in row.variants:
-            said = ", ".join(f"{key}={value}" for key, value in options.items())
-            print(f"  {said:<9} {_size(name, image_shape, n_classes, options)}")
-        print(f"{'':<11} takes {', '.join(row.options)}")
+            variant = ", ".join(f"{key}={value}" for key, value in options.items())
+            print(f"  {variant:<9} {_size(name, image_shape, n_classes, options)}")
+        print(f"{'':<11} options: {', '.join(row.options)}")
 
 
 def _size(name: str, image_shape: tuple[int, int, int], n_classes: int, options: Mapping[str, Any]) -> str:

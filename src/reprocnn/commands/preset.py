@@ -52,4 +52,4 @@ def preset(name: str) -> None:
     with atomic_file(PARAMS) as partial:
         yaml.dump(values, partial)
     if not changes:
-        print(f"{PARAMS} is that already")
+        print(f"{PARAMS} has these values already")

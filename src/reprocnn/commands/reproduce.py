@@ -35,29 +35,29 @@ def reproduce(run_id: str, folder: str | None) -> None:
     print(f"run {run.info.run_id} ({run.info.run_name}): {_WORDS[found].format(commit=commit[:7])}")
     for warning in warnings:
         print(f"warning: {warning}")
-    print(f"it is checked out in {target}; to repeat it:\n  cd {project}\n  dvc repro --force")
+    print(f"checked out in {target}; to repeat the run:\n  cd {project}\n  dvc repro --force")
     if model:
-        print(f"models/model.keras then has the md5 {model} on the same kind of machine; to check:\n  dvc status")
+        print(f"on the same kind of machine models/model.keras then has the md5 {model}; to check:\n  dvc status")
     if found != "changes":
-        print(f"or, to run it in a clone and compare each out:\n  python -m reprocnn verify {commit}")
+        print(f"or, to run it in a clone and compare each output:\n  python -m reprocnn verify {commit}")
 
 
 _WORDS = {
     "experiment": "a DVC experiment, commit {commit}",
-    "result": "its model is in dvc.lock of commit {commit}",
-    "clean": "made by commit {commit}, nothing changed",
-    "changes": "made by commit {commit} with changes that were not committed, which are applied",
+    "result": "its model is in the dvc.lock of commit {commit}",
+    "clean": "made by commit {commit} without uncommitted changes",
+    "changes": "made by commit {commit} with uncommitted changes, which are applied",
 }
 
 
 def _run(run_id: str) -> Any:
-    client, experiment_id = store.connected()
-    with store.explained():
+    client, experiment_id = store.require_store()
+    with store.explain_errors():
         found = [run for run in store.all_runs(client, experiment_id) if run.info.run_id.startswith(run_id)]
     if len(found) != 1:
         raise UserError(
-            f"{len(found)} runs of {masked(store.tracking_uri())} have an id that begins with {run_id!r}",
-            "`python -m reprocnn runs` or `make ui` shows the ids",
+            f"{len(found)} runs in {masked(store.tracking_uri())} have an ID that begins with {run_id!r}, expected 1",
+            "`python -m reprocnn runs` or `make ui` shows the IDs",
         )
     return found[0]
 
@@ -77,7 +77,7 @@ def _commit(run: Any) -> tuple[str, str]:
     if not commit:
         raise UserError(
             f"the commit of run {run.info.run_id}, {tags.get('git.commit', 'none')}, is not in this repository",
-            f"git fetch, or dvc exp pull origin {tags.get(EXPERIMENT_TAG, 'NAME')}, from where it was made",
+            f"git fetch, or dvc exp pull origin {tags.get(EXPERIMENT_TAG, 'NAME')}",
         )
     return commit, "clean" if tags.get("git.dirty") == "false" else "changes"
 
@@ -94,15 +94,15 @@ def _apply_changes(run: Any, folder: Path) -> list[str]:
     if diff is None:
         return [f"the run has no {CHANGES}; its params are: {run.data.params}"]
     new_files = json.loads(_artifact(run, NEW_FILES) or "[]")
-    warnings = [f"of a new file that was not committed, only the name is known: {name}" for name in new_files]
+    warnings = [f"the content of a new, uncommitted file is not known: {name}" for name in new_files]
     if "***" in diff:
-        warnings.append("what looked like a secret was masked in the changes")
+        warnings.append("the changes contain masked secrets")
     if diff.strip():
         command = ["git", "-C", str(folder), "apply", "--whitespace=nowarn", "-"]
         done = subprocess.run(command, input=diff.rstrip("\n") + "\n", text=True, capture_output=True)
         if done.returncode:
             raise UserError(
-                f"what was not committed does not apply in {folder}: {done.stderr.strip()}",
+                f"the uncommitted changes do not apply in {folder}: {done.stderr.strip()}",
                 f"apply {CHANGES} of run {run.info.run_id} by hand",
             )
     return warnings
@@ -110,8 +110,8 @@ def _apply_changes(run: Any, folder: Path) -> list[str]:
 
 def _artifact(run: Any, name: str) -> str | None:
     """Return the text of an artifact; None if the run has no artifact of that name."""
-    client, _ = store.connected()
-    with store.explained():
+    client, _ = store.require_store()
+    with store.explain_errors():
         if not any(file.path == name for file in client.list_artifacts(run.info.run_id)):
             return None
         return Path(client.download_artifacts(run.info.run_id, name)).read_text()

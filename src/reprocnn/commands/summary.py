@@ -14,16 +14,16 @@ def summary() -> None:
         UserError: the workspace has no metrics or no report.
     """
     if not (METRICS.exists() and REPORT.exists()):
-        raise UserError(f"{REPORT} is missing: nothing was run here", "dvc repro")
+        raise UserError(f"{REPORT} is missing: the pipeline has not run here", "dvc repro")
     scores, card = read_scores(METRICS), read_model_card(MODEL_CARD)
     low, high = scores.accuracy_low, scores.accuracy_high
     tta = ""
     if scores.tta_accuracy is not None:
-        tta = f"  {scores.tta_accuracy:.2%} with predictions averaged over changed images (tta)\n"
+        tta = f"  {scores.tta_accuracy:.2%} with test-time augmentation (tta)\n"
     print(
         f"\n{card.model} on {card.dataset}: test accuracy {scores.accuracy:.2%} "
         f"(95 % interval {low:.2%} to {high:.2%}, {scores.n} images)\n{tta}"
         f"  report   {REPORT}   figures {FIGURES}/\n"
         f"  metrics  {METRICS}   model {MODEL}\n"
-        "  MLflow   make ui   (it first adds the experiments that DVC took from its cache)"
+        "  MLflow   make ui   (first adds the experiments that DVC restored from its cache)"
     )

@@ -41,14 +41,14 @@ def sync(names: list[str]) -> None:
         UserError: there is no such experiment, or MLflow does not answer.
     """
     with locks.exclusive(state.sync_lock(), "makes MLflow match DVC"):
-        client, experiment_id = store.connected()
-        failed = _each(client, experiment_id, _results(names), _completed)
+        client, experiment_id = store.require_store()
+        failed = _apply_to_each(client, experiment_id, _results(names), _complete)
         if not names:
             failed += _end_journals(client, experiment_id) + _end_runs(client, experiment_id)
-    _end(failed)
+    _exit_if_failed(failed)
 
 
-def make_absent() -> None:
+def create_missing() -> None:
     """Create the missing runs of experiments, and complete the run of the workspace; report failures and continue.
 
     DVC restores a repeated experiment from its run cache without starting a stage, so no stage creates its run. If
@@ -58,12 +58,12 @@ def make_absent() -> None:
         UserError: MLflow does not answer.
     """
     with locks.exclusive(state.sync_lock(), "makes MLflow match DVC"):
-        client, experiment_id = store.connected()
-        with store.explained():
+        client, experiment_id = store.require_store()
+        with store.explain_errors():
             known = {experiment_of(run.data.tags) for run in store.all_runs(client, experiment_id)}
         absent = [e for e in revisions.experiments() if experiment_of(e.origin) not in known]
         here = [revisions.workspace()] if revisions.LOCK.exists() else []
-        _each(client, experiment_id, [*absent, *here], _completed)
+        _apply_to_each(client, experiment_id, [*absent, *here], _complete)
 
 
 def runs(names: list[str]) -> None:
@@ -77,33 +77,33 @@ def runs(names: list[str]) -> None:
     Raises:
         UserError: there is no such experiment, or MLflow does not answer.
     """
-    client, experiment_id = store.connected()
-    failed = _each(client, experiment_id, _results(names), _state)
-    print("`python -m reprocnn sync` adds what is missing; `python -m reprocnn reproduce RUN` goes the other way")
-    _end(failed)
+    client, experiment_id = store.require_store()
+    failed = _apply_to_each(client, experiment_id, _results(names), _state)
+    print(
+        "`python -m reprocnn sync` adds what is missing; `python -m reprocnn reproduce RUN` checks out what made a run"
+    )
+    _exit_if_failed(failed)
 
 
-def _end(failed: list[UserError]) -> None:
+def _exit_if_failed(failed: list[UserError]) -> None:
     """Exit with status 1 if something failed, after printing each fix once."""
     if failed:
         for fix in dict.fromkeys(error.fix for error in failed):
             print(f"  fix: {fix}")
-        print(f"failed: {len(failed)}; the others are done")
+        print(f"failed: {len(failed)}; the others are up to date")
         sys.exit(1)
 
 
-def _completed(mirror: Mirror, made: Record) -> str:
+def _complete(mirror: Mirror, made: Record) -> str:
     added = mirror.complete(made)
-    said = f"added {', '.join(added)}" if added else "whole"
-    return f"run {mirror.run_id}  {said}"
+    return f"run {mirror.run_id}  " + (f"added {', '.join(added)}" if added else "complete")
 
 
 def _state(mirror: Mirror, made: Record) -> str:
     if not mirror.run_id:
         return "no run"
     lacks = [name for name, _ in mirror.missing(made)]
-    said = f"lacks {', '.join(lacks)}" if lacks else "whole"
-    return f"run {mirror.run_id}  {said}"
+    return f"run {mirror.run_id}  " + (f"lacks {', '.join(lacks)}" if lacks else "complete")
 
 
 def _results(names: list[str]) -> list[Result]:
@@ -113,7 +113,7 @@ def _results(names: list[str]) -> list[Result]:
     return [*revisions.experiments(), revisions.workspace()]
 
 
-def _each(
+def _apply_to_each(
     client: "MlflowClient", experiment_id: str, results: list[Result], act: Callable[[Mirror, Record], str]
 ) -> list[UserError]:
     """Apply `act` to the run and the record of each result, and print what it returns; return the errors."""
@@ -123,26 +123,26 @@ def _each(
         try:
             with result.files() as folder:
                 made = _record(result, folder)
-                said = _tried(failed, partial(_on_run, client, experiment_id, act, made))
+                said = _attempt(failed, partial(_apply, client, experiment_id, act, made))
         except UserError as error:
             said = f"skipped: {error.problem}"
-        except Exception as error:  # a remote of DVC's that can't be read: the others go on
+        except Exception as error:  # for example a DVC remote that can't be read; continue with the others
             failed.append(UserError(masked(" ".join(str(error).split())), "python -m reprocnn doctor"))
             said = f"failed: {failed[-1].problem}"
         print(f"[{number}/{len(results)}] {result.name:{width}}  {result.where:9}  {said}", flush=True)
     return failed
 
 
-def _on_run(client: "MlflowClient", experiment_id: str, act: Callable[[Mirror, Record], str], made: Record) -> str:
+def _apply(client: "MlflowClient", experiment_id: str, act: Callable[[Mirror, Record], str], made: Record) -> str:
     run = find(client, experiment_id, made)
     run = run or find_left(client, experiment_id, made, {experiment_of(e.origin) for e in revisions.experiments()})
     return act(Mirror(client, experiment_id, run), made)
 
 
-def _tried(failed: list[UserError], act: Callable[[], str]) -> str:
-    """Return what `act` returns. If MLflow fails, add the error to `failed` and return a message with the cause."""
+def _attempt(failed: list[UserError], act: Callable[[], str]) -> str:
+    """Call `act` and return its message. If MLflow fails, add the error to `failed` and return its cause."""
     try:
-        with store.explained():
+        with store.explain_errors():
             return act()
     except UserError as error:
         failed.append(error)
@@ -167,18 +167,18 @@ def _end_journals(client: "MlflowClient", experiment_id: str) -> list[UserError]
     """Finish the runs of trainings that were killed, or whose end did not reach the tracker; return the errors."""
     failed: list[UserError] = []
     for made in record.of_trainings():
-        ended = made if made.status != "RUNNING" else _ended(made)
-        if not ended or (ended.name == record.UNKNOWN and not ended.epochs):  # killed as it began
+        ended = made if made.status != "RUNNING" else _mark_killed(made)
+        if not ended or (ended.name == record.UNKNOWN and not ended.epochs):  # killed right after its start
             continue
-        if said := _tried(failed, partial(_end_training, client, experiment_id, ended)):
+        if said := _attempt(failed, partial(_end_training, client, experiment_id, ended)):
             print(f"{ended.name}  {ended.status.lower()}  {said}", flush=True)
     return failed
 
 
-def _ended(made: Record) -> Record | None:
-    """Mark a training as killed if no process trains; return its record, or None while one does."""
+def _mark_killed(made: Record) -> Record | None:
+    """Mark a training as killed and return its record; None if its process is still running."""
     with checkpoints.unless_in_use(made.key) as unused:
-        now = record.of_training(made.training)  # it may have ended meanwhile
+        now = record.of_training(made.training)  # it may have ended in the meantime
         if not unused or not now:
             return None
         if now.status == "RUNNING":
@@ -199,7 +199,7 @@ def _end_training(client: "MlflowClient", experiment_id: str, made: Record) -> s
 
 
 def _end_runs(client: "MlflowClient", experiment_id: str) -> list[UserError]:
-    """Finish running runs without a journal whose process, on this host, has died; return the errors."""
+    """Mark runs without a journal as killed if their process ran on this host and has died; return the errors."""
     failed: list[UserError] = []
 
     def end(run: "Run") -> str:
@@ -210,9 +210,9 @@ def _end_runs(client: "MlflowClient", experiment_id: str) -> list[UserError]:
         for run in client.search_runs([experiment_id], "attributes.status = 'RUNNING'"):
             process = run.data.tags.get(PROCESS_TAG)
             if process and is_gone(process):
-                print(f"{run.info.run_name}  {_tried(failed, partial(end, run))}", flush=True)
+                print(f"{run.info.run_name}  {_attempt(failed, partial(end, run))}", flush=True)
         return ""
 
-    if said := _tried(failed, end_all):
+    if said := _attempt(failed, end_all):
         print(said, flush=True)
     return failed

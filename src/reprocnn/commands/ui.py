@@ -25,22 +25,22 @@ def ui(port: int) -> None:
     """
     uri = store.tracking_uri()
     if not store.has_no_server(uri):
-        print(f"the runs are on the server that MLFLOW_TRACKING_URI names: {masked(uri)}", flush=True)
-        sync.make_absent()
+        print(f"the runs are on the server in MLFLOW_TRACKING_URI: {masked(uri)}", flush=True)
+        sync.create_missing()
         return
-    sync.make_absent()  # an empty store gets the experiment, so that the UI shows it rather than an error
+    sync.create_missing()  # this also creates the experiment in an empty store, for which the UI would show an error
     port = port if port and _is_free(port) else _free_port()
-    print(f"MLflow UI: http://127.0.0.1:{port}  (store: {masked(uri)}; Ctrl-C ends it)", flush=True)
+    print(f"MLflow UI: http://127.0.0.1:{port}  (store: {masked(uri)}; Ctrl-C stops it)", flush=True)
     command = [sys.executable, "-m", "mlflow", "ui", "--port", str(port)]
-    # Neither deprecations inside of MLflow's server, nor a line per request, nor job runners, which shout at Ctrl-C.
+    # Hide deprecation warnings of MLflow's server and the line per request; job runners print tracebacks after Ctrl-C.
     own = {"PYTHONWARNINGS": "ignore", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    own["MLFLOW_BACKEND_STORE_URI"] = uri  # no argument, which every user of the machine sees, with its password
+    own["MLFLOW_BACKEND_STORE_URI"] = uri  # not as an argument: all users of the machine could read its password
     options = ["--workers", "1", "--uvicorn-opts", "--log-level warning"]
-    # In a session of its own, so that Ctrl-C reaches this process alone, which then ends the server.
+    # In its own session, so that Ctrl-C reaches only this process, which then stops the server.
     server = subprocess.Popen([*command, *options], env=os.environ | own, start_new_session=True)
     try:
         if status := server.wait():
-            raise UserError(f"the MLflow UI ended with status {status}", "see its lines above")
+            raise UserError(f"the MLflow UI ended with status {status}", "see its output above")
     finally:
         if server.poll() is None:
             os.killpg(server.pid, signal.SIGTERM)

@@ -32,7 +32,7 @@ def verify(revision: str) -> None:
     result = revisions.of(revision)
     committed = revisions.lock_of(result.commit)
     if git("status", "--porcelain", "--untracked-files=no", "--", "."):
-        print(f"the changes that are not committed are left out: this is {result.name} ({result.where})", flush=True)
+        print(f"uncommitted changes are ignored: this verifies {result.name} ({result.where})", flush=True)
     with tempfile.TemporaryDirectory(prefix="reprocnn-verify-") as folder:
         clone = revisions.clone(result.commit, Path(folder) / "clone")
         _run(clone)
@@ -40,9 +40,9 @@ def verify(revision: str) -> None:
         differ = list(_compare(committed, made))
         print(f"\n{_accuracies(result.commit, clone)}")
         if not differ:
-            print(f"{result.name} ({result.where}) is repeated: every out is equal, byte for byte")
+            print(f"{result.name} ({result.where}) repeats: every output is equal, byte for byte")
             return
-        print(f"differing: {', '.join(differ)}\nlikely, because:")
+        print(f"differing: {', '.join(differ)}\nlikely reasons:")
         for reason in _reasons(committed, made, result.commit, clone):
             print(f"  - {reason}")
     sys.exit(1)
@@ -54,7 +54,7 @@ def _run(clone: Path) -> None:
     own["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{own['PATH']}"
     command = [sys.executable, "-m", "dvc", "repro", "--force", "--no-run-cache"]
     if status := subprocess.run(command, cwd=clone, env=own).returncode:
-        raise UserError(f"the pipeline failed in the clone, with status {status}", "see its lines above")
+        raise UserError(f"the pipeline failed in the clone, with status {status}", "see its output above")
 
 
 def _outs(stage: dict[str, Any]) -> dict[str, str]:
@@ -63,7 +63,7 @@ def _outs(stage: dict[str, Any]) -> dict[str, str]:
 
 def _compare(committed: dict[str, Any], made: dict[str, Any]) -> Iterator[str]:
     """Print one line per output; yield the outputs that differ."""
-    print(f"\n{'stage':11} {'out':29} {'committed':13} here")
+    print(f"\n{'stage':11} {'output':29} {'committed':13} here")
     for stage, definition in made.items():
         expected = _outs(committed.get(stage, {}))
         for out, found in _outs(definition).items():
@@ -82,7 +82,7 @@ def _accuracies(commit: str, clone: Path) -> str:
 def _reasons(committed: dict[str, Any], made: dict[str, Any], commit: str, clone: Path) -> Iterator[str]:
     """Yield possible reasons for the difference, most likely first."""
     found = [*_inputs(committed, made), *_machines(committed, commit, clone)]
-    yield from found or ["nothing that is known: inputs, machine and versions are the same; please report it"]
+    yield from found or ["none known: inputs, machine and versions are the same; please report it"]
 
 
 def _inputs(committed: dict[str, Any], made: dict[str, Any]) -> Iterator[str]:
@@ -98,7 +98,7 @@ def _inputs(committed: dict[str, Any], made: dict[str, Any]) -> Iterator[str]:
                 continue
             code = dep["path"].startswith(("src/", "stages/"))
             older = f"dvc.lock is older than the code: {dep['path']} changed after {stage} ran"
-            yield older if code else f"{dep['path']} is not what it was"
+            yield older if code else f"{dep['path']} has changed"
         yield from params
 
 
@@ -120,7 +120,7 @@ def _machines(committed: dict[str, Any], commit: str, clone: Path) -> Iterator[s
         then = identity.read_environment(Path(folder), model)
     now = {name: value for name, value in read_json(clone / ENVIRONMENT).items() if name != identity.MODEL_MD5}
     if not then:
-        yield f"no record of the machine that made it ({ENVIRONMENT} is missing or of another model)"
+        yield f"the machine that made it is unknown ({ENVIRONMENT} is missing or describes another model)"
         return
     for name in now:
         if then.get(name) != now[name]:

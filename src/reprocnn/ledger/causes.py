@@ -34,11 +34,11 @@ class Cause(NamedTuple):
 def cause(error: BaseException) -> Cause:
     """Find the cause of an error of MLflow and its fix."""
     chain = list(_chain(error))
-    for link in reversed(chain):  # the reason itself first
+    for link in reversed(chain):  # the original error first
         for look in (_of_connection, _of_file, _of_database, _of_answer, _of_address):
             if found := look(link):
                 return found
-    return Cause(_reason(chain), "put right what the message names")
+    return Cause(_reason(chain), "fix what the message names")
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
@@ -64,28 +64,24 @@ def _of_connection(error: BaseException) -> Cause | None:
 
     match error:
         case socket.gaierror():
-            fix = "correct the host in MLFLOW_TRACKING_URI, or see to the network"
-            return Cause(f"the name of its host is not known ({error.strerror})", fix)
+            fix = "correct the host in MLFLOW_TRACKING_URI, or check the network"
+            return Cause(f"the host name is unknown ({error.strerror})", fix)
         case ssl.SSLCertVerificationError():
-            fix = "export MLFLOW_TRACKING_SERVER_CERT_PATH=FILE, with the certificate of who signed the server's"
+            fix = "export MLFLOW_TRACKING_SERVER_CERT_PATH=FILE, the certificate of the authority that signed it"
             return Cause(f"its certificate is not trusted ({error.verify_message})", fix)
         case ssl.SSLError():
-            return Cause(
-                f"it does not speak TLS ({error.reason})", "write http:// in MLFLOW_TRACKING_URI, not https://"
-            )
+            return Cause(f"it does not use TLS ({error.reason})", "write http:// in MLFLOW_TRACKING_URI, not https://")
         case ConnectionRefusedError():
             return Cause("nothing listens there (connection refused)", "start the server, or correct the port")
         case ConnectionResetError() | ConnectionAbortedError() | BrokenPipeError():
-            fix = "see the log of the server; where it speaks TLS, write https:// in MLFLOW_TRACKING_URI"
+            fix = "see the log of the server; if it uses TLS, write https:// in MLFLOW_TRACKING_URI"
             return Cause(f"it closed the connection ({error})", fix)
         case exceptions.ProxyError():
             return Cause("the proxy does not let it through", "correct HTTPS_PROXY and HTTP_PROXY, or set NO_PROXY")
         case TimeoutError() | exceptions.Timeout():
-            return Cause(
-                "no answer in time (timed out)", "see whether the server is busy and the network lets it through"
-            )
+            return Cause("no answer in time (timed out)", "check whether the server is busy and the network reaches it")
         case OSError(errno=errno.ENETUNREACH | errno.EHOSTUNREACH):
-            return Cause(f"it can't be reached ({error.strerror})", "see to the network, or correct the host")
+            return Cause(f"it can't be reached ({error.strerror})", "check the network, or correct the host")
     return None
 
 
@@ -96,21 +92,21 @@ def _of_file(error: BaseException) -> Cause | None:
             module = name.partition(".")[0]
             package = _PACKAGES.get(module, module)
             return Cause(
-                f"the package {module} is not installed, which this store takes", f"uv pip install '{package}'"
+                f"this store needs the package {module}, which is not installed", f"uv pip install '{package}'"
             )
         case OSError(errno=errno.ENOSPC | errno.EDQUOT):
             return _full(error)
         case OSError(errno=errno.EACCES | errno.EPERM | errno.EROFS):
             return Cause(
-                f"{error.filename} can't be written ({error.strerror})", "give this user the right to write there"
+                f"{error.filename} can't be written ({error.strerror})", "give this user write permission there"
             )
         case OSError(errno=errno.ENOTDIR | errno.ENOENT | errno.EEXIST | errno.EISDIR):
-            return Cause(f"{error.filename}: {error.strerror}", "correct the path of the store, or make the folder")
+            return Cause(f"{error.filename}: {error.strerror}", "correct the path of the store, or create the folder")
     return None
 
 
 def _full(error: BaseException) -> Cause:
-    return Cause(f"the disk is full ({error})", "make room on the disk")
+    return Cause(f"the disk is full ({error})", "free disk space")
 
 
 def _of_database(error: BaseException) -> Cause | None:
@@ -122,13 +118,13 @@ def _of_database(error: BaseException) -> Cause | None:
                 return _full(error)
             case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM:
                 return Cause(
-                    f"the file can't be written ({error})", "give this user the right to write to it and its folder"
+                    f"the file can't be written ({error})", "give this user write permission for it and its folder"
                 )
             case sqlite3.SQLITE_CANTOPEN:
-                fix = "make its folder, and give this user the right to write there; a % in its path is written %25"
+                fix = "create its folder with write permission for this user; write a % in the path as %25"
                 return Cause(f"the file can't be opened ({error})", fix)
             case sqlite3.SQLITE_NOTADB | sqlite3.SQLITE_CORRUPT:
-                return Cause(f"the file is damaged ({error})", "bring back a copy of it", is_damage=True)
+                return Cause(f"the file is damaged ({error})", "restore a backup", is_damage=True)
             case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
                 return Cause(f"another process writes to the file ({error})", "wait for it to end")
     if "out-of-date database schema" in str(error):  # an MlflowException like any other
@@ -156,7 +152,7 @@ def _of_answer(error: BaseException) -> Cause | None:
             fix = "export MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
             return Cause("the server asks for a login (401)", fix)
         case "PERMISSION_DENIED":
-            fix = "ask who runs the server for the right to write, or log in as another user"
+            fix = "ask the administrator for write permission, or log in as another user"
             return Cause(f"the server refuses (403): {_reason([error])}", fix)
         case "ENDPOINT_NOT_FOUND":
             return _no_server("404")
@@ -181,10 +177,10 @@ def _of_address(error: BaseException) -> Cause | None:
     fix = "write MLFLOW_TRACKING_URI as http://HOST:PORT or https://HOST, or as sqlite:///FILE"
     match error:
         case UnsupportedModelRegistryStoreURIException():
-            return Cause("it names no kind of store that MLflow knows", fix)
+            return Cause("MLflow knows no store of this kind", fix)
         case InvalidUrlException() | exceptions.InvalidURL() | exceptions.InvalidSchema() | exceptions.MissingSchema():
             return Cause(_reason([error]), fix)
     if "MLFLOW_ALLOW_FILE_STORE" in str(error):
-        again = "export MLFLOW_ALLOW_FILE_STORE=true; or, for a server, http:// before its name"
-        return Cause("it names a folder, which MLflow takes no more", again)
+        again = "export MLFLOW_ALLOW_FILE_STORE=true; for a server, write http:// before its name"
+        return Cause("it is a folder, which MLflow no longer accepts", again)
     return None

@@ -1,4 +1,4 @@
-"""The MLflow runs of stages while they run. The mirror of `run` imports this by name and calls it beside the stage."""
+"""Update MLflow runs while stages run. `run/mirror.py` imports this module by name and calls it in a thread."""
 
 import time
 from abc import ABC, abstractmethod
@@ -12,79 +12,80 @@ from reprocnn.ledger import git, record
 from reprocnn.ledger.masking import masked
 from reprocnn.ledger.mirror import Mirror, find
 from reprocnn.ledger.origin import origin, run_name, untracked_images
-from reprocnn.ledger.store import SYNC, connect, explained, failure, tracking_uri
+from reprocnn.ledger.store import SYNC, connect, explain_errors, failure, tracking_uri
 from reprocnn.run import journal, orphans, state
 
 _SERVER_SECONDS = 8.0
-"""Seconds that a stage waits at its end for a server."""
-_AGAIN_SECONDS = 0.5
-"""The same where the server did not answer shortly before."""
+"""Seconds a stage waits at exit for pending uploads to a server."""
+_SHORT_SERVER_SECONDS = 0.5
+"""The same if the server timed out recently."""
 _FILE_SECONDS = 120.0
-"""The same for a SQLite file, which works or fails at once, except where the machine is busy."""
+"""The same for a SQLite file, which succeeds or fails at once unless the machine is busy."""
 
 
 class _Work(ABC):
-    """What a mirror has done, with errors that say what to do."""
+    """A task of the mirror. Its errors state the cause and the fix."""
 
     @property
-    def patience(self) -> float:
-        """Seconds that a stage waits for this at its end."""
+    def timeout(self) -> float:
+        """Seconds a stage waits at exit for pending uploads."""
         return _FILE_SECONDS if _is_file() else _SERVER_SECONDS
 
     @property
-    def patience_again(self) -> float:
-        """The same where the tracker did not answer shortly before."""
-        return _FILE_SECONDS if _is_file() else _AGAIN_SECONDS
+    def short_timeout(self) -> float:
+        """The same if the tracker timed out recently."""
+        return _FILE_SECONDS if _is_file() else _SHORT_SERVER_SECONDS
 
     def complete(self) -> None:
-        """Add what the run lacks.
+        """Add what is missing from the run.
 
         Raises:
-            UserError: with the cause and its fix.
+            UserError: states the cause and its fix.
         """
         try:
-            with explained():
+            with explain_errors():
                 self._complete()
         except UserError as error:
-            raise _then_sync(error) from None
+            raise _with_sync(error) from None
 
-    def late(self, seconds: float) -> UserError:
-        """Return what to say where this did not end within some seconds."""
-        return _then_sync(failure(TimeoutError(f"within {seconds:g} s")))
+    def timeout_error(self, seconds: float) -> UserError:
+        """Build the error for uploads that did not end within a number of seconds."""
+        return _with_sync(failure(TimeoutError(f"within {seconds:g} s")))
 
     @abstractmethod
     def _complete(self) -> None:
-        """Add what the run lacks; raise whatever goes wrong."""
+        """Add what is missing from the run; may raise any exception."""
 
 
 def _is_file() -> bool:
     return tracking_uri().startswith("sqlite")
 
 
-def _then_sync(error: UserError) -> UserError:
-    return UserError(error.problem, f"{error.fix}\n  then: {SYNC}  # adds what the run lacks")
+def _with_sync(error: UserError) -> UserError:
+    """Add the sync command to the fix of an error."""
+    return UserError(error.problem, f"{error.fix}\n  then: {SYNC}  # adds what is missing from the run")
 
 
 class Training(_Work):
-    """The MLflow run of a training that runs.
+    """The MLflow run of a training in this process.
 
     Args:
-        training: the id of its journal, which gets the origin: commit, experiment, uncommitted changes.
+        training: ID of the training; its origin (commit, experiment, uncommitted changes) is added to its journal.
     """
 
     def __init__(self, training: str) -> None:
         self._training = training
         self._mirror: Mirror | None = None
         self._monitor: Any = None
-        _note_origin(training)
+        _record_origin(training)
 
     def _complete(self) -> None:
         now = record.of_training(self._training)
-        if not now:  # the disk was full for its journal
+        if not now:  # its journal could not be written
             return
         if now.model_md5 and now.model_md5 == md5(MODEL):
             now.add_trained(Path())
-        mirror, self._mirror = self._mirror or _mirror_of(now, live=True), None  # looked for again after a failure
+        mirror, self._mirror = self._mirror or _mirror_of(now, live=True), None  # after a failure, find the run again
         if now.status != "RUNNING" and self._monitor:
             self._monitor.finish()
         mirror.complete_values(now)
@@ -101,12 +102,14 @@ def _mirror_of(now: record.Record, *, live: bool) -> Mirror:
     return Mirror(client, experiment_id, find(client, experiment_id, now), live=live)
 
 
-def _note_origin(training: str) -> None:
-    """Add to a journal where the training comes from; warn of images that nobody else has."""
+def _record_origin(training: str) -> None:
+    """Add the origin of a training to its journal; warn if neither Git nor DVC tracks the images."""
     changes = git.uncommitted()
     untracked = untracked_images(record.params_of(Path()))
     for images in untracked.values():
-        inside = Path(images).resolve().is_relative_to(Path.cwd())  # DVC adds nothing outside or behind a link
+        inside = (
+            Path(images).resolve().is_relative_to(Path.cwd())
+        )  # `dvc add` takes nothing outside the checkout or behind a link
         print(
             f"warning: the images at {images} are in neither Git nor DVC, so nobody else can repeat this run; "
             + (f"`dvc add {images}` keeps them with it" if inside else "put them into the checkout and `dvc add` them"),
@@ -123,7 +126,7 @@ def _note_origin(training: str) -> None:
 
 
 def _start_monitor(run_id: str | None) -> Any:
-    """Start MLflow's own thread for the load of CPU, memory, disk and GPU."""
+    """Start MLflow's thread that logs the load of CPU, memory, disk and GPU."""
     from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
     monitor = SystemMetricsMonitor(run_id, resume_logging=True, tracking_uri=tracking_uri())
@@ -132,7 +135,7 @@ def _start_monitor(run_id: str | None) -> Any:
 
 
 class Stage(_Work):
-    """The MLflow run of the model in the workspace, with what evaluate or plot made; the run is made if there is none.
+    """The MLflow run of the model in the workspace, with the outputs of evaluate or plot; created if it does not exist.
 
     Args:
         stage: evaluate or plot.
@@ -145,25 +148,25 @@ class Stage(_Work):
         made = ("evaluate", "plot") if self._stage == "plot" else ("evaluate",)
         now = record.of_folder(Path(), run_name(), origin(git.uncommitted()), md5(MODEL), made)
         if self._stage == "plot":
-            now.model = None  # to log it takes TensorFlow; evaluate has done that
+            now.model = None  # evaluate has logged it, and that needs TensorFlow
         _mirror_of(now, live=False).complete(now)
 
 
-def note() -> None:
-    """Say, once for each dvc process, where HEAD was left by a `dvc exp run` that was killed."""
+def warn_about_head() -> None:
+    """Warn, once per dvc process, if a killed `dvc exp run` left HEAD off its branch."""
     started = orphans.dvc_started()
-    if state.repository() != Path.cwd() or _is_told(started):
+    if state.repository() != Path.cwd() or _has_warned(started):
         return
     if branch := git.left_branch(since=started):
         print(
             f"warning: an earlier `dvc exp run` was killed and left HEAD off branch {branch}: a commit now would be on "
-            f"no branch; when this run has ended: {git.way_back(branch)}",
+            f"no branch; fix, when this run has ended: {git.way_back(branch)}",
             flush=True,
         )
-        state.warned().parent.mkdir(parents=True, exist_ok=True)
-        state.warned().write_text(str(started))
+        state.head_warning().parent.mkdir(parents=True, exist_ok=True)
+        state.head_warning().write_text(str(started))
 
 
-def _is_told(started: float) -> bool:
-    file = state.warned()
+def _has_warned(started: float) -> bool:
+    file = state.head_warning()
     return file.exists() and file.read_text() == str(started) and started < time.time()

@@ -1,10 +1,10 @@
-"""Masks secrets in texts that leave the machine or the screen."""
+"""Mask secrets in texts that are shown or uploaded."""
 
 import re
 
 _NAMES = r"password|passwd|pwd|secret|token|api[_-]?key|access[_-]?key|account[_-]?key|private[_-]?key|credential"
 _SECRETS = (
-    # A name that says secret, and the rest of its line: `name = ...`, `name: ...`, `--name ...`
+    # The name of a secret, and the rest of its line: `name = ...`, `name: ...`, `--name ...`
     re.compile(rf"(?i)([\w.-]*(?:{_NAMES}|authorization)[\w.-]*[\"']?\s*[:=]\s*).+"),
     re.compile(rf"(?i)(--[\w-]*(?:{_NAMES})[\w-]*\s+).+"),
     re.compile(r"(?i)(\bbearer\s+)\S+"),
@@ -17,7 +17,7 @@ _SECRETS = (
 
 
 def masked(text: str) -> str:
-    """Return the text with what looks like a secret replaced by ***."""
+    """Replace what looks like a secret by ***."""
     for pattern in _SECRETS:
         text = pattern.sub(r"\1***", text)
     return text

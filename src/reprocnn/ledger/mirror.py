@@ -224,7 +224,7 @@ class Mirror:
             yield "params", lambda: self._add_params(params)
         if self._has_other_name(record):
             yield "experiment", lambda: self._rename(record)
-        live = record.status == "RUNNING"  # gone on, perhaps under another name; later it is the user's to rename
+        live = record.status == "RUNNING"  # resumed, perhaps under another name; after its end only the user renames it
         name = record.name if live else self._name
         wanted = _outside_dvc(record.tags)
         tags = {k: v for k, v in wanted.items() if k not in self._tags or (live and self._tags[k] != v)}
@@ -322,19 +322,19 @@ class Mirror:
 
     def _add_model(self, path: Path) -> None:
         """Log the model. `mlflow.tensorflow.log_model` can't be used: it logs to the active run only."""
-        # First: what imports TensorFlow before it has its noise.
+        # These come first: the backend silences TensorFlow only if nothing has imported it before.
         import numpy as np
         from mlflow.models import Model, infer_signature
 
         from reprocnn.backend import keras, quiet
 
-        keras.config.disable_interactive_logging()  # MLflow tries the example: no bar for that
+        keras.config.disable_interactive_logging()  # no progress bar when MLflow tries the example
         model = load_model(path)
         lines: list[str] = []
         model.summary(print_fn=lines.append)
         self._client.log_text(self.run_id, "\n".join(lines), "model_summary.txt")
         example = np.zeros((1, *model.input_shape[1:]), np.float32)
-        # Made here, in the run's experiment: MLflow would take the one that the environment names.
+        # Create it in the experiment of the run; MLflow would use the experiment in the environment.
         source = {name: self._tags[name] for name in _SOURCE if name in self._tags}
         logged = self._client.create_logged_model(self._experiment_id, "model", self.run_id, source, self._params)
         with quiet():
@@ -346,7 +346,7 @@ class Mirror:
                 run_id=self.run_id,
                 signature=infer_signature(example, model.predict_on_batch(example)),
                 input_example=example,
-                validate_serving_input=False,  # to try it would change the environment, perhaps in a thread
+                validate_serving_input=False,  # validation would change the environment, perhaps in a thread
                 # Without these MLflow finds them out by loading the model in a new process, which takes 20 to 30 s.
                 pip_requirements=[f"{name}=={version(name)}" for name in ("tensorflow", "keras")],
             )

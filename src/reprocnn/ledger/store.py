@@ -29,22 +29,22 @@ FILE, ARTIFACTS = "mlflow.db", "mlartifacts"
 SYNC = "python -m reprocnn sync"
 ANEW = (
     f"mkdir -p {ARTIFACTS}/old && mv {FILE}* {ARTIFACTS}/old && {SYNC}"
-    "  # makes anew what DVC has, without system metrics"
+    "  # makes the runs again from DVC's files, without system metrics"
 )
-"""Sets the store in the checkout aside, where Git does not see it, and makes the runs again."""
+"""The command that moves the store in the checkout aside, where Git ignores it, and makes the runs again."""
 
 DEFAULTS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
     "MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL": "5",
     "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_LOGGING_LEVEL": "CRITICAL",  # what fails is raised as well, and said once
+    "MLFLOW_LOGGING_LEVEL": "CRITICAL",  # errors are raised too, and printed once
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
-"""Settings of MLflow; the user's own win. No stage waits long for an answer: see run/mirror.py."""
+"""Defaults for MLflow; variables that the user has set win. No stage waits long for an answer: see run/mirror.py."""
 _SQLITE = re.compile(r"sqlite(?:\+pysqlite)?:///(?!file:|:memory:)([^?]+)(\?.*)?")
 _NO_FOLDER = ("databricks", "databricks-uc", "uc")
-"""The URIs of MLflow that are one word, and no folder of that name."""
+"""URIs of MLflow that are one word but don't name a folder."""
 
 
 def tracking_uri() -> str:
@@ -187,7 +187,7 @@ def _artifacts() -> str:
 
 
 @contextmanager
-def explained() -> Iterator[None]:
+def explain_errors() -> Iterator[None]:
     """Turn an error of MLflow in the block into a UserError.
 
     Raises:
@@ -210,13 +210,13 @@ def all_runs(client: "MlflowClient", experiment_id: str) -> Iterator["Run"]:
         yield from page
 
 
-def connected() -> tuple["MlflowClient", str]:
-    """Return what `connect` returns, for a command that can't continue without the store.
+def require_store() -> tuple["MlflowClient", str]:
+    """Connect, for a command that can't continue without the store.
 
     Raises:
         UserError: MLflow does not answer.
     """
-    with explained():
+    with explain_errors():
         return connect()
 
 

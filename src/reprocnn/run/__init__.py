@@ -1,1 +1,1 @@
-"""What surrounds a stage: locks, checkpoints, the identity of a training."""
+"""Run a stage: exit status, signals, locks, checkpoints, the journal, and the identity of a training."""

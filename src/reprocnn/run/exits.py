@@ -1,4 +1,4 @@
-"""How a stage or a command ends: exit status, and two lines, not a traceback, for what a user can put right."""
+"""Choose the exit status of a stage or command, and report errors that a user can fix in two lines."""
 
 import errno
 import os
@@ -9,7 +9,7 @@ from collections.abc import Callable
 from reprocnn.errors import UserError
 
 TRACEBACK_VARIABLE = "REPROCNN_TRACEBACK"
-"""If set, an error of the system keeps its traceback."""
+"""If this variable is set, an OSError is shown with its traceback."""
 _WHERE = f"{TRACEBACK_VARIABLE}=1 shows where it happened"
 
 
@@ -22,13 +22,16 @@ def status_of(act: Callable[[], None]) -> int | str:
     """Run a stage or a command.
 
     Returns:
-        What to hand to `sys.exit`: 0, an exit status, or the text of an error. Bugs raise, with their traceback.
+        The argument for `sys.exit`: 0, an exit status, or an error message.
+
+    Raises:
+        Exception: a bug; it keeps its traceback.
     """
     try:
         act()
     except UserError as error:
         return str(error)
-    except BrokenPipeError:  # whoever read the output has enough
+    except BrokenPipeError:  # the reader of the output has closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
     except OSError as error:
@@ -43,19 +46,19 @@ def status_of(act: Callable[[], None]) -> int | str:
 
 
 def explain(error: OSError) -> UserError:
-    """Return what happened, with the file, and what to do about it, by the kind of the error."""
+    """Turn an error of the operating system into a UserError with the file and a fix."""
     problem = f"{error.strerror or error}" + (f" ({error.filename})" if error.filename else "")
     match error.errno:
         case errno.ENOSPC | errno.EDQUOT:
-            fix = "make room on the disk, then run it again"
+            fix = "free disk space, then run it again"
         case errno.EACCES | errno.EPERM | errno.EROFS:
-            fix = "give this user the right to read and write there, then run it again"
+            fix = "give this user read and write permission there, then run it again"
         case errno.ENOENT:
-            fix = f"dvc repro makes what a stage lacks, `git status` shows what was deleted; {_WHERE}"
+            fix = f"`dvc repro` makes missing inputs, `git status` shows deleted files; {_WHERE}"
         case errno.EMFILE | errno.ENFILE:
             fix = "allow more open files, for example `ulimit -n 4096`, then run it again"
         case errno.ENOMEM:
             fix = "free memory, or use smaller images or batches, then run it again"
         case _:
-            fix = f"put right what the message names, then run it again; {_WHERE}"
+            fix = f"fix what the message names, then run it again; {_WHERE}"
     return UserError(problem, fix)

@@ -1,8 +1,8 @@
-"""What every stage needs around its `main`.
+"""Run the `main` of a stage.
 
-- One stage per workspace. A stage exits when its dvc process dies, and cleans up when it is told to end.
-- Errors in two lines, with a non-zero exit status, and no traceback for what the user can put right.
-- After evaluate and plot: the MLflow run of the model gets what they made, and the model's checkpoint goes away.
+- One stage runs per workspace. A stage exits when its dvc process dies, and cleans up after SIGTERM.
+- An error that the user can fix is two lines and a non-zero exit status, without a traceback.
+- After evaluate and plot, their outputs go to the MLflow run of the model, and its checkpoint is removed.
 """
 
 import io
@@ -23,9 +23,9 @@ _AFTER_TRAIN = ("evaluate", "plot")
 
 
 def start() -> None:
-    """Prepare the process: set what MLflow reads from the environment, and end when the dvc process that runs it dies.
+    """Prepare the process: set the environment for MLflow, and watch the dvc process that started this one.
 
-    Call this before the first thread and before the imports of the stage, which take seconds.
+    Call this before the first thread starts and before the imports of the stage, which take seconds.
     """
     os.environ.update(mirror.settings())
     orphans.end_with_dvc()
@@ -35,12 +35,12 @@ def run(stage: str, main: Callable[[], None]) -> None:
     """Run a stage; exit with 1 and two lines of text after an error, 130 after Ctrl-C, 143 after SIGTERM.
 
     Args:
-        stage: its name in dvc.yaml.
-        main: what it does.
+        stage: the name of the stage in dvc.yaml.
+        main: the work of the stage.
     """
     exits.exit_on_sigterm()
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a class may have a name that the terminal's encoding lacks
+        if isinstance(stream, io.TextIOWrapper):  # the terminal may not be able to show the name of a class
             stream.reconfigure(errors="backslashreplace")
     try:
         status = exits.status_of(lambda: _exclusively(stage, main))
@@ -52,23 +52,23 @@ def run(stage: str, main: Callable[[], None]) -> None:
     finally:
         with suppress(OSError):
             _renew(PARAMS)
-        mirror.note()
-    mirror.leave(status)
+        mirror.warn_about_head()
+    mirror.exit_stage(status)
 
 
 def _exclusively(stage: str, main: Callable[[], None]) -> None:
     with locks.exclusive(state.STAGE_LOCK, "runs a stage in this workspace"):
         main()
-        if stage in _AFTER_TRAIN and MODEL.exists():  # DVC starts these when it has recorded what train made
+        if stage in _AFTER_TRAIN and MODEL.exists():  # when DVC starts these, it has recorded the outputs of train
             checkpoints.forget(md5(MODEL))
-            mirror.show(stage)
+            mirror.show_stage(stage)
 
 
 def _renew(file: Path) -> None:
-    """Give a file another modification time, to the second, than the one that DVC wrote to Git's index.
+    """Set a file's modification time to another second than the one in Git's index.
 
-    DVC puts params.yaml into the index as it changes it; Git then takes a file of that size and second for unchanged,
-    and `git checkout` does not bring the committed one back.
+    When DVC changes params.yaml it also updates Git's index. Git then treats a file with the same size and the same
+    second as unchanged, so that `git checkout` would not restore the committed file.
     """
     before = file.stat().st_mtime
     now = time.time()

@@ -1,4 +1,4 @@
-"""Identify what a training depends on: params, data, code, versions, machine."""
+"""Identify a training by what its result depends on: params, data, code, versions, machine."""
 
 import hashlib
 import json

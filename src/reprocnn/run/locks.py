@@ -34,8 +34,8 @@ def exclusive(path: Path, what: str) -> Iterator[None]:
 
 
 @contextmanager
-def at_once(path: Path) -> Iterator[bool]:
-    """Hold a lock if no other process has it; give whether it is held."""
+def try_exclusive(path: Path) -> Iterator[bool]:
+    """Hold a lock if no other process holds it; yield whether it is held."""
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path)
     try:
@@ -53,7 +53,7 @@ def holder(path: Path) -> str:
     """Return the process ID of the holder of a lock; `unknown` if it is not recorded, empty if the lock is free."""
     with suppress(FileNotFoundError), path.open() as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # given back as the file closes
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # released when the file is closed
         except BlockingIOError:
             with suppress(FileNotFoundError):
                 return path.with_suffix(".pid").read_text() or "unknown"

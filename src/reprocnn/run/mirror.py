@@ -1,7 +1,7 @@
-"""Show MLflow what happens, beside the stage, which never waits for an answer for more than a few seconds.
+"""Update MLflow in a thread while a stage runs; the stage never waits for a server for more than a few seconds.
 
-The ledger does the work, in a thread; it is imported here by name, and a checkout without it runs just the same.
-What the tracker did not take in time, because it is down, slow, full or read-only, `python -m reprocnn sync` adds.
+The ledger does the work. It is imported by name here, so that a checkout without it runs in the same way.
+`python -m reprocnn sync` adds later what a tracker that is down, slow, full or read-only did not receive.
 """
 
 import os
@@ -18,36 +18,36 @@ from reprocnn.run import state
 
 _LEDGER = "reprocnn.ledger"
 _HURRY = 8.0
-"""Seconds to wait at the end of a training that was told to end."""
-_SHORTLY = 600.0
-"""Seconds."""
+"""Seconds to wait at exit after a signal."""
+_RECENT = 600.0
+"""Seconds for which a tracker that timed out is given only the short timeout."""
 
 
 class Work(Protocol):
-    """What the ledger does: bring a run up to what has happened."""
+    """A task of the ledger: update an MLflow run."""
 
-    patience: float
-    """Seconds that a stage waits for it at its end."""
-    patience_again: float
-    """The same where the tracker did not answer shortly before, so that a pipeline waits once."""
+    timeout: float
+    """Seconds a stage waits at exit for pending uploads."""
+    short_timeout: float
+    """The same if the tracker timed out recently, so that only one stage of a pipeline waits long."""
 
     def complete(self) -> None:
-        """Add what the run lacks; can be repeated.
+        """Add what is missing from the run; can be repeated.
 
         Raises:
-            UserError: with the cause and its fix.
+            UserError: states the cause and its fix.
         """
 
-    def late(self, seconds: float) -> UserError:
-        """Return what to say where it did not end within some seconds."""
+    def timeout_error(self, seconds: float) -> UserError:
+        """Build the error for uploads that did not end within a number of seconds."""
 
 
 _threads: "list[MirrorThread]" = []
-"""Those that this process started."""
+"""The threads that this process started."""
 
 
 class NoMirror:
-    """The mirror of a checkout without a ledger."""
+    """A mirror that does nothing, for a checkout without a ledger."""
 
     def wake(self) -> None:
         """Do nothing."""
@@ -57,10 +57,10 @@ class NoMirror:
 
 
 class MirrorThread(NoMirror):
-    """A thread that does the ledger's work when woken. Where it fails, it says why once and tries at the next wake.
+    """A thread that does the work of the ledger when woken. After a failure it prints the cause once and retries later.
 
     Args:
-        work: of the ledger.
+        work: the task.
     """
 
     def __init__(self, work: Work) -> None:
@@ -73,33 +73,33 @@ class MirrorThread(NoMirror):
 
     @property
     def is_busy(self) -> bool:
-        """Whether the work is still to be done, or being done, for the last time."""
+        """Whether the last update has not ended yet."""
         return not self._ended.is_set()
 
     def wake(self) -> None:
-        """Have the work done soon."""
+        """Start an update."""
         self._awake.set()
 
     def finish(self, *, hurry: bool = False) -> None:
-        """Have the work done for the last time; wait for that, but not for long, and say what is left undone.
+        """Start the last update and wait for its end, up to the timeout; warn if something is pending.
 
         Args:
-            hurry: whether somebody waits for this process to end.
+            hurry: whether the process was told to end.
         """
-        seconds = min(self._patience(), _HURRY) if hurry else self._patience()
+        seconds = min(self._timeout(), _HURRY) if hurry else self._timeout()
         self._ending.set()
         self.wake()
         in_time = self._ended.wait(seconds)
         with suppress(OSError):
             state.silent_tracker().unlink(missing_ok=True) if in_time else state.silent_tracker().touch()
-        if error := self._error or (None if in_time else self._work.late(seconds)):
+        if error := self._error or (None if in_time else self._work.timeout_error(seconds)):
             self._warn(error)
 
-    def _patience(self) -> float:
+    def _timeout(self) -> float:
         with suppress(OSError):
-            if time.time() - state.silent_tracker().stat().st_mtime < _SHORTLY:
-                return self._work.patience_again
-        return self._work.patience
+            if time.time() - state.silent_tracker().stat().st_mtime < _RECENT:
+                return self._work.short_timeout
+        return self._work.timeout
 
     def _loop(self) -> None:
         while True:
@@ -118,68 +118,69 @@ class MirrorThread(NoMirror):
                 return
 
     def _warn(self, found: UserError) -> None:
-        """Say a cause once. Not to the error stream: the thread may hold it back, with what TensorFlow writes there."""
+        """Print a cause once. Not to stderr: the thread may suppress what TensorFlow writes there."""
         if found.problem not in self._said:
             self._said.add(found.problem)
-            print(f"warning: this run is not whole; the stage goes on. {found.problem}", flush=True)
+            print(f"warning: this run is incomplete; the stage continues. {found.problem}", flush=True)
             print(f"  fix: {found.fix}", flush=True)
 
 
 def _ledger(module: str) -> Any:
-    """Return a module of the ledger; None in a checkout without it, where a folder with caches may be left."""
+    """Import a module of the ledger; None in a checkout without it, which may still have the folder with caches."""
     found = find_spec(_LEDGER)
     return import_module(f"{_LEDGER}.{module}") if found and found.origin else None
 
 
 def settings() -> dict[str, str]:
-    """Return the environment variables that the ledger needs. Set them before the first thread, and never later:
-    while a thread sets one, no other may start a process.
+    """Return the environment variables that the ledger needs.
+
+    Set them before the first thread starts: no process can safely be started while another thread changes them.
     """
     store = _ledger("store")
     return store.settings() if store else {}
 
 
-def of_training(training: str) -> NoMirror:
-    """Show a training, from now on.
+def follow_training(training: str) -> NoMirror:
+    """Start to update the MLflow run of a training.
 
     Args:
-        training: the id of its journal.
+        training: ID of the training.
     """
     live = _ledger("live")
     if not live:
         return NoMirror()
     try:
         shown = MirrorThread(live.Training(training))
-    except OSError as error:  # such as one of git
-        print(f"warning: MLflow does not see this training: {error}", flush=True)
+    except OSError as error:  # for example of git
+        print(f"warning: this training is not shown in MLflow: {error}", flush=True)
         return NoMirror()
     shown.wake()
     return shown
 
 
-def show(stage: str) -> None:
-    """Show what evaluate or plot made, and wait for that."""
+def show_stage(stage: str) -> None:
+    """Add the outputs of evaluate or plot to the MLflow run, and wait for that."""
     if live := _ledger("live"):
         MirrorThread(live.Stage(stage)).finish()
 
 
-def note() -> None:
-    """Say what the ledger has to say of the checkout at the end of a stage."""
+def warn_about_head() -> None:
+    """Warn if a killed `dvc exp run` left HEAD off its branch."""
     if live := _ledger("live"):
         with suppress(OSError):
-            live.note()
+            live.warn_about_head()
 
 
 def is_busy() -> bool:
-    """Return whether a tracker still does not answer; Python would wait for the threads that it keeps."""
+    """Return whether an update is still pending; at exit, Python would wait for its threads."""
     return any(thread.is_busy for thread in _threads)
 
 
-def leave(status: int | str) -> None:
-    """Exit after an error; at once where a tracker does not answer.
+def exit_stage(status: int | str) -> None:
+    """Exit after an error; if an update is pending, exit at once in any case.
 
     Args:
-        status: as for `sys.exit`; 0 lets the script come to its end, where no tracker is waited for.
+        status: as for `sys.exit`; 0: return, so that the script ends by itself.
     """
     if not is_busy():
         if status:

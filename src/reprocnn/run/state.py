@@ -1,14 +1,14 @@
-"""Where the project keeps what outlives a stage: in `.dvc/tmp/reprocnn` of the user's checkout, which Git ignores."""
+"""Paths of what outlives a stage: in `.dvc/tmp/reprocnn` of the user's checkout, which Git ignores."""
 
 import os
 from pathlib import Path
 
 STAGE_LOCK = Path(".dvc/tmp/stage.lock")
-"""Held by the stage that runs in a workspace; relative, because each experiment has a workspace of its own."""
+"""The lock of the stage that runs in a workspace; relative, because each experiment has its own workspace."""
 
 
 def repository() -> Path:
-    """Return the user's checkout, also from a `--temp` or `--queue` experiment, which works in a copy of it."""
+    """Return the user's checkout, even in a `--temp` or `--queue` experiment, which runs in a copy of it."""
     if root := os.environ.get("DVC_ROOT"):
         return Path(root).resolve()
     here = Path.cwd()
@@ -20,30 +20,30 @@ def _place(name: str) -> Path:
 
 
 def checkpoints() -> Path:
-    """Return the folder with a folder per training that was cut off, and a lock per training that runs."""
+    """Return the folder with one checkpoint folder and one lock per training."""
     return _place("checkpoints")
 
 
 def journals() -> Path:
-    """Return the folder with a journal per training."""
+    """Return the folder with one journal per training."""
     return _place("journals")
 
 
 def store_lock() -> Path:
-    """Return the lock on making the MLflow store."""
+    """Return the lock for creating the MLflow store."""
     return _place("store.lock")
 
 
 def sync_lock() -> Path:
-    """Return the lock on adding to MLflow what it lacks."""
+    """Return the lock for adding missing data to MLflow."""
     return _place("sync.lock")
 
 
 def silent_tracker() -> Path:
-    """Return the file whose time is that of the last stage which the tracker did not answer in time."""
+    """Return the file whose modification time is the last timeout of the tracker."""
     return _place("silent-tracker")
 
 
-def warned() -> Path:
-    """Return the file that names the dvc process which was last told of a HEAD off its branch."""
+def head_warning() -> Path:
+    """Return the file with the start time of the dvc process that was last warned about HEAD."""
     return _place("warned")

@@ -1,4 +1,4 @@
-"""What surrounds the fit of a model: its identity, its checkpoint, its journal, and the mirror that shows them."""
+"""Give a training its checkpoint and its journal, and show it in MLflow."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,13 +17,13 @@ from reprocnn.run.journal import Journal
 
 @contextmanager
 def training(params: dict[str, Any], gpus: list[str]) -> Iterator[tuple[Checkpoint, Journal]]:
-    """Give the checkpoint and the journal of a training, for one process at a time.
+    """Yield the checkpoint and the journal of a training, to one process at a time.
 
-    When the block ends well, the files of train are there: `reports/environment.json` is written beside them.
+    The block must write the files of train. After it, `reports/environment.json` is written beside them.
 
     Args:
-        params: what train reads of params.yaml, with `threads`.
-        gpus: names of the GPUs that TensorFlow uses.
+        params: the params that train reads, `threads` among them.
+        gpus: the names of the GPUs that TensorFlow uses.
     """
     machine = identity.environment(gpus, params["threads"])
     hashes = identity.stage_hashes("train")
@@ -32,7 +32,7 @@ def training(params: dict[str, Any], gpus: list[str]) -> Iterator[tuple[Checkpoi
         training = _begin(checkpoint, key, hashes, machine)
         shown = mirror.NoMirror()
         try:
-            shown = mirror.of_training(training)
+            shown = mirror.follow_training(training)
             yield checkpoint, Journal(training, shown.wake)
             _end(training, machine)
         except BaseException as error:
@@ -44,10 +44,10 @@ def training(params: dict[str, Any], gpus: list[str]) -> Iterator[tuple[Checkpoi
 
 
 def _begin(checkpoint: Checkpoint, key: str, hashes: dict[str, str], machine: dict[str, str]) -> str:
-    """Begin a journal, or go on with that of the same training where it was cut off; return its id."""
+    """Start a journal, or continue that of an interrupted training; return the ID of the training."""
     params = read_params(PARAMS)
     earlier = [] if checkpoint.fresh else journal.trainings(key[:16])
-    training = _cut_off(earlier, params, resumes=checkpoint.exists)
+    training = _interrupted(earlier, params, resumes=checkpoint.exists)
     begun: dict[str, Any] = {
         "key": key,
         "params": params,
@@ -60,20 +60,20 @@ def _begin(checkpoint: Checkpoint, key: str, hashes: dict[str, str], machine: di
         return training
     training = journal.new_id(key)
     journal.append(training, "begin", **begun)
-    if checkpoint.exists and earlier:  # cut off with other params of a later stage: the epochs are the same
+    if checkpoint.exists and earlier:  # interrupted with other params of a later stage: the epochs are the same
         for event in journal.read(earlier[-1]):
             if event.kind == "epoch":
                 journal.append(training, event.kind, at=event.time, **event.values)
     return training
 
 
-def _cut_off(earlier: list[str], params: dict[str, Any], *, resumes: bool) -> str:
-    """Return the last training with the params where it was cut off, so that its journal goes on; else nothing.
+def _interrupted(earlier: list[str], params: dict[str, Any], *, resumes: bool) -> str:
+    """Return the last training with the params if it was interrupted; empty if it ended or there is none.
 
     Args:
-        earlier: ids of the trainings of the same key, the oldest first.
+        earlier: IDs of the trainings with the same key, oldest first.
         params: all of params.yaml.
-        resumes: whether a checkpoint exists, even one saved after the last epoch.
+        resumes: True if a checkpoint exists, even one saved after the last epoch.
     """
     for training in reversed(earlier):
         events = journal.read(training)
@@ -84,7 +84,7 @@ def _cut_off(earlier: list[str], params: dict[str, Any], *, resumes: bool) -> st
 
 
 def _end(training: str, machine: dict[str, str]) -> None:
-    """Note what train wrote."""
+    """Record what train wrote."""
     model_md5 = md5(MODEL)
     identity.write_environment(model_md5, machine)
     made: dict[str, Any] = {"dataset": read_model_card(MODEL_CARD).dataset, "metrics": asdict(read_training(TRAINING))}

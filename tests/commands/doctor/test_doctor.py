@@ -220,7 +220,7 @@ def test_a_lock_file_of_dvcs_that_a_kill_cut_off(here: Path) -> None:
         write_bytes(here / name, b"")
     write_bytes(here / ".dvc/tmp/rwlock", b"")
     found = _one(checkout.pipeline())
-    assert (found.state, found.fix) == ("wrong", "rm .dvc/tmp/rwlock  # when no dvc runs")
+    assert (found.state, found.fix) == ("wrong", "rm .dvc/tmp/rwlock  # if no dvc runs")
 
 
 def test_a_head_that_a_killed_experiment_left(here: Path, git: Callable[..., None]) -> None:
@@ -268,8 +268,8 @@ def test_git_is_not_there(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_params(here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     found = _one(checkout.parameters())
-    assert (found.state, found.fix) == ("wrong", "set `folder: data/README.md`, or make it")
-    assert "nothing at data/README.md" in found.text
+    assert (found.state, found.fix) == ("wrong", "set `folder: data/README.md`, or create it")
+    assert "data/README.md does not exist" in found.text
     write_bytes(here / "data/README.md", b"")
     assert _one(checkout.parameters()) == Finding("ok", "params.yaml", "deep_cnn on digits, epochs: 10")
     _edit("params.yaml", "epochs: 10", "epochs: many")
@@ -288,13 +288,13 @@ def test_dvc_lock_in_step_and_out_of_step(own: Checkout) -> None:
     assert _one(checkout.pipeline()).state == "ok"
     _edit("params.yaml", "epochs: 10", "epochs: 11")
     found = _one(checkout.pipeline())
-    assert (found.state, found.text) == ("wrong", "out of step: copy")
+    assert (found.state, found.text) == ("wrong", "not up to date: copy")
     assert found.fix.startswith("dvc repro")
     own.run("git", "checkout", "params.yaml")
     Path("copied").unlink()
-    assert _one(checkout.pipeline()).text == "out of step: copy, plot"
+    assert _one(checkout.pipeline()).text == "not up to date: copy, plot"
     shutil.rmtree("data")
-    assert _one(checkout.pipeline()) == Finding("note", "dvc.lock", "nothing is built here yet", "dvc repro")
+    assert _one(checkout.pipeline()) == Finding("note", "dvc.lock", "the pipeline has not run here yet", "dvc repro")
 
 
 def test_what_dvc_needs_is_missing_or_broken(own: Checkout, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -322,8 +322,8 @@ def test_what_dvc_says_when_it_fails(
     printed = capsys.readouterr().out
     reason = f"fails: {own.folder} is not a git repository"
     assert f"wrong  dvc.lock     `dvc status --json` {reason}" in printed
-    assert f"note   queue        not known: `dvc queue status` {reason}" in printed
-    assert f"note   cache        not known: `dvc version` {reason}" in printed
+    assert f"note   queue        unknown: `dvc queue status` {reason}" in printed
+    assert f"note   cache        unknown: `dvc version` {reason}" in printed
     assert "ok     disk" in printed
     assert printed.rstrip().endswith("wrong: 1")
 
@@ -336,7 +336,7 @@ def test_a_stage_that_runs(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("psutil.Process.parents", lambda _: [parent])
         found = _one(checkout.pipeline())
         assert (found.state, found.fix) == ("wrong", f"kill {os.getpid()}")
-        assert "no dvc waits for" in found.text
+        assert "without a dvc process" in found.text
         parent.cmdline = lambda: ["python", "/somewhere/bin/dvc", "repro"]
         found = _one(checkout.pipeline())
         assert (found.state, found.fix) == ("note", "")
@@ -411,7 +411,7 @@ def test_what_copies_cost_and_how_to_be_rid_of_them(here: Path, monkeypatch: pyt
     stages = {"train": {"outs": [{"size": 3_000_000}, {"size": 400_000}]}, "evaluate": {"outs": [{}]}, "plot": {}}
     write_json(here / "dvc.lock", {"schema": "2.0", "stages": stages})  # JSON is YAML, too
     found = _one(_storage(monkeypatch, "hardlink, symlink", "copy")(), "cache")
-    assert found.text.endswith("which takes 3.4 MB for those of dvc.lock")
+    assert found.text.endswith("3.4 MB more for the outputs of dvc.lock")
     assert found.fix == "dvc config --local cache.type 'hardlink,symlink,copy' && dvc checkout --relink"
     found = _one(_storage(monkeypatch, "", "hardlink,copy")(), "cache")
     assert found.fix.startswith("dvc cache dir --local FOLDER")
@@ -420,7 +420,7 @@ def test_what_copies_cost_and_how_to_be_rid_of_them(here: Path, monkeypatch: pyt
 def test_dvc_says_which_link_types_work(own: Checkout) -> None:
     assert _one(storage.storage(), "cache").text.split(":")[0] in {"reflink", "hardlink", "symlink"}
     shutil.rmtree(".dvc/cache")
-    assert _one(storage.storage(), "cache") == Finding("ok", "cache", "none yet; the first run makes it")
+    assert _one(storage.storage(), "cache") == Finding("ok", "cache", "none yet; the first run creates it")
 
 
 def _free(monkeypatch: pytest.MonkeyPatch, n: float) -> None:
@@ -438,12 +438,12 @@ def test_the_disk_is_too_small_for_the_data_set(here: Path, monkeypatch: pytest.
     found = _one(linked(), "disk")
     assert (found.state, found.fix.split("  #")[0]) == ("wrong", "dvc gc --all-commits --all-experiments")
     write_dataset(DATASET, DatasetCard("cifar10", ("cat", "dog"), (32, 32, 3), 50_000, 10_000))
-    assert _one(linked(), "disk") == Finding("ok", "disk", "1.1 GB free; cifar10 is here")
+    assert _one(linked(), "disk") == Finding("ok", "disk", "1.1 GB free; cifar10 is on it")
     write_dataset(DATASET, DatasetCard("digits", ("0", "1"), (8, 8, 1), 1437, 360))
     _free(monkeypatch, needed + 1)
     assert _one(_storage(monkeypatch, "", "copy")(), "disk").state == "wrong"
     write_json(DATASET, {"dataset": "cifar10"})  # of another version
-    assert "is here" not in _one(linked(), "disk").text
+    assert "is on it" not in _one(linked(), "disk").text
 
 
 def test_what_images_of_ones_own_need(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -459,7 +459,7 @@ def test_what_images_of_ones_own_need(here: Path, monkeypatch: pytest.MonkeyPatc
     _edit("params.yaml", "color_mode: rgb ", "color_mode: grayscale ")
     assert _one(look(), "disk").state == "ok"
     _edit("params.yaml", "folder: data/images", "folder: data/images.zip")
-    assert "of an archive it is not known" in _one(look(), "disk").text
+    assert "the size of an archive's images is unknown" in _one(look(), "disk").text
     (here / "params.yaml").unlink()
     assert _one(look(), "disk").text == "0.0 MB free"
 
@@ -487,7 +487,7 @@ def test_no_store_is_made_by_a_look(here: Path) -> None:
     assert (here / "mlflow.db").read_bytes() == b""
     write_bytes(MODEL, b"a model")
     found = _one(runs.runs())
-    assert found == Finding("note", "MLflow", f"the result that is here has no run in {uri}", "python -m reprocnn sync")
+    assert found == Finding("note", "MLflow", f"the result in the workspace has no run in {uri}", "python -m reprocnn sync")
 
 
 def test_a_store_and_the_files_of_its_runs(here: Path, fill: Fill) -> None:
@@ -500,7 +500,7 @@ def test_a_store_and_the_files_of_its_runs(here: Path, fill: Fill) -> None:
     shutil.rmtree(here / "mlartifacts")
     found = _one(runs.runs(), "artifacts")
     assert (found.state, found.fix.split("  #")[0]) == ("wrong", "python -m reprocnn sync")
-    assert found.text == f"{here}/mlartifacts is gone, and with it the files of the runs"
+    assert found.text == f"{here}/mlartifacts does not exist: the files of the runs are lost"
     _sql("UPDATE runs SET status = ?", "RUNNING")  # the first training has no files yet
     assert _one(runs.runs(), "artifacts").state == "ok"
 
@@ -514,7 +514,7 @@ def test_a_run_whose_process_is_gone(here: Path, fill: Fill) -> None:
         assert _one(runs.runs(), "runs") == Finding("ok", "runs", "running: 1; stuck: none")
     _sql(mark, f"{host} {number} 1")  # a later process has its number
     found = _one(runs.runs(), "runs")
-    assert (found.state, found.text) == ("wrong", "left as running by a process that is gone: second")
+    assert (found.state, found.text) == ("wrong", "marked as running, but the process has ended: second")
     assert found.fix.startswith("python -m reprocnn sync")
     _sql("DELETE FROM tags WHERE key = ?", "process")
     assert _one(runs.runs(), "runs").state == "ok"
@@ -649,7 +649,7 @@ def test_checkpoints_that_are_left(here: Path) -> None:
     three_hours_ago = time.time() - 3 * 3600
     os.utime(root / "abc", (three_hours_ago, three_hours_ago))
     found = _one(checkout.trainings())
-    assert (found.state, found.text) == ("note", "1 of trainings that were cut off, 2.0 MB, 3 hours old")
+    assert (found.state, found.text) == ("note", "1 of interrupted trainings, 2.0 MB, 3 hours old")
     assert "resumes from it" in found.fix.splitlines()[0]
     assert found.fix.splitlines()[1] == "rm -r .dvc/tmp/reprocnn/checkpoints/abc"
 
@@ -677,7 +677,7 @@ def test_a_package_of_another_version(ours: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(machine, "version", lambda name: "1.0" if name == "tqdm" else installed(name))
     found = _one(machine.python())
     assert (found.state, found.fix) == ("wrong", "rm -f .venv/ready* && make setup")
-    assert found.text.startswith("not as in uv.lock: tqdm 1.0 for 4.")
+    assert found.text.startswith("packages differ from uv.lock: tqdm 1.0, expected 4.")
 
 
 def test_another_checkouts_code(here: Path) -> None:
@@ -693,7 +693,7 @@ def test_the_stages_python_is_another(ours: Path, monkeypatch: pytest.MonkeyPatc
         monkeypatch.setattr(machine.shutil, "which", lambda _, found=found: found)
         finding = _one(machine.python())
         assert (finding.state, finding.fix) == ("wrong", "source .venv/bin/activate")
-        assert f"the stages' `python` is {said}" in finding.text
+        assert f"the `python` of the stages is {said}" in finding.text
 
 
 def test_processor_and_threads(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -702,10 +702,10 @@ def test_processor_and_threads(here: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert cpu_name() in cpu.text
     cores = environment([], 0)["threads"]
     assert f"{cores} of {os.cpu_count()} cores" in cpu.text
-    assert threads.text == f"{cores}, one a core: the same bits again on a CPU like this one with as many cores"
+    assert threads.text == f"{cores}, one per core: results repeat on a CPU like this one with as many cores"
     _edit("params.yaml", "threads: 0", "threads: 3")
     _edit("params.yaml", "portable: false", "portable: true")
-    assert list(machine.processor())[1].text == "3, pinned: the same bits again on any x86 CPU with AVX2"
+    assert list(machine.processor())[1].text == "3, pinned: results repeat on any x86 CPU with AVX2"
     for limit, state, fix in (
         ("250000 100000", "note", "`threads: 2` in params.yaml"),
         ("300000 100000", "ok", ""),

@@ -48,7 +48,7 @@ def repository() -> Iterator[Finding]:
         text = f"the Git repository {done.stdout.strip()} does not track {Path.cwd()}, and DVC needs that"
         yield Finding("wrong", "git", text, f"{_COMMIT}  # in that repository\ngit init && {_COMMIT}  # in its own")
     elif branch := left_branch():
-        text = f"HEAD is on no branch since a `dvc exp run` on {branch} was killed; a commit now would be lost from it"
+        text = f"a `dvc exp run` was killed and left HEAD off branch {branch}; a commit now would be on no branch"
         yield Finding("wrong", "git", text, way_back(branch))
     else:
         changed = len(git("status", "--porcelain", "--", ".").splitlines())
@@ -65,8 +65,8 @@ def parameters() -> Iterator[Finding]:
         data = title(params.dataset, params.folder)
         yield Finding("ok", "params.yaml", f"{params.model} on {data}, epochs: {params.epochs}")
     else:
-        text = f"folder: nothing at {params.folder}, and DVC asks for it whatever the data set"
-        yield Finding("wrong", "params.yaml", text, f"set `folder: {DownloadParams().folder}`, or make it")
+        text = f"folder: {params.folder} does not exist, and DVC needs it for every data set"
+        yield Finding("wrong", "params.yaml", text, f"set `folder: {DownloadParams().folder}`, or create it")
 
 
 def _undecodable(folder: Path) -> Iterator[bytes]:
@@ -86,15 +86,15 @@ def pipeline() -> Iterator[Finding]:
         yield Finding("wrong", "dvc.lock", f"there is no {absent[0]} in {Path.cwd()}", fix)
     elif number := locks.holder(state.STAGE_LOCK):
         yield _stage(number)
-    elif _is_cut(_RWLOCK):
-        text = f"DVC can't read {_RWLOCK}: it was killed as it wrote the file"
-        yield Finding("wrong", "dvc.lock", text, f"rm {_RWLOCK}  # when no dvc runs")
+    elif _is_incomplete(_RWLOCK):
+        text = f"DVC can't read {_RWLOCK}: it was killed while it wrote the file"
+        yield Finding("wrong", "dvc.lock", text, f"rm {_RWLOCK}  # if no dvc runs")
     else:
         yield _status()
 
 
-def _is_cut(file: Path) -> bool:
-    """Return whether a JSON file ends before its time."""
+def _is_incomplete(file: Path) -> bool:
+    """Return whether a JSON file exists but is not valid."""
     try:
         json.loads(file.read_bytes())
     except FileNotFoundError:
@@ -109,8 +109,8 @@ def _stage(number: str) -> Finding:
     process = psutil.Process(int(number)) if number.isdigit() else None
     commands = [Path(word).name for parent in process.parents() for word in parent.cmdline()] if process else []
     if process is None or "dvc" in commands:
-        return Finding("note", "dvc.lock", f"a stage is running (process {number}); look again when it has ended")
-    text = f"a stage is running that no dvc waits for (process {number})"
+        return Finding("note", "dvc.lock", f"a stage is running (process {number}); run doctor again after its end")
+    text = f"a stage is running without a dvc process (process {number})"
     return Finding("wrong", "dvc.lock", text, f"kill {number}")
 
 
@@ -121,10 +121,12 @@ def _status() -> Finding:
         return Finding("wrong", "dvc.lock", error.problem, f"git checkout HEAD -- {revisions.LOCK} && dvc repro")
     changes = {stage: set(_words(changed)) for stage, changed in json.loads(dvc("status", "--json")).items()}
     if not changes:
-        return Finding("ok", "dvc.lock", "in step: the outs are those of the code, the data and params.yaml")
+        return Finding("ok", "dvc.lock", "up to date with code, data and params.yaml")
     if all(words <= _ABSENT for words in changes.values()) and not RAW_TRAIN.exists():
-        return Finding("note", "dvc.lock", "nothing is built here yet", "dvc repro")
-    return Finding("wrong", "dvc.lock", f"out of step: {', '.join(changes)}", "dvc repro  # dvc status: what changed")
+        return Finding("note", "dvc.lock", "the pipeline has not run here yet", "dvc repro")
+    return Finding(
+        "wrong", "dvc.lock", f"not up to date: {', '.join(changes)}", "dvc repro  # `dvc status` shows what changed"
+    )
 
 
 def _words(found: Any) -> Iterator[str]:
@@ -138,13 +140,13 @@ def _words(found: Any) -> Iterator[str]:
 
 def queue() -> Iterator[Finding]:
     """Check that queued experiments have a worker."""
-    if not Path(".dvc/tmp/exps/celery").is_dir():  # to ask takes seconds
+    if not Path(".dvc/tmp/exps/celery").is_dir():  # asking DVC takes seconds
         yield Finding("ok", "queue", "never used here")
         return
     try:
         said = dvc("queue", "status")
     except UserError as error:
-        yield Finding("note", "queue", f"not known: {error.problem}")
+        yield Finding("note", "queue", f"unknown: {error.problem}")
         return
     tasks = re.findall(r"^[0-9a-f]{7} +(\S+) .* (\w+) *$", said, re.MULTILINE)
     active, idle = map(int, re.findall(r"(\d+) (?:active|idle)", said)[-2:])
@@ -160,13 +162,13 @@ def queue() -> Iterator[Finding]:
 
 def trainings() -> Iterator[Finding]:
     """Check for checkpoints of interrupted trainings."""
-    left = checkpoints.left()
+    left = checkpoints.unfinished()
     if not left:
         yield Finding("ok", "checkpoints", "none left")
         return
     files = [file for folder in left for file in folder.rglob("*") if file.is_file()]
     age = _age(time.time() - max(folder.stat().st_mtime for folder in left))
-    text = f"{len(left)} of trainings that were cut off, {size(sum(file.stat().st_size for file in files))}, {age} old"
+    text = f"{len(left)} of interrupted trainings, {size(sum(file.stat().st_size for file in files))}, {age} old"
     folders = " ".join(folder.relative_to(state.repository()).as_posix() for folder in left)
     fix = f"the same `dvc repro` or `dvc exp run` resumes from it\nrm -r {folders}"
     yield Finding("note", "checkpoints", text, fix)

@@ -25,7 +25,7 @@ _CHECKS: dict[str, Callable[[], Iterator[Finding]]] = {
 def doctor() -> None:
     """Print one line per finding, with its fixes below it. Exits with status 1 if something is wrong."""
     wrong = 0
-    with ThreadPoolExecutor() as pool:  # most of them wait for a command
+    with ThreadPoolExecutor() as pool:  # most checks wait for a command
         for findings in pool.map(_findings, _CHECKS):
             for state, subject, text, fix in findings:
                 print(f"{state:6} {subject:12} {text}", flush=True)
@@ -47,5 +47,5 @@ def _findings(subject: str) -> list[Finding]:
         found.append(Finding("wrong", subject, error.problem.removeprefix(f"{subject}: "), error.fix))
     except Exception as error:
         text = f"can't be checked: {type(error).__name__}: {error}"
-        found.append(Finding("wrong", subject, text, "see what the message names"))
+        found.append(Finding("wrong", subject, text, "fix what the message names"))
     return found

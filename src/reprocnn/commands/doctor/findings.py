@@ -47,5 +47,5 @@ def dvc(*arguments: str) -> str:
     done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS)
     if done.returncode:
         problem = f"`dvc {' '.join(arguments)}` fails: {first_line(done.stderr).removeprefix('ERROR: ')}"
-        raise UserError(problem, "mend what it names, which may be in another line of these")
+        raise UserError(problem, "fix what DVC names; another finding may show it too")
     return done.stdout

@@ -30,11 +30,13 @@ def python() -> Iterator[Finding]:
         fix = _ACTIVATE if elsewhere else f"rm -rf .venv && make setup && {_ACTIVATE}"
         yield Finding("wrong", "python", f"`python -m reprocnn` is the code of {_CODE}, not of this checkout", fix)
     elif not found or Path(found).parent != Path(sys.executable).parent:
-        text = f"the stages' `python` is {found or 'not found'}, this one is {sys.executable}"
+        text = f"the `python` of the stages is {found or 'not found'}, this one is {sys.executable}"
         yield Finding("wrong", "python", text, _ACTIVATE)
     elif differ := list(_differences()):
         # A plain `make setup` only checks the modification time of uv.lock.
-        yield Finding("wrong", "python", f"not as in uv.lock: {', '.join(differ)}", "rm -f .venv/ready* && make setup")
+        yield Finding(
+            "wrong", "python", f"packages differ from uv.lock: {', '.join(differ)}", "rm -f .venv/ready* && make setup"
+        )
     else:
         yield Finding("ok", "python", f"{sys.version.split()[0]} in {sys.prefix}, packages as in uv.lock")
 
@@ -52,24 +54,24 @@ def _differences() -> Iterator[str]:
         except PackageNotFoundError:
             found = "absent"
         if found not in wanted:
-            yield f"{name} {found} for {' or '.join(wanted)}"
+            yield f"{name} {found}, expected {' or '.join(wanted)}"
 
 
 def processor() -> Iterator[Finding]:
     """Report the properties of the processor on which the exact bits of a result depend."""
     try:
         params = load_params(MachineParams)
-    except UserError:  # which has its own line
+    except UserError:  # another check reports it
         params = MachineParams()
     known = environment([], params.threads)
     cores = environment([], 0)["threads"]
     yield Finding("ok", "cpu", f"{known['cpu']}; {cores} of {os.cpu_count()} cores; {known['instructions']}")
-    how = f"{params.threads}, pinned" if params.threads else f"{cores}, one a core"
+    how = f"{params.threads}, pinned" if params.threads else f"{cores}, one per core"
     like = "any x86 CPU with AVX2" if params.portable else "a CPU like this one"
-    text = f"{how}: the same bits again on {like}" + ("" if params.threads else " with as many cores")
+    text = f"{how}: results repeat on {like}" + ("" if params.threads else " with as many cores")
     quota = _quota()
     if quota and int(known["threads"]) > quota:
-        text = f"{how}, but this container gets the time of {quota:g} cores"
+        text = f"{how}, but this container is limited to {quota:g} cores"
         yield Finding("note", "threads", text, f"`threads: {max(1, int(quota))}` in params.yaml")
     else:
         yield Finding("ok", "threads", text)
@@ -89,17 +91,20 @@ def gpu() -> Iterator[Finding]:
     listed = ", ".join(names)
     if error and names:
         yield Finding(
-            "wrong", "gpu", f"{listed}; its driver does not answer: {error}", "restart, or reinstall the driver"
+            "wrong",
+            "gpu",
+            f"{listed}; its driver does not answer: {error}",
+            "restart the machine, or reinstall the driver",
         )
     elif not names:
         yield Finding("ok", "gpu", "none; TensorFlow uses the CPU")
-    elif importlib.util.find_spec("nvidia") is None:  # the name that all of TensorFlow's CUDA packages share
+    elif importlib.util.find_spec("nvidia") is None:  # the module name that all CUDA packages of TensorFlow share
         text = f"{listed}; TensorFlow does not use it without its CUDA packages"
         yield Finding("note", "gpu", text, "make setup EXTRA=--extra=cuda")
     elif os.environ.get("CUDA_VISIBLE_DEVICES", "0") in {"", "-1"}:
         yield Finding("note", "gpu", f"{listed}; hidden by CUDA_VISIBLE_DEVICES", "unset CUDA_VISIBLE_DEVICES")
     else:
-        yield Finding("ok", "gpu", f"{listed}; TensorFlow's CUDA packages are there")
+        yield Finding("ok", "gpu", f"{listed}; TensorFlow's CUDA packages are installed")
 
 
 def _gpus() -> tuple[list[str], str]:

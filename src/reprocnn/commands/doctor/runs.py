@@ -24,7 +24,7 @@ QUICK = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": 
 
 
 class _Seen(NamedTuple):
-    """What a store has of this project: where artifacts go, at most one finished run, and the running ones."""
+    """The content of a store: where artifacts go, at most one finished run, and the running runs."""
 
     location: str
     finished: "list[Run]"
@@ -37,20 +37,20 @@ def runs() -> Iterator[Finding]:
     where = masked(uri)
     try:
         seen = _look(uri)
-    except Exception as error:  # MLflow's, SQLAlchemy's, SQLite's, those of a connection
+    except Exception as error:  # of MLflow, SQLAlchemy, SQLite or a connection
         found = store.failure(error)
         yield Finding("wrong", "MLflow", found.problem.removeprefix("MLflow at "), found.fix)
     else:
         yield from _of(uri, seen) if seen else [_none(where)]
     if uri != store.own_uri() and _has_own():
-        text = f"older runs are in {store.FILE}, but MLFLOW_TRACKING_URI names {where} to the stages and `make ui`"
-        fix = f"unset MLFLOW_TRACKING_URI  # to use those\n{store.SYNC}  # adds there what DVC has of them"
+        text = f"older runs are in {store.FILE}, but the stages and `make ui` use MLFLOW_TRACKING_URI: {where}"
+        fix = f"unset MLFLOW_TRACKING_URI  # to use {store.FILE}\n{store.SYNC}  # to add them there from DVC's files"
         yield Finding("note", "MLflow", text, fix)
 
 
 def _has_own() -> bool:
     """Return whether the store in the checkout, which is not the one in use, has finished runs."""
-    with suppress(Exception):  # it may be of another MLflow, or damaged, which hurts nobody
+    with suppress(Exception):  # it may be damaged or of another MLflow version, but it is not in use
         seen = _look(store.own_uri())
         return bool(seen and seen.finished)
     return False
@@ -58,7 +58,7 @@ def _has_own() -> bool:
 
 def _none(where: str) -> Finding:
     if MODEL.exists():
-        return Finding("note", "MLflow", f"the result that is here has no run in {where}", store.SYNC)
+        return Finding("note", "MLflow", f"the result in the workspace has no run in {where}", store.SYNC)
     return Finding("ok", "MLflow", f"no runs yet; they go to {where}")
 
 
@@ -103,24 +103,26 @@ def _artifacts(uri: str, location: str, any_finished: bool) -> Finding:
         return Finding("ok", "artifacts", location)
     folder, ours = Path(unquote(parts.path)), repository() / store.ARTIFACTS
     if uri == store.own_uri() and ".dvc/tmp/exps" in folder.as_posix():
-        text = f"they go to the folder of an experiment, which goes away: {folder}"
+        text = f"they go to the folder of an experiment, which DVC removes: {folder}"
         return Finding("wrong", "artifacts", text, store.ANEW)
     if uri == store.own_uri() and folder.name == ours.name and folder.resolve() != ours.resolve():
         text = f"they go to {folder}: this checkout was moved or copied"
         return Finding("wrong", "artifacts", text, _back(folder.parent))
     if any_finished and not folder.exists():
-        text = f"{folder} is gone, and with it the files of the runs"
-        return Finding("wrong", "artifacts", text, f"{store.SYNC}  # adds what DVC has, but no models to older runs")
+        text = f"{folder} does not exist: the files of the runs are lost"
+        return Finding(
+            "wrong", "artifacts", text, f"{store.SYNC}  # adds what DVC has, except the models of older runs"
+        )
     return Finding("ok", "artifacts", str(folder))
 
 
 def _back(old: Path) -> str:
     """Return the commands that make the paths in the store valid again, one alternative per line."""
-    if old.exists():  # a copy: the runs of the two must not share a folder
+    if old.exists():  # a copy: two checkouts must not share a folder of runs
         return store.ANEW
     parent = "" if old.parent.exists() else f"mkdir -p {shlex.quote(str(old.parent))} && "
     link = f"ln -s {shlex.quote(str(repository()))} {shlex.quote(str(old))}"
-    return f"{parent}{link}  # keeps the runs as they are\n{store.ANEW}"
+    return f"{parent}{link}  # keeps the runs\n{store.ANEW}"
 
 
 def _ends(running: "list[Run]") -> Finding:
@@ -128,6 +130,6 @@ def _ends(running: "list[Run]") -> Finding:
     processes = [(run.info.run_name, run.data.tags.get(PROCESS_TAG)) for run in running]
     stuck = [name for name, process in processes if process and is_gone(process)]
     if stuck:
-        text = f"left as running by a process that is gone: {', '.join(stuck)}"
+        text = f"marked as running, but the process has ended: {', '.join(stuck)}"
         return Finding("wrong", "runs", text, f"{store.SYNC}  # marks them as killed")
     return Finding("ok", "runs", f"running: {len(running)}; stuck: none")

@@ -16,12 +16,12 @@ from reprocnn.ledger import revisions
 from reprocnn.params import DownloadParams, load_params
 
 _COSTS = {
-    "reflink": "an out and its copy in the cache share the disk",
-    "hardlink": "an out is on the disk once, and read-only (`dvc unprotect FILE` before an edit)",
-    "symlink": "an out is on the disk once, and read-only; moving the checkout breaks it (`dvc checkout` mends)",
+    "reflink": "an output and its copy in the cache share disk space",
+    "hardlink": "each output is on disk once, and read-only (`dvc unprotect FILE` before an edit)",
+    "symlink": "each output is on disk once, and read-only; after moving the checkout run `dvc checkout`",
 }
 
-_BYTES_A_VALUE = 1 + 4
+_BYTES_PER_VALUE = 1 + 4
 """Bytes per pixel value: raw as uint8, and normalised as float32."""
 
 
@@ -31,9 +31,9 @@ def storage() -> Iterator[Finding]:
     try:
         works = _working()
         link = "" if works is None else _chosen(works)
-        yield _cost(link, works or "") if link else Finding("ok", "cache", "none yet; the first run makes it")
+        yield _cost(link, works or "") if link else Finding("ok", "cache", "none yet; the first run creates it")
     except UserError as error:
-        yield Finding("note", "cache", f"not known: {error.problem}")
+        yield Finding("note", "cache", f"unknown: {error.problem}")
     yield _disk(copies=2 if link == "copy" else 1)
 
 
@@ -53,13 +53,13 @@ def _cost(link: str, works: str) -> Finding:
     if link != "copy":
         return Finding("ok", "cache", f"{link}: {_COSTS[link]}")
     outs = 0
-    with suppress(UserError):  # of dvc.lock, which has its own line
+    with suppress(UserError):  # about dvc.lock: another check reports it
         outs = sum(out.get("size", 0) for stage in revisions.lock_of("").values() for out in stage.get("outs", []))
-    text = f"copy: each out is on the disk twice, which takes {size(outs)} for those of dvc.lock"
+    text = f"copy: each output is on disk twice, {size(outs)} more for the outputs of dvc.lock"
     if works:
         fix = f"dvc config --local cache.type '{works.replace(' ', '')},copy' && dvc checkout --relink"
     else:
-        fix = "dvc cache dir --local FOLDER  # one on the disk of the checkout\nmove it to a file system with links"
+        fix = "dvc cache dir --local FOLDER  # on the disk of the checkout\nmove both to a file system with links"
     return Finding("note", "cache", text, fix)
 
 
@@ -67,28 +67,30 @@ def _disk(copies: int) -> Finding:
     free = shutil.disk_usage(Path()).free
     try:
         params = load_params(DownloadParams)
-    except UserError:  # it has its own line
+    except UserError:  # another check reports it
         return Finding("ok", "disk", f"{size(free)} free")
     name = title(params.dataset, params.folder)
-    with suppress(FileNotFoundError, UserError):  # of another version: download makes it again
+    with suppress(FileNotFoundError, UserError):  # of another version: download writes it again
         if read_dataset(DATASET).dataset == name:
-            return Finding("ok", "disk", f"{size(free)} free; {name} is here")
+            return Finding("ok", "disk", f"{size(free)} free; {name} is on it")
     needed = _needed(params, copies)
     if needed is None:
-        return Finding("ok", "disk", f"{size(free)} free; of an archive it is not known what it needs")
+        return Finding("ok", "disk", f"{size(free)} free; the size of an archive's images is unknown")
     text = f"{size(free)} free; {name} needs about {size(needed)}"
     if needed < free:
         return Finding("ok", "disk", text)
-    return Finding("wrong", "disk", text, "dvc gc --all-commits --all-experiments  # removes what no result names")
+    return Finding(
+        "wrong", "disk", text, "dvc gc --all-commits --all-experiments  # removes what no commit or experiment uses"
+    )
 
 
 def _needed(params: DownloadParams, copies: int) -> int | None:
     """Estimate the bytes that the data set needs, raw and normalised, with its download; None for an archive."""
     row = DATA_SETS[params.dataset]
     if row.images and row.image_shape:
-        return copies * row.images * math.prod(row.image_shape) * _BYTES_A_VALUE + row.download_bytes
+        return copies * row.images * math.prod(row.image_shape) * _BYTES_PER_VALUE + row.download_bytes
     if not Path(params.folder).is_dir():
         return None
     images = sum(path.is_file() for path in Path(params.folder).rglob("*"))
     channels = 3 if params.color_mode == "rgb" else 1
-    return copies * images * params.image_size**2 * channels * _BYTES_A_VALUE
+    return copies * images * params.image_size**2 * channels * _BYTES_PER_VALUE
