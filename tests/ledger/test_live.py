@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -159,15 +160,20 @@ def test_a_tracker_that_is_down_costs_seconds_and_the_journal_has_what_it_missed
 def test_a_tracker_that_fails_once_gets_everything_at_the_next_epoch(
     trained: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    connects = iter([ConnectionError("gone")])
+    connects, failed = iter([ConnectionError("gone")]), threading.Event()
 
     def connect() -> object:
         for error in connects:
+            failed.set()
             raise error
         return store.connect()
 
     monkeypatch.setattr(live, "connect", connect)
-    _train()
+    with _training() as events:
+        events.epoch(EPOCHS[0], 2.0)
+        assert failed.wait(60)
+        events.epoch(EPOCHS[1], 2.0)
+        write_bytes(MODEL, b"a model")
     (run,) = _runs()
     assert run.info.status == "FINISHED"
     assert len(store.connect()[0].get_metric_history(run.info.run_id, "train_loss")) == 2
@@ -182,12 +188,14 @@ def test_sigterm_ends_the_run_as_killed(trained: Path) -> None:
         "        print('trains', flush=True); time.sleep(60)\n"
         "_stage.run('train', main)"
     )
-    store.connect()  # to make the store takes seconds
     own = os.environ | {"PYTHONPATH": str(ROOT / "stages")}
     command = [sys.executable, "-c", code]
     with subprocess.Popen(command, env=own, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         assert process.stdout.readline() == "trains\n"
+        while not _runs():
+            assert process.poll() is None
+            time.sleep(0.1)
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 128 + signal.SIGTERM
     assert [run.info.status for run in _runs()] == ["KILLED"]
