@@ -3,10 +3,10 @@
 VENV := .venv
 RUN  := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 UV   := UV_PROJECT_ENVIRONMENT=$(VENV) $(VENV)/bin/uv
-# The uv that uv.lock pins; the lock's own line is read, so that there is one place to change it.
+# The version of uv in uv.lock.
 UV_VERSION = $(shell sed -n '/^name = "uv"$$/{n;s/version = "\(.*\)"/\1/p;}' uv.lock)
 
-# Variables of the shell that would change what is installed or run: the list is in the code, for all of the project.
+# Ignore environment variables that would change what is installed or run; environment.py lists them.
 unexport $(shell sed -n 's/^    "\([A-Z][A-Z0-9_]*\)",.*/\1/p' $(CURDIR)/src/reprocnn/environment.py 2>/dev/null)
 
 .DEFAULT_GOAL := help
@@ -17,7 +17,7 @@ help: ## list the commands
 
 READY := $(VENV)/ready$(subst --extra=,-,$(EXTRA))
 
-setup: $(READY) ## create .venv with the packages of uv.lock (the others do it first)
+setup: $(READY) ## create .venv with the packages of uv.lock (all other commands do this first)
 
 # EXTRA=--extra=cuda installs the GPU packages too.
 $(READY): uv.lock pyproject.toml
@@ -31,7 +31,7 @@ $(READY): uv.lock pyproject.toml
 	$(UV) sync --frozen --inexact --compile-bytecode --quiet $(EXTRA)
 	@touch $@
 
-run: setup ## run the pipeline, and say what it made; DATASET=mnist: as an experiment on that data set
+run: setup ## run the pipeline and print its result; DATASET=mnist: as an experiment on that data set
 	@said=$$(LC_ALL=C git rev-parse --verify --quiet HEAD 2>&1) || { case "$$said" in ""|*"not a git repository"*) \
 	  echo "error: this is not a Git repository with a commit, and DVC needs one" >&2; \
 	  echo "  fix: clone it, or here: git init && git add -A && git commit -m start" >&2;; \
@@ -58,13 +58,13 @@ lint: setup ## check style, format and types
 ui: setup ## show the runs in the MLflow UI
 	@$(RUN) python -m reprocnn ui
 
-benchmark: setup ## measure what the README says of speed (two hours); TORCH=python with torch, IMAGES=folder of CIFAR-10: more
+benchmark: setup ## measure the speeds of docs/speed.md (two hours); TORCH=python with torch, IMAGES=CIFAR-10 folder: more
 	@$(RUN) python benchmarks/pipeline.py
 	@$(RUN) python benchmarks/training.py $(if $(TORCH),--torch $(TORCH))
 	@$(RUN) python benchmarks/models.py
 	@$(if $(IMAGES),$(RUN) python benchmarks/time_to_accuracy.py $(IMAGES))
 
-clean: ## remove what was made: data, models, MLflow store, caches; keeps .venv, DVC's cache, experiments, your images
+clean: ## remove generated data, models, the MLflow store and caches; keep .venv, DVC's cache, experiments, your images
 	rm -rf data/raw data/processed data/mistakes models mlflow.db* mlartifacts .pytest_cache .mypy_cache .ruff_cache
 	rm -rf reports/predictions.csv reports/report.html dvc_plots
 	find src stages tests benchmarks -name __pycache__ -prune -exec rm -rf {} +

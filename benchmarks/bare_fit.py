@@ -1,4 +1,4 @@
-"""The text's CIFAR-10 net and `fit` in a plain script: what the train stage is measured against.
+"""Train the text's CIFAR-10 net with `fit` in a plain script, as the reference for the train stage.
 
 Usage: python benchmarks/bare_fit.py FOLDER EPOCHS   (FOLDER has train/ and validation/ with images.npy and labels.npy)
 Its last line is JSON: the `ends` of the epochs, in seconds, and `validation_accuracy` of each.

@@ -1,4 +1,4 @@
-"""The cost of a checkpoint of deep_cnn on 32x32x3 images, against an epoch of 50,000 of them.
+"""Measure the cost of a checkpoint of deep_cnn on 32x32x3 images, relative to an epoch of 50,000 images.
 
 Usage: python benchmarks/checkpoint.py FOLDER   (FOLDER is on the disk to measure; prints seconds of each, as JSON)
 """

@@ -1,4 +1,4 @@
-"""Measures what the instruction set of the CPU does to results, by keeping oneDNN to some, and what AVX2 costs.
+"""Measure how the instruction set that oneDNN uses changes results, and what AVX2 costs.
 
 Usage: python benchmarks/instructions.py [--seeds N]   (some 10 minutes; on a CPU with AVX-512; nothing else should run)
 

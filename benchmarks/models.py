@@ -1,4 +1,4 @@
-"""Measures how close training each model comes to a product of matrices on the same machine.
+"""Measure the training speed of each model, relative to a matrix product on the same machine.
 
 Usage: python benchmarks/models.py [--rounds N]   (some 40 minutes; nothing else should run)
 

@@ -1,4 +1,4 @@
-"""Measures what the README says of speed: the whole pipeline, preprocess, and the cost of the train stage.
+"""Measure the speed of the pipeline: all stages, preprocess, and the overhead of the train stage.
 
 Usage: python benchmarks/pipeline.py [--rounds N]   (some 10 minutes; nothing else should run)
 

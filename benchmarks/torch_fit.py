@@ -1,4 +1,4 @@
-"""The text's CIFAR-10 net in a plain PyTorch script: what the train stage is measured against.
+"""Train the text's CIFAR-10 net in a plain PyTorch script, as a reference for the train stage.
 
 Usage: PYTHON benchmarks/torch_fit.py FOLDER BATCH_SIZE PRECISION MODE EPOCHS
 PYTHON is that of an environment with torch and numpy; FOLDER as for bare_fit.py; PRECISION float32 or bfloat16; MODE

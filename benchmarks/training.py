@@ -1,4 +1,4 @@
-"""Measures how fast training is: the train stage on deep_cnn against a plain script, PyTorch, and the chip.
+"""Measure the training speed of the train stage on deep_cnn against a plain script, PyTorch and the chip.
 
 Usage: python benchmarks/training.py [--rounds N] [--torch PYTHON]   (some 50 minutes; nothing else should run)
 

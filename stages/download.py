@@ -1,4 +1,4 @@
-"""Gets the raw data of `dataset` and writes it, verified, in one fixed form."""
+"""Get the raw data of `dataset`, verify it, and write it as arrays."""
 
 import _stage  # isort: split
 

@@ -1,4 +1,4 @@
-"""Measures the model on the test split. No other stage shows the test split to a model."""
+"""Measure the model on the test split. No other stage shows the test split to a model."""
 
 import _stage  # isort: split
 

@@ -1,7 +1,7 @@
 import numpy as np
 
 from reprocnn.models import speednet
-from reprocnn.models.build import build, start
+from reprocnn.models.build import build, initialize
 from reprocnn.params import ModelParams
 
 
@@ -15,7 +15,7 @@ def _images() -> np.ndarray:
 def test_what_whitening_gives_is_uncorrelated() -> None:
     images = _images()
     model = build(ModelParams(model="speednet", width=8), (12, 12, 3), 10, 0)
-    start("speednet", model, images)
+    initialize("speednet", model, images)
     made = model.get_layer("whitening")(images).numpy().reshape(-1, 24)[:, :12]
     np.testing.assert_allclose(made.T @ made / len(made), np.eye(12), atol=0.01)
 
@@ -28,7 +28,7 @@ def test_each_filter_has_its_negative() -> None:
 def test_convolutions_start_by_passing_channels_on() -> None:
     model = build(ModelParams(model="speednet", width=8), (12, 12, 3), 10, 0)
     before = model.get_layer("block2_identity1").get_weights()[0]
-    start("speednet", model, _images())
+    initialize("speednet", model, _images())
     layer = model.get_layer("block2_identity1")
     x = np.random.default_rng(1).normal(size=(2, 5, 5, 8)).astype(np.float32)
     np.testing.assert_array_equal(layer(x).numpy()[..., :8], x)
@@ -38,5 +38,5 @@ def test_convolutions_start_by_passing_channels_on() -> None:
 def test_other_models_start_as_they_were() -> None:
     model = build(ModelParams(model="deep_cnn"), (12, 12, 3), 10, 0)
     before = model.get_weights()
-    start("deep_cnn", model, _images())
+    initialize("deep_cnn", model, _images())
     assert all(np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))

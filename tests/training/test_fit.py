@@ -15,10 +15,10 @@ from reprocnn.artifacts.model import write_model
 from reprocnn.artifacts.split import Split
 from reprocnn.backend import keras
 from reprocnn.errors import UserError
-from reprocnn.models.build import build, start
+from reprocnn.models.build import build, initialize
 from reprocnn.params import FitParams, ModelParams
 from reprocnn.run.checkpoints import Checkpoint
-from reprocnn.training.fit import _balanced, fit
+from reprocnn.training.fit import _class_weights, fit
 from reprocnn.training.hooks import NoCheckpoint, NoJournal, Weights
 
 
@@ -82,7 +82,7 @@ def _train(
 ) -> tuple[keras.Model, list[Epoch]]:
     backend.prepare(seed)
     built, train = build(ModelParams(model=model, **options), (8, 8, 1), 2, seed), _split(96, 0)
-    start(model, built, train[0])
+    initialize(model, built, train[0])
     history = fit(
         built,
         train,
@@ -274,9 +274,9 @@ def test_each_part_of_a_recipe_changes_the_training() -> None:
     assert len(kernels) == len(recipes)
 
 
-def test_balanced_classes_have_the_same_part_in_the_loss() -> None:
+def test_class_weights_classes_have_the_same_part_in_the_loss() -> None:
     labels = np.eye(3, dtype=np.float32)[[0] * 6 + [1] * 3]
-    weights = _balanced(labels)
+    weights = _class_weights(labels)
     assert weights == {0: pytest.approx(9 / 18), 1: pytest.approx(9 / 9)}
 
 

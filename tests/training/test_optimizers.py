@@ -4,7 +4,7 @@ import pytest
 from reprocnn.backend import keras
 from reprocnn.params import FitParams
 from reprocnn.training.optimizers import ConvolutionMuon, FusedAdam, optimizer
-from reprocnn.training.schedules import Warmed
+from reprocnn.training.schedules import WarmupSchedule
 
 
 def _model() -> keras.Model:
@@ -89,7 +89,7 @@ def test_an_optimizer_follows_the_schedule(name: str) -> None:
     ],
 )
 def test_a_learning_rate_rises_and_falls(kind: str, warmup: float, expected: list[float]) -> None:
-    rate = Warmed(kind, 2.0, 100, warmup)
+    rate = WarmupSchedule(kind, 2.0, 100, warmup)
     found = [float(rate(step)) / 2 for step in (0, 25, 50, 75, 100)]
     np.testing.assert_allclose(found, expected, atol=1e-6)
     assert float(rate(101)) >= 0

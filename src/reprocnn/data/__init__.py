@@ -1,1 +1,1 @@
-"""The sources of images, their splits and their normalisation."""
+"""Sources of images, splits and normalisation."""

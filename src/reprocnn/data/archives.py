@@ -1,6 +1,6 @@
-"""The files in a directory or in an archive (zip, tar), one after the other.
+"""Read the files of a directory or an archive (zip, tar), one after the other.
 
-Archives are read member by member; nothing is extracted to a path that an archive names.
+Archives are read member by member; nothing is extracted to a path from an archive.
 """
 
 import bz2
@@ -30,9 +30,9 @@ ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2", ".
 
 _COMPRESSIONS = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
 _BROKEN_ARCHIVE = (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, lzma.LZMAError, EOFError)
-_ENCRYPTED, _UTF8 = 0x1, 0x800  # bits of a zip member's flags
+_ENCRYPTED, _UTF8 = 0x1, 0x800  # flag bits of a zip member
 _UNICODE_PATH = 0x7075  # the extra field of a zip member in which some programs write the name in UTF-8
-_UNIX = {3, 19}  # the systems Unix and macOS, as a zip member has them
+_UNIX = {3, 19}  # codes of Unix and macOS in a zip member
 _ENCODINGS = ("utf-8", "gbk", "big5", "shift_jis", "euc_kr", "cp1251", "cp437", "cp1252")
 
 Read = Callable[[], bytes]
@@ -43,8 +43,8 @@ class Member:
     """A file or folder in a directory or archive.
 
     Args:
-        name: with slashes, relative to the directory or archive.
-        read: gives the content, called at once or never; None for a folder.
+        name: path with slashes, relative to the directory or archive.
+        read: returns the content; call it before the next member is read. None for a folder.
     """
 
     name: str
@@ -52,10 +52,10 @@ class Member:
 
 
 def members(path: Path) -> Iterator[Member]:
-    """Walk through every file and folder of a directory or archive, in the order of the source.
+    """Yield every file and folder of a directory or archive, in the order of the source.
 
     Raises:
-        UserError: the archive is broken, holds links or names that point outside, or a name is not readable text.
+        UserError: the archive is broken, has links or names that point outside, or a name is not valid text.
     """
     with refuse_broken(path):
         if path.is_dir():
@@ -76,7 +76,7 @@ def members(path: Path) -> Iterator[Member]:
 
 @contextmanager
 def refuse_broken(path: Path) -> Iterator[None]:
-    """Turn what a broken archive raises into a UserError."""
+    """Turn the exceptions of a broken archive into a UserError."""
     try:
         yield
     except _BROKEN_ARCHIVE as error:
@@ -84,7 +84,7 @@ def refuse_broken(path: Path) -> Iterator[None]:
 
 
 def _refuse_unreadable_name(path: Path, name: str) -> None:
-    """Refuse control characters, line ends, and bytes that aren't UTF-8 (Python has them as surrogates)."""
+    """Refuse control characters, line ends, and bytes that aren't UTF-8 (surrogates in Python)."""
     kinds = {unicodedata.category(character) for character in name}
     if "Cs" in kinds:
         raise UserError(
@@ -96,17 +96,17 @@ def _refuse_unreadable_name(path: Path, name: str) -> None:
 
 
 def _of_directory(path: Path) -> Iterator[Member]:
-    start = len(str(path / "x")) - 1  # of the names inside, in those of files
+    start = len(str(path / "x")) - 1  # name of the member inside, from the name of the file
 
     def refuse(error: OSError) -> None:
-        # The folder may be gone by now.
+        # The folder may have been removed in the meantime.
         if not isinstance(error, FileNotFoundError) and not is_litter(str(error.filename)[start:]):
             raise UserError(f"{error.filename} can't be read: {error.strerror}", "see to its permissions") from None
 
     for folder, folders, files in os.walk(path, onerror=refuse):
         folders.sort()
         for name in folders:
-            # DVC does not follow these either, so that it would not see the images change.
+            # DVC does not follow them either, so it would not notice changed images.
             place = Path(folder, name)
             inside = str(place)[start:]
             if place.is_symlink() and not is_litter(inside):
@@ -135,10 +135,10 @@ def _of_zip(path: Path) -> Iterator[Member]:
 
 
 def _names_in_zip(path: Path, infos: list[zipfile.ZipInfo]) -> list[str]:
-    """The names of members, also where zipfile takes them for cp437: neither ASCII nor marked as UTF-8.
+    """Return the names of members, including those that zipfile decodes as cp437: neither ASCII nor marked as UTF-8.
 
-    Such a name has the encoding of the system that packed it, which is not written down. On Unix and macOS that is
-    UTF-8. That the bytes could be UTF-8 is not enough: those of two Chinese letters in GBK often are too.
+    Such a name has the encoding of the system that packed it, which the archive does not state. On Unix and macOS it is
+    UTF-8. Elsewhere, bytes that are valid UTF-8 prove nothing: two Chinese characters in GBK often are, too.
     """
     names = []
     for info in infos:
@@ -150,12 +150,12 @@ def _names_in_zip(path: Path, infos: list[zipfile.ZipInfo]) -> list[str]:
                 name = _decoded(raw, "utf-8")
             if name is None:
                 raise _unknown_encoding(path, raw)
-        names.append(str(name).replace("\\", "/"))  # as some Windows programs write it
+        names.append(str(name).replace("\\", "/"))  # some Windows programs write it
     return names
 
 
 def _name_in_extra_field(extra: bytes, raw: bytes) -> str | None:
-    """The name in UTF-8 that some programs write beside the other; None without, or where it is of another name."""
+    """Return the UTF-8 name that some programs add to a member; None if it is absent or belongs to another name."""
     while len(extra) >= 4:
         kind, size = struct.unpack("<HH", extra[:4])
         field, extra = extra[4 : 4 + size], extra[4 + size :]
@@ -170,7 +170,7 @@ def _unknown_encoding(path: Path, raw: bytes) -> UserError:
         if name := _decoded(raw, encoding):
             readings.setdefault(name, encoding)
     seen = ", ".join(f"{name!r} ({encoding})" for name, encoding in readings.items())
-    # Double quotes in Python, so that shlex has single ones for the shell
+    # Double quotes in Python leave single quotes to shlex.
     archive, target = (json.dumps(str(place), ensure_ascii=False) for place in (path, path.with_suffix("")))
     encoding = next(iter(readings.values()))
     code = f'import zipfile; zipfile.ZipFile({archive}, metadata_encoding="{encoding}").extractall({target})'
@@ -208,7 +208,7 @@ def _of_tar(path: Path) -> Iterator[Member]:
             _refuse_unsafe(path, member.name, link=not (member.isfile() or member.isdir()))
             read = (lambda m=member: archive.extractfile(m).read()) if member.isfile() else None  # type: ignore[misc,union-attr]
             yield Member(_normal(member.name), read)
-        # tarfile takes a broken header for the end. The end is two empty blocks; at the very end is gzip's checksum.
+        # tarfile treats a broken header as the end. The true end is two empty blocks, then the checksum of gzip.
         file.seek(archive.offset)
         if file.read(1024) != bytes(1024):
             raise tarfile.ReadError("it ends early, or a header is broken")
@@ -224,7 +224,7 @@ def _decompressed(path: Path) -> BinaryIO:
 
 
 def _normal(name: str) -> str:
-    """Take `./`, `//` and a slash at the end out of a name."""
+    """Remove `./`, `//` and a trailing slash from a name."""
     return str(PurePosixPath(name))
 
 

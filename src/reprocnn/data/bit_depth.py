@@ -1,6 +1,6 @@
-"""Images of more than 8 bits per channel: which value is white.
+"""Find the value of white in images of more than 8 bits per channel, and scale them to 8 bits.
 
-A file of 16 bits may hold 10, 12, 14 or 16; where it does not say, nobody can tell a dark image from a narrow range.
+A 16-bit file may use 10, 12, 14 or 16 bits. If it does not say which, a dark image can't be told from a narrow range.
 """
 
 import re
@@ -19,11 +19,11 @@ _FULL = 65535
 
 
 def is_deep(image: ImageFile.ImageFile, content: bytes) -> bool:
-    """Tell whether an image that is not loaded yet has more than 8 bits per channel, also where Pillow gives 8."""
+    """Return whether an image has more than 8 bits per channel, even if Pillow returns 8. It must not be loaded yet."""
     if image.mode in {"I", "F"} or image.mode.startswith("I;16"):
         return True
     if image.format == "JPEG2000":
-        return _jpeg2000_bits(content) == 16  # fewer bits are in the header, and Pillow scales by them
+        return _jpeg2000_bits(content) == 16  # the header states fewer bits, and Pillow scales by it
     if isinstance(image, TiffImagePlugin.TiffImageFile):
         return max(image.tag_v2.get(_BITS_PER_SAMPLE, (1,))) > 8
     return any(tile.codec_name == "SGI16" or re.search(r";16[BLN]$", _raw_mode(tile)) for tile in image.tile)
@@ -33,12 +33,12 @@ def to_8_bits(image: ImageFile.ImageFile, content: bytes, white: float | None) -
     """Scale the values of an image to 8 bits, so that white becomes 255.
 
     Args:
-        image: as opened, not loaded.
-        content: the file.
-        white: the value that is white where the file does not say; None: unknown.
+        image: opened, not loaded.
+        content: the content of the file.
+        white: the value of white if the file does not say; None: unknown.
 
     Raises:
-        Unreadable: nobody knows which value is white, or a value is above it, or Pillow gives only the upper bits.
+        Unreadable: the value of white is unknown, a value is above it, or Pillow returns only the upper bits.
     """
     values = _values(image, content)
     white = _white_of(image, content, values) or white
@@ -63,13 +63,15 @@ def to_8_bits(image: ImageFile.ImageFile, content: bytes, white: float | None) -
 def _scaled(values: NDArray[np.generic], white: float) -> NDArray[np.uint8]:
     scaled = (values.astype(np.float32) * 255 / white).clip(0, 255).astype(np.uint8)
     if values.ndim == 3 and values.shape[2] == 4 and values[..., 3].max() > white:
-        scaled[..., 3] = values[..., 3] >> 8  # type: ignore[operator]  # opacity of full range beside narrower colours
+        scaled[..., 3] = values[..., 3] >> 8  # type: ignore[operator]  # opacity has the full range, colours a narrower one
     return scaled
 
 
 def _values(image: ImageFile.ImageFile, content: bytes) -> NDArray[np.generic]:
-    """The values as in the file: (height, width), or (height, width, 3 or 4). Of colours Pillow gives the upper bytes;
-    read as if the order of bytes were the other, it gives the lower ones."""
+    """Read the values of the file: (height, width), or (height, width, 3 or 4).
+
+    For colours Pillow returns the upper bytes; with the byte order reversed it returns the lower bytes.
+    """
     if image.mode in {"I", "F"} or image.mode.startswith("I;16"):
         return np.asarray(image)
     tiles = [(tile, re.fullmatch(r"(RGB|RGBA|RGBX);16([BLN])", _raw_mode(tile))) for tile in image.tile]
@@ -96,7 +98,7 @@ def _raw_mode(tile: ImageFile._Tile) -> str:
 
 
 def _white_of(image: ImageFile.ImageFile, content: bytes, values: NDArray[np.generic]) -> float | None:
-    """The value that is white by what the file itself says; None where it does not."""
+    """Return the value of white that the file states; None if it states none."""
     if image.format == "PPM":
         return _FULL  # Pillow scales by the header
     if image.format == "JPEG2000":
@@ -115,16 +117,17 @@ def _tiff_white(tags: TiffImagePlugin.ImageFileDirectory_v2, largest: float) -> 
     for tag in (_MAX_SAMPLE, _S_MAX_SAMPLE):
         value = tags.get(tag)
         most = int(max(value) if isinstance(value, tuple) else value or 0)
-        # Only 2^n - 1 is a range; some programs write the largest value of the image there.
+        # A range ends at 2^n - 1; some programs write the largest value of the image instead.
         if most > 255 and most & (most + 1) == 0 and most >= largest:
             return most
     return None
 
 
 def _png_white(content: bytes, values: NDArray[np.generic]) -> float | None:
-    """By PNG's specification the values fill 16 bits, of which the chunk sBIT names those that mean something.
+    """Return the value of white of a PNG; None if unknown.
 
-    Programs that write the chunk and leave the values as they are show by their low bits.
+    By the specification values fill 16 bits, and the chunk sBIT gives the number of significant bits. The low bits show
+    whether a program wrote the chunk without scaling the values.
     """
     bits = _significant_bits(content)
     if bits is None:
@@ -148,6 +151,6 @@ def _significant_bits(content: bytes) -> int | None:
 
 
 def _jpeg2000_bits(content: bytes) -> int:
-    """Bits of the first channel: in the marker SIZ, which starts the codestream."""
+    """Return the bits of the first channel, from the marker SIZ at the start of the codestream."""
     start = content.index(b"\xff\x4f\xff\x51")
     return (content[start + 42] & 0x7F) + 1

@@ -1,4 +1,4 @@
-"""Readers of the archives of CIFAR-10 and CIFAR-100: 60,000 colour images of 32x32 pixels each.
+"""Read the archives of CIFAR-10 and CIFAR-100: 60,000 colour images of 32x32 pixels each.
 
 Source: A. Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009,
 https://www.cs.toronto.edu/~kriz/cifar.html.
@@ -22,7 +22,7 @@ MIRROR = "https://dataset.bj.bcebos.com/cifar/"
 
 
 def read_python(path: Path) -> RawData:
-    """Read a python archive: pickled dicts with the images as rows of bytes."""
+    """Read a python archive: pickled dicts with one row of bytes per image."""
     batches: dict[str, Any] = {name: _unpickle(content) for name, content in _members(path) if not _is_note(name)}
     if "batches.meta" in batches:
         class_names = batches["batches.meta"][b"label_names"]
@@ -41,7 +41,7 @@ def read_python(path: Path) -> RawData:
 
 
 def read_binary(path: Path) -> RawData:
-    """Read CIFAR-10's binary archive: a label byte and 3,072 pixel bytes an image."""
+    """Read the binary archive of CIFAR-10: one label byte and 3,072 pixel bytes per image."""
     members = dict(_members(path))
     class_names = members["batches.meta.txt"].decode().split()
 
@@ -54,7 +54,7 @@ def read_binary(path: Path) -> RawData:
 
 
 def _members(path: Path) -> Iterator[tuple[str, bytes]]:
-    """The files of an archive, read one by one into memory: nothing is extracted to a path that the archive names."""
+    """Yield the files of an archive, read into memory; nothing is extracted to a path from the archive."""
     with tarfile.open(path, "r|*") as archive:
         for member in archive:
             if file := archive.extractfile(member) if member.isfile() else None:
@@ -66,12 +66,12 @@ def _is_note(name: str) -> bool:
 
 
 def _pixels(rows: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Rows (N, 3072), channel first, to images (N, 32, 32, 3)."""
+    """Turn rows, uint8 (N, 3072), channels first, into images, uint8 (N, 32, 32, 3)."""
     return np.ascontiguousarray(rows.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
 
 
 class _ArraysOnly(pickle.Unpickler):
-    """Unpickles dicts, lists, bytes, numbers and numpy arrays, and refuses all else."""
+    """Unpickler that accepts dicts, lists, bytes, numbers and numpy arrays, and refuses everything else."""
 
     _ALLOWED = frozenset(
         {

@@ -1,4 +1,4 @@
-"""CIFAR-10: 60,000 colour images of 32x32 pixels in 10 classes, from the python archive or the binary one.
+"""CIFAR-10: 60,000 colour images of 32x32 pixels in 10 classes, from the python or the binary archive.
 
 Source: A. Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009.
 """

@@ -1,4 +1,4 @@
-"""CIFAR-100: 60,000 colour images of 32x32 pixels in 100 classes, the fine ones.
+"""CIFAR-100: 60,000 colour images of 32x32 pixels in 100 classes (the fine labels).
 
 Source: A. Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009.
 """

@@ -1,4 +1,4 @@
-"""One image: from the bytes of a file to pixels of a given size."""
+"""Decode one image: from the bytes of a file to pixels of a given size."""
 
 from collections.abc import Callable
 from io import BytesIO
@@ -13,9 +13,9 @@ from reprocnn.data.unreadable import Unreadable, not_decoded, not_readable, refu
 from reprocnn.params import ColorMode
 
 MOST_PIXELS = 2**28
-"""Of an image; a camera has 200 million at most."""
+"""Maximum number of pixels of an image; cameras have at most 200 million."""
 
-# Pillow guards servers against what strangers send. These are the user's own files, and MOST_PIXELS bounds the memory.
+# Pillow's limit protects servers from uploads. These are the user's own files, and MOST_PIXELS limits the memory.
 Image.MAX_IMAGE_PIXELS = None
 PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY = 2**27
 
@@ -26,8 +26,8 @@ def read_image(
     """Read and decode one file.
 
     Raises:
-        Unreadable: with the cause and its fix.
-        FileNotFoundError: it went away.
+        Unreadable: the file can't be read as an image; states the cause and its fix.
+        FileNotFoundError: the file was removed.
     """
     refuse_by_name(name)
     try:
@@ -40,27 +40,27 @@ def read_image(
         return decode(content, image_size, color_mode, white)
     except MemoryError:
         raise
-    except Exception as error:  # Pillow raises a dozen kinds on broken files
+    except Exception as error:  # Pillow raises many kinds of exceptions for broken files
         raise not_decoded(error, content) from None
 
 
 def decode(content: bytes, image_size: int, color_mode: ColorMode, white: float | None = None) -> NDArray[np.uint8]:
     """Decode an image of any format, size and mode.
 
-    It is turned as its EXIF data say, laid on white where it is transparent, cropped to a centred square, resized.
+    It is rotated as its EXIF data say, put on a white background if transparent, cropped to a centred square and resized.
 
     Args:
-        content: the file.
-        image_size: pixels a side.
+        content: the content of the file.
+        image_size: pixels per side of the result.
         color_mode: `rgb` or `grayscale`.
-        white: which value is white in images of more than 8 bits per channel whose file does not say; None: unknown.
+        white: value of white in images of more than 8 bits per channel, if the file does not say; None: unknown.
 
     Returns:
         uint8 (image_size, image_size, 3 for `rgb` or 1 for `grayscale`), 0-255.
 
     Raises:
-        Unreadable: nobody knows which value is white, or the image is too large.
-        Exception: of many kinds, where the content is not an image or is broken.
+        Unreadable: the value of white is unknown, or the image is too large.
+        Exception: of many kinds, if the content is not an image or is broken.
     """
     with Image.open(BytesIO(content)) as opened:
         _refuse_too_large(opened)

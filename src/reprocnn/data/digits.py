@@ -13,7 +13,7 @@ from reprocnn.params import DownloadParams
 
 
 def load(params: DownloadParams, _: Places) -> RawData:
-    """Load the digits, 8x8x1; their values, 0-16, are scaled to 0-255."""
+    """Load the digits, 8x8x1; their values 0-16 are scaled to 0-255."""
     digits = load_digits()
     images = np.round(digits.images * (255 / 16)).astype(np.uint8)[..., np.newaxis]
     labels = digits.target.astype(np.int64)

@@ -1,7 +1,7 @@
-"""Gets a published file: from the user's cache, the user's mirror, or the first mirror that has the right bytes.
+"""Get a published file from the user's cache, the user's mirror, or the first public mirror with the right bytes.
 
-The hash decides, not the host. A file appears in the cache by rename after it was checked, so that the cache never
-holds a part of a file or a wrong one. One process at a time gets a file; others that want it wait.
+The hash decides, not the host. A file appears in the cache by rename after the check of its hash, so that the cache
+never has a partial or wrong file. One process at a time downloads a file; others wait for it.
 """
 
 import gzip
@@ -29,11 +29,11 @@ CACHE_VARIABLE = "REPROCNN_CACHE"
 MIRROR_VARIABLE = "REPROCNN_MIRROR"
 
 ATTEMPTS = 2
-"""Tries at each place: a connection may break once."""
+"""Attempts per location, because a connection may break once."""
 TIMEOUT = (10.0, 30.0)
-"""Seconds to wait for a connection, and for the next bytes."""
+"""Seconds to wait for a connection and for the next bytes."""
 SLOWEST = 2000
-"""Bytes a second below which a place is given up: CIFAR-10 would take a day."""
+"""Bytes per second below which a location is given up: at this speed CIFAR-10 takes a day."""
 PATIENCE = 60.0
 """Seconds over which the speed is measured."""
 
@@ -43,10 +43,10 @@ class Source:
     """A published file.
 
     Args:
-        name: its name, also in a mirror.
-        sha256: of the file as published.
-        urls: where it is, best first.
-        content_sha256: of the decompressed content, where another gzip wrapping of it will do too.
+        name: file name, the same in every mirror.
+        sha256: hash of the published file.
+        urls: where it is published, best first.
+        content_sha256: hash of the decompressed content, if any gzip file with that content is accepted.
     """
 
     name: str
@@ -56,16 +56,16 @@ class Source:
 
 
 class _NoUseError(Exception):
-    """A place gives another file than was asked for, or gives it too slowly."""
+    """A location sends a wrong file, or is too slow."""
 
 
 @dataclass(frozen=True)
 class Places:
-    """Where files are kept, and looked for before their published URLs.
+    """Locations that are tried before the published URLs.
 
     Args:
-        cache: the folder that downloads go to.
-        mirror: a URL or an absolute folder that has files by their names; empty: none.
+        cache: the folder for downloads.
+        mirror: a URL or an absolute path of a folder with the files; empty: none.
     """
 
     cache: Path
@@ -73,41 +73,41 @@ class Places:
 
 
 def fetch(places: Places, *sources: Source, timeout: tuple[float, float] | None = None) -> Path:
-    """Get one of several files that will do, in the cache.
+    """Get one of several alternative files into the cache.
 
-    Tried in turn: the cache, the user's mirror, the mirrors of each source.
+    The cache, the user's mirror and the URLs of each source are tried in this order.
 
     Args:
         places: the cache and the user's mirror.
-        *sources: best first.
-        timeout: seconds to connect, and seconds without a byte.
+        *sources: the alternatives, best first.
+        timeout: seconds to wait for a connection and for the next bytes.
 
     Returns:
-        The path of the file; its name is the source's.
+        The path of the file, with the name of its source.
 
     Raises:
-        UserError: the cache can't be written, or no place has the file.
+        UserError: the cache can't be written, or no location has the file.
     """
     if cached := _cached(places.cache, sources):
         return cached
     with _locked(places.cache, sources):
-        # Looked up again: the process that held the lock may have got it.
+        # Check again: the process that held the lock may have downloaded it.
         return _cached(places.cache, sources) or _get_first(places, sources, timeout or TIMEOUT)
 
 
 def _cached(cache: Path, sources: Sequence[Source]) -> Path | None:
-    """The first of the sources that is in the cache; it takes no lock, so that a read-only cache will do."""
+    """Return the first source that is in the cache; it takes no lock, so that a read-only cache works."""
     paths = ((_target(cache, source), source) for source in sources)
     return next((path for path, source in paths if path.is_file() and _is_right(path, source)), None)
 
 
 def _target(cache: Path, source: Source) -> Path:
-    """Where a source is in the cache, alone in its folder but for the lock and what is being written."""
+    """Return the path of a source in the cache, in its own folder with the lock and the partial files."""
     return cache / source.sha256[:16] / source.name
 
 
 def _get_first(places: Places, sources: Sequence[Source], timeout: tuple[float, float]) -> Path:
-    """Get a file from the first place that has one of the sources."""
+    """Get a file from the first location that has one of the sources."""
     failures: list[str] = []
     for source, place in _candidates(places.mirror, sources):
         for attempt in range(1, ATTEMPTS + 1):
@@ -131,13 +131,13 @@ _NO_SUCH_FILE = (FileNotFoundError, NotADirectoryError, IsADirectoryError, Permi
 
 
 def _reason(error: Exception) -> tuple[str, bool]:
-    """Why a place did not give the file, and whether it is no use to ask again."""
+    """Return why a location failed, and whether that is final."""
     if isinstance(error, requests.HTTPError):
         return f"HTTP status {error.response.status_code}", error.response.status_code < 500
     if isinstance(error, requests.Timeout):
         return "no answer in time", False
     if isinstance(getattr(next(iter(error.args), None), "reason", None), NewConnectionError):
-        return "no connection", True  # nobody there, or no such name: that stays so
+        return "no connection", True  # no server or no such host: another attempt would not help
     if isinstance(error, ReadTimeoutError):
         return "the connection stalled", False
     if isinstance(error, (requests.RequestException, StreamError)):
@@ -146,7 +146,7 @@ def _reason(error: Exception) -> tuple[str, bool]:
 
 
 def _candidates(mirror: str, sources: Sequence[Source]) -> Iterator[tuple[Source, str]]:
-    """Each source at each place where it may be, best first."""
+    """Yield each source with each of its possible locations, best first."""
     if mirror:
         yield from ((source, f"{mirror.rstrip('/')}/{source.name}") for source in sources)
     for source in sources:
@@ -154,7 +154,7 @@ def _candidates(mirror: str, sources: Sequence[Source]) -> Iterator[tuple[Source
 
 
 def _get(source: Source, place: str, target: Path, timeout: tuple[float, float]) -> Path:
-    """Copy or download from one place to the cache, checked."""
+    """Copy or download a file from one location to the cache, and check it."""
     with _partial(target) as partial:
         if is_url(place):
             tqdm.write(f"downloading {place}")
@@ -168,19 +168,19 @@ def _get(source: Source, place: str, target: Path, timeout: tuple[float, float])
 
 def _download(url: str, path: Path, name: str, timeout: tuple[float, float]) -> None:
     """Download to a file, with a progress bar."""
-    # The bytes as they are: a server may otherwise unpack a .gz on the way.
+    # Ask for the bytes as they are: otherwise a server may decompress a .gz file.
     headers = {"Accept-Encoding": "identity"}
     with path.open("wb") as file, requests.get(url, headers=headers, stream=True, timeout=timeout) as response:
         response.raise_for_status()
         with progress(response.raw.length_remaining, name, unit="B", unit_scale=True) as bar:
-            # read1 gives what there is; the loop of requests waits until a chunk is full, on a slow server for ever.
+            # read1 returns what has arrived; requests would wait for a full chunk, on a slow server for very long.
             for chunk in _at_speed(iter(lambda: response.raw.read1(2**16), b"")):
                 file.write(chunk)
                 bar.update(len(chunk))
 
 
 def _at_speed(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """The chunks, as long as they come at SLOWEST or faster over each PATIENCE seconds."""
+    """Yield the chunks; raise if less than SLOWEST bytes per second arrive over PATIENCE seconds."""
     start, received = time.monotonic(), 0
     for chunk in chunks:
         received += len(chunk)
@@ -194,13 +194,13 @@ def _at_speed(chunks: Iterator[bytes]) -> Iterator[bytes]:
 
 @contextmanager
 def _locked(cache: Path, sources: Sequence[Source]) -> Iterator[None]:
-    """Be the only process that writes to the folders of the sources, without what killed ones left there.
+    """Lock the folders of the sources for this process, and remove the partial files of killed processes.
 
-    The kernel releases a lock when its holder ends, however it ends.
+    The kernel releases a lock when its holder ends, even after a kill.
     """
     names = {_target(cache, source).parent: source.name for source in sources}
     with ExitStack() as stack:
-        for folder in sorted(names):  # in one order, so that no two processes wait for each other
+        for folder in sorted(names):  # in the same order in every process, to avoid a deadlock
             with _writing(folder):
                 folder.mkdir(parents=True, exist_ok=True)
                 stack.enter_context(_lock(folder / ".lock", names[folder]))
@@ -210,7 +210,7 @@ def _locked(cache: Path, sources: Sequence[Source]) -> Iterator[None]:
 
 
 def _lock(path: Path, name: str) -> AbstractContextManager[object]:
-    """Take a lock, as soon as no other process has it; the block that it is given to releases it."""
+    """Acquire a lock, and wait while another process holds it. The caller releases it."""
     lock = FileLock(path)
     try:
         return lock.acquire(blocking=False)
@@ -221,13 +221,13 @@ def _lock(path: Path, name: str) -> AbstractContextManager[object]:
 
 @contextmanager
 def _partial(target: Path) -> Iterator[Path]:
-    """A file beside `target`, moved there when the block ends well."""
+    """Yield a partial file beside `target`; it is renamed to `target` when the block ends without an error."""
     with _writing(target.parent):
         descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=".partial-")
     os.close(descriptor)
     try:
         yield Path(name)
-        Path(name).chmod(0o644)  # mkstemp's files are its user's alone; a cache may be shared
+        Path(name).chmod(0o644)  # only the user can read files of mkstemp, but a cache may be shared
         Path(name).replace(target)
     finally:
         Path(name).unlink(missing_ok=True)
@@ -235,7 +235,7 @@ def _partial(target: Path) -> Iterator[Path]:
 
 @contextmanager
 def _writing(folder: Path) -> Iterator[None]:
-    """An error of the block says that the cache can't be written."""
+    """Turn an OSError in the block into a UserError that says that the cache can't be written."""
     try:
         yield
     except OSError as error:
@@ -245,14 +245,14 @@ def _writing(folder: Path) -> Iterator[None]:
 
 
 def _is_right(path: Path, source: Source) -> bool:
-    """Whether a file is the source, or another gzip wrapping of the right content."""
+    """Return whether a file is the source, or another gzip file with the right content."""
     if sha256(path) == source.sha256:
         return True
     return source.content_sha256 is not None and _content_sha256(path) == source.content_sha256
 
 
 def _content_sha256(path: Path) -> str | None:
-    """The sha256 of what a gzip file holds; None where it is not a whole gzip file."""
+    """Compute the sha256 of the content of a gzip file; None if it is not a complete gzip file."""
     try:
         with gzip.open(path) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
@@ -261,7 +261,7 @@ def _content_sha256(path: Path) -> str | None:
 
 
 def _describe(path: Path) -> str:
-    """What a wrong file looks like."""
+    """Describe a wrong file."""
     with path.open("rb") as file:
         start = file.read(512).lstrip().lower()
     kind = "a web page" if start.startswith((b"<!doctype", b"<html")) else "other bytes"
@@ -269,7 +269,7 @@ def _describe(path: Path) -> str:
 
 
 def is_url(place: str) -> bool:
-    """Return whether a place is a URL, not a folder."""
+    """Return whether a location is a URL, not a folder."""
     return place.startswith(("http://", "https://"))
 
 
@@ -278,6 +278,6 @@ def _host(place: str) -> str:
 
 
 def sha256(path: Path) -> str:
-    """The sha256 of a file, as published for downloads."""
+    """Compute the sha256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,4 +1,4 @@
-"""The user's own images: a directory or archive (zip, tar) with one folder per class."""
+"""Load the user's own images: a directory or archive (zip, tar) with one folder per class."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -21,19 +21,19 @@ from reprocnn.errors import UserError
 from reprocnn.params import DownloadParams
 
 _MOST_CLASSES = 20
-"""More classes than that are not told one by one."""
+"""With more classes than this, messages don't list them one by one."""
 
 
 def load(params: DownloadParams, _: Places) -> RawData:
     """Load the images at `params.folder`, each cropped to a centred square and resized.
 
     Args:
-        params: `folder` is a directory or an archive; a directory that holds one archive and nothing else stands for
-            that. `test_fraction` of the images are drawn as test split where there is no test/.
+        params: `folder` is a directory or an archive; if a directory has only one archive, that archive is read.
+            Without a test/ folder, `test_fraction` of the images are drawn as the test split.
 
     Raises:
-        UserError: nothing is there, the layout is another or unclear, there are too few images or classes, or files
-            are not images.
+        UserError: the folder does not exist, its layout is unclear, there are too few images or classes, or files are
+            not images.
     """
     path, size = Path(params.folder), params.image_size
     if not path.exists():
@@ -61,7 +61,7 @@ def load(params: DownloadParams, _: Places) -> RawData:
 
 
 def _labels(path: Path, classes: Sequence[str]) -> tuple[list[str], NDArray[np.int64]]:
-    """Return the names of the classes, sorted, and the label of each image."""
+    """Return the sorted class names and the label of each image."""
     class_names = sorted(set(classes))
     if len(class_names) < 2:
         raise UserError(f"{path}: expected two classes or more, found only {class_names[0]!r}", f"use {LAYOUT}")
@@ -77,7 +77,7 @@ def _only_archive(path: Path) -> Path | None:
 
 
 def _counts(class_names: list[str], labels: NDArray[np.int64], is_test: NDArray[np.bool_]) -> list[str]:
-    """Tell of each class how many images it has; of many classes only of the first, with the range of the others."""
+    """List the number of images per class; with many classes, list the first and give the range of the others."""
     splits = (labels[~is_test], labels[is_test])
     train, test = (np.bincount(split, minlength=len(class_names)).tolist() for split in splits)
     rows = list(zip(train, test, class_names, strict=True))

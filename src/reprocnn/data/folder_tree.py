@@ -1,4 +1,4 @@
-"""Folders and the images in them, as a tree that can be drawn."""
+"""Build a tree of folders with images, and draw it for messages."""
 
 import unicodedata
 from collections.abc import Iterable, Iterator
@@ -11,12 +11,12 @@ _MOST_DRAWN = 6
 
 @dataclass
 class Folder:
-    """A folder with images in it or below it.
+    """A folder that contains images, directly or in subfolders.
 
     Args:
-        path: from the top; empty for the top.
-        files: names of the images in it.
-        folders: by their name.
+        path: path from the top folder; empty for the top folder.
+        files: names of the images directly in it.
+        folders: name -> subfolder.
     """
 
     path: tuple[str, ...] = ()
@@ -25,39 +25,39 @@ class Folder:
 
     @property
     def class_name(self) -> str:
-        """Its name as a class: Unicode has two spellings of letters such as é, which look the same."""
+        """The class name of the folder, in one Unicode form: letters such as é have two that look the same."""
         return unicodedata.normalize("NFC", self.path[-1])
 
     def __str__(self) -> str:
         return "".join(f"{part}/" for part in self.path)
 
     def children(self) -> list["Folder"]:
-        """The folders in it."""
+        """The subfolders."""
         return list(self.folders.values())
 
     def below(self) -> Iterator["Folder"]:
-        """Every folder in it and below."""
+        """Yield all folders below it."""
         for child in self.folders.values():
             yield child
             yield from child.below()
 
     def holders(self) -> list["Folder"]:
-        """The folders with images right in them: it and those below."""
+        """Yield the folders, it and those below, that contain images directly."""
         return [folder for folder in (self, *self.below()) if folder.files]
 
     def count(self) -> int:
-        """How many images are in it and below."""
+        """The number of images in it and below."""
         return sum(len(folder.files) for folder in self.holders())
 
     def unwrapped(self) -> "Folder":
-        """The folder below the wrappers: folders that hold nothing but one folder of folders."""
+        """Return the folder below the wrappers, which are folders with a single subfolder and no images."""
         folder = self
         while not folder.files and len(folder.folders) == 1 and not (only := folder.children()[0]).files:
             folder = only
         return folder
 
     def unwrapped_to_splits(self) -> "Folder":
-        """The same for the top, but not past a split: `test` around classes stays, `test` around splits goes."""
+        """Do the same for the top folder, but stop at a split: `test` around classes stays, `test` around splits is a wrapper."""
         folder = self
         while not folder.files and len(folder.folders) == 1 and (only := folder.children()[0]).folders:
             inner = [split_of(name) for name in only.folders]
@@ -68,7 +68,7 @@ class Folder:
         return folder
 
     def drawn(self, levels: int = 2, indent: str = "    ") -> str:
-        """Draw the top levels, a line a folder with its count, wrappers joined."""
+        """Draw the top levels, one line per folder with its number of images; wrappers share a line."""
         lines = []
         levels -= len(self.folders) > 1
         for child in self.children()[:_MOST_DRAWN]:
@@ -85,7 +85,7 @@ class Folder:
 
 
 def tree_of(names: Iterable[str]) -> Folder:
-    """Make the tree of images from their names with slashes."""
+    """Build the tree from the paths of the images, with slashes."""
     top = Folder()
     for name in names:
         *folders, _ = name.split("/")

@@ -1,4 +1,4 @@
-"""Data sets in the form of MNIST: four gzipped idx files of grey images and labels."""
+"""Load data sets in the format of MNIST: four gzipped idx files of grey images and labels."""
 
 import gzip
 import math
@@ -18,9 +18,9 @@ class IdxFiles:
     """The files of a data set.
 
     Args:
-        class_names: the class of each label.
-        hosts: URLs that have the files by their names, best first.
-        hashes: name -> sha256 of the gzip file, and sha256 of its content.
+        class_names: the class name of each label.
+        hosts: base URLs of the files, best first.
+        hashes: file name -> sha256 of the gzip file and of its content.
     """
 
     class_names: Sequence[str]
@@ -31,7 +31,7 @@ class IdxFiles:
         """Load images uint8 (N, 28, 28, 1) and labels, with the given test split.
 
         Raises:
-            UserError: no place has the files.
+            UserError: no location has the files.
         """
         train, test = (
             (
@@ -48,10 +48,10 @@ class IdxFiles:
 
 
 def read_idx(path: Path) -> NDArray[np.uint8]:
-    """Read a gzipped idx file of unsigned bytes, of any number of dimensions.
+    """Read a gzipped idx file of unsigned bytes; returns uint8 of any number of dimensions, 0-255.
 
     Raises:
-        ValueError: the file has another type of values, or another length than its header says.
+        ValueError: the values have another type, or the length differs from the header.
     """
     with gzip.open(path) as file:
         content = file.read()

@@ -1,6 +1,6 @@
-"""Classes and splits of images, read from their names alone.
+"""Derive the classes and splits of images from their paths.
 
-What can be read in two ways is refused, with a drawing of the folders: a wrong reading trains well and means nothing.
+An ambiguous layout is refused with a drawing of the folders: training on wrong classes works but means nothing.
 """
 
 from dataclasses import dataclass
@@ -34,18 +34,18 @@ _ABOUT_IMAGES = (
     ),
     *(".doc", ".docx", ".xls", ".xlsx", ".tex", ".bib", ".mat", ".pkl", ".parquet", ".py", ".ipynb", ".sh", ".log"),
 )
-"""Suffixes of files that many data sets have beside their images; outside of class folders they are left out."""
+"""Suffixes of files that many data sets have beside their images; ignored outside of class folders."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Which images there are, and how that was read from the names.
+    """The images with their classes and splits.
 
     Args:
-        names: of the images, in the order of the source.
-        classes: the class of each.
-        splits: `train` or `test` of each; `all` where no test split is given.
-        lines: how it was read, for the user.
+        names: paths of the images, in the order of the source.
+        classes: the class of each image.
+        splits: the split of each image, `train` or `test`; `all` without a test split.
+        lines: messages for the user about how the folders were read.
     """
 
     names: list[str]
@@ -58,12 +58,12 @@ def read_layout(source: Path, files: list[str], folders: list[str]) -> Layout:
     """Find the class and the split of every image.
 
     Args:
-        source: what messages call the directory or archive.
-        files: names of all files, without litter.
-        folders: names of all folders, as far as the source lists them, without litter.
+        source: the name of the directory or archive in messages.
+        files: paths of all files, without litter.
+        folders: paths of all folders that the source lists, without litter.
 
     Raises:
-        UserError: no images were found, a folder is empty, or the layout can be read in more than one way.
+        UserError: there are no images, a folder is empty, or the layout is ambiguous.
     """
     images = [name for name in files if not name.lower().endswith(_ABOUT_IMAGES)]
     if not images:
@@ -80,10 +80,10 @@ def _refuse_empty(source: Path, files: list[str], folders: list[str]) -> None:
 
 
 class _Reader:
-    """Reads one tree of images.
+    """Reader of one tree of images.
 
     Args:
-        source: what messages call it.
+        source: its name in messages.
         tree: the images.
     """
 
@@ -93,7 +93,7 @@ class _Reader:
         self._lines: list[str] = []
 
     def read(self, files: list[str]) -> Layout:
-        """Give each file its class; those that aren't images are left out where they are in no class folder."""
+        """Assign a class to each file; ignore files that aren't images outside of class folders."""
         root = self._tree.unwrapped_to_splits()
         self._refuse_loose(root)
         if splits := _splits(root):
@@ -172,7 +172,7 @@ class _Reader:
         self._add(root, "all")
 
     def _refuse_nested_classes(self, parent: Folder) -> None:
-        """Refuse classes or splits inside of class folders: these are wrappers, or the images are there twice."""
+        """Refuse classes or splits inside of class folders: the class folders are wrappers, or there are two copies."""
         class_names = {folder.class_name for folder in parent.children()}
         for folder in parent.children():
             for inner in folder.below():
@@ -216,7 +216,7 @@ class _Reader:
         return None
 
     def _leave_out(self, names: list[str]) -> None:
-        """Tell of files that aren't images; a folder beside class folders with no others was meant as a class."""
+        """Report ignored files that aren't images; refuse a folder beside class folders that has only such files."""
         parents = {path.rpartition("/")[0] for path in self._labels}
         about = [name for name in names if name.lower().endswith(_ABOUT_IMAGES)]
         for name in about:
@@ -235,7 +235,7 @@ _SURE = {(kind, ()) for kind in ("train", "test", "validation", "unclear")}
 
 
 def _splits(root: Folder) -> dict[str, list[Folder]]:
-    """The folders of a tree whose names mean a split, by the split."""
+    """Return split -> the folders of a tree that are named after it."""
     splits: dict[str, list[Folder]] = {}
     for folder in root.children():
         if kind := split_of(folder.path[-1])[0]:
@@ -246,14 +246,14 @@ def _splits(root: Folder) -> dict[str, list[Folder]]:
 
 
 def _has_no_classes(folder: Folder) -> bool:
-    """Tell whether the images of a split are in it, or in one folder that is called test or images."""
+    """Return whether a split contains its images directly, or in one folder called test or images."""
     holders = folder.holders()
     name = holders[0].path[-1]
     return len(holders) == 1 and (is_container(name) or split_of(name)[0] is not None)
 
 
 def _has_splits_in_every_class(root: Folder) -> bool:
-    """Tell whether each class folder holds train/ and test/ and nothing else."""
+    """Return whether each class folder has train/ and test/ and nothing else."""
     inner = [child for folder in root.children() for child in folder.children()]
     return (
         bool(inner)

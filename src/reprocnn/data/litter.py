@@ -1,4 +1,4 @@
-"""What lies in folders of images and is none of them: what systems and programs leave behind, and notes."""
+"""Recognise files in image folders that aren't images: litter of systems and programs, and notes."""
 
 import re
 
@@ -17,21 +17,21 @@ _STARTS = (
     "synofile_thumb",
 )
 _ENDS = (
-    # half-finished downloads and copies, backups
+    # incomplete downloads and copies, backups
     *(".part", ".partial", ".crdownload", ".opdownload", ".download", ".aria2", ".tmp", ".temp", ".bak", "~"),
-    # links, lists of thumbnails, where a download came from
+    # links, thumbnail lists, origins of downloads
     *(".url", ".lnk", ".webloc", ".db", ":zone.identifier"),
-    # what photo programs, and DVC, note of a file
+    # metadata files of photo programs and of DVC
     *(".xmp", ".aae", ".dvc"),
 )
 _NOTE = re.compile(r"(readme|licen[cs]e)[^/]*\.(md|rst|txt)|readme|licen[cs]e|\.git.*", re.IGNORECASE)
 
 
 def is_note(name: str) -> bool:
-    """Tell whether a file is about the images as a whole, or Git's own: README, LICENSE, .gitignore."""
+    """Return whether a file describes the images or belongs to Git: README, LICENSE, .gitignore."""
     return bool(_NOTE.fullmatch(name.rpartition("/")[2]))
 
 
 def is_litter(name: str) -> bool:
-    """Tell whether a file or folder, or a folder around it, is litter; names have slashes."""
+    """Return whether a path, with slashes, or a folder in it is litter."""
     return any(part.startswith(_STARTS) or part.endswith(_ENDS) or part in _NAMES for part in name.lower().split("/"))

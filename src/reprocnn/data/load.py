@@ -1,4 +1,4 @@
-"""Loads a data set by its name: it is the module of that name."""
+"""Load a data set with the module of the same name."""
 
 from importlib import import_module
 
@@ -11,11 +11,11 @@ def load(params: DownloadParams, places: Places) -> RawData:
     """Load the raw data of `params.dataset`.
 
     Args:
-        params: what the module of the data set needs of them.
-        places: where downloads are kept and looked for.
+        params: the params of the download stage.
+        places: the cache and the mirror of downloads.
 
     Raises:
-        UserError: a download failed, or the user's images are not what they should be.
+        UserError: a download failed, or the user's images are not valid.
     """
     data: RawData = import_module(f"reprocnn.data.{params.dataset}").load(params, places)
     return data

@@ -37,7 +37,7 @@ def fitted(kind: NormalizationKind, chunks: Iterable[NDArray[np.uint8]], channel
     """
     if kind == "unit":
         return Normalization(kind, (0.0,) * channels, (1.0,) * channels)
-    # One histogram per channel: integer sums are exact, whatever the order and the size of the chunks.
+    # One histogram per channel: integer sums are exact, so order and size of the chunks don't matter.
     counts = np.zeros((channels, 256), np.int64)
     for chunk in chunks:
         for channel in range(channels):
@@ -46,5 +46,5 @@ def fitted(kind: NormalizationKind, chunks: Iterable[NDArray[np.uint8]], channel
     n, total, squares = counts.sum(axis=1), (counts * values).sum(axis=1), (counts * values**2).sum(axis=1)
     mean = total / n / 255
     std = np.sqrt(np.maximum(squares / n - (total / n) ** 2, 0)) / 255
-    std[std < 1e-6] = 1.0  # a channel of one value stays 0 rather than becoming infinite
+    std[std < 1e-6] = 1.0  # a constant channel becomes 0, not infinite
     return Normalization(kind, tuple(mean.tolist()), tuple(std.tolist()))

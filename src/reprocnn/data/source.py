@@ -1,4 +1,4 @@
-"""A directory or archive of images: listed first, then read, and the same in between."""
+"""List a directory or archive of images, then read it, and check that it did not change in between."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -18,14 +18,14 @@ Pixels = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Source:
-    """What a directory or archive holds.
+    """The content of a directory or archive.
 
     Args:
-        path: of the directory or archive.
-        files: names of all files but litter and notes, with slashes, in the order of the source.
-        folders: names of the folders, as far as an archive lists them.
-        litter: names of the files that systems and programs left behind.
-        state: differs when an archive was replaced.
+        path: path of the directory or archive.
+        files: paths of all files except litter and notes, with slashes, in the order of the source.
+        folders: paths of the folders; an archive may not list them all.
+        litter: paths of files that systems and programs left behind.
+        state: another value after an archive was replaced.
     """
 
     path: Path
@@ -39,7 +39,7 @@ def list_source(path: Path) -> Source:
     """List the files of a directory or archive.
 
     Raises:
-        UserError: it is broken or unsafe, a name is not readable text, or a file is in an archive twice.
+        UserError: it is broken or unsafe, a name is not valid text, or an archive has a file twice.
     """
     source = Source(path, [], [], [], _state(path))
     seen = set()
@@ -62,13 +62,13 @@ def read_images(
     """Read images, in the order of the source.
 
     Args:
-        source: as listed before.
-        names: of the images among its files.
-        decode: gives the pixels of an image from its name and what reads it; raises Unreadable.
-        per_chunk: how many images to hand over at a time.
+        source: the source, as listed before.
+        names: paths of the images.
+        decode: returns the pixels of an image from its name and its reader; raises Unreadable.
+        per_chunk: number of images per chunk.
 
     Raises:
-        UserError: files are not images, all of which it names; or the source is not what it was when it was listed.
+        UserError: files are not images (it names all of them), or the source has changed since it was listed.
     """
     failure = None
     try:
@@ -101,7 +101,7 @@ def _chunks(
             if len(wrong) == MOST_COLLECTED:
                 break
             if wrong:
-                chunk.clear()  # nothing will come of them, but the other unreadable ones are still looked for
+                chunk.clear()  # the stage will fail; go on only to find all unreadable files
             elif len(chunk) == per_chunk:
                 yield np.stack(chunk)
                 chunk.clear()
@@ -112,9 +112,9 @@ def _chunks(
 
 
 def _files_again(source: Source) -> Iterator[tuple[str, Read]]:
-    """Walk through the files, which have to be those that were listed.
+    """Yield the files, and check that they are those that were listed.
 
-    DVC records the images as they are after the stage: with a new one among them it would never be read.
+    DVC records the images as they are after the stage, so a new image would never be read.
     """
     expected = iter(source.files)
     for member in members(source.path):
@@ -134,7 +134,7 @@ def _changed(source: Source, how: str) -> UserError:
 
 
 def _state(path: Path) -> object:
-    """What changes when an archive is replaced; None for a directory, whose files are compared one by one."""
+    """Return a value that changes if an archive is replaced; None for a directory, whose files are compared."""
     if not path.is_file():
         return None
     status = path.stat()

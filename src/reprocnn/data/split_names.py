@@ -1,4 +1,4 @@
-"""What the name of a folder says: that it is a split, or something else that isn't a class."""
+"""Interpret folder names: a split, or something else that isn't a class."""
 
 import re
 
@@ -7,7 +7,7 @@ _KINDS = {
     "test": ("test", "testing"),
     "validation": ("val", "valid", "validation", "dev"),
 }
-# These stand beside the words above without changing what they mean: train_images, val2017, testing_set, trainset.
+# Words that don't change the meaning of those above: train_images, val2017, testing_set, trainset.
 _FILLERS = {
     *("set", "sets", "data", "dataset", "datasets", "split", "splits", "folder", "dir", "sample", "samples"),
     *("image", "images", "img", "imgs", "pic", "pics", "picture", "pictures", "photo", "photos"),
@@ -19,11 +19,11 @@ _ABOUT = {"annotation", "annotations", "meta", "metadata", "label", "labels", "p
 
 
 def split_of(name: str) -> tuple[str | None, tuple[str, ...]]:
-    """Tell which split a name means, by whole words in any case.
+    """Find the split that a name contains as a word, in any case.
 
     Returns:
-        `train`, `test` or `validation`, `unclear` where it names several, None where it names none; and the words that
-        make it less than certain: none in `Training` and `val2017`, `seg` in `seg_train`, `tube` in `test_tube`.
+        `train`, `test` or `validation`, `unclear` for several of them, None for none; and the other words, which make
+        it uncertain: none in `Training` and `val2017`, `seg` in `seg_train`, `tube` in `test_tube`.
     """
     for words in (_words(name), _words(_apart(name))):
         if kinds := {_KIND_OF[word] for word in words if word in _KIND_OF}:
@@ -33,22 +33,22 @@ def split_of(name: str) -> tuple[str | None, tuple[str, ...]]:
 
 
 def may_be_a_class(name: str) -> bool:
-    """Tell whether a name that otherwise means a split is an everyday word too: valid (and invalid), dev."""
+    """Return whether a name of a split is also an everyday word: valid (and invalid), dev."""
     return name.lower() in {"valid", "dev"}
 
 
 def is_container(name: str) -> bool:
-    """Tell whether a name says no more than that there are images: images, data."""
+    """Return whether a name says only that there are images: images, data."""
     return bool(words := _words(name)) and set(words) <= _CONTAINERS
 
 
 def is_unlabelled(name: str) -> bool:
-    """Tell whether a name is that of images without classes: seg_pred, unlabelled."""
+    """Return whether a name stands for images without classes: seg_pred, unlabelled."""
     return not _UNLABELLED.isdisjoint(_words(name))
 
 
 def is_about(name: str) -> bool:
-    """Tell whether a name is that of a folder about the images: meta, annotations."""
+    """Return whether a name stands for information about the images: meta, annotations."""
     return not _ABOUT.isdisjoint(_words(name))
 
 
@@ -57,5 +57,5 @@ def _words(name: str) -> list[str]:
 
 
 def _apart(name: str) -> str:
-    """The name with a space where its case changes, as in segTrain."""
+    """Insert a space where the case of a name changes, as in segTrain."""
     return re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", name)

@@ -1,4 +1,4 @@
-"""Stratified splits."""
+"""Draw stratified splits."""
 
 from collections.abc import Sequence
 
@@ -12,20 +12,20 @@ from reprocnn.errors import UserError
 def held_out(
     labels: NDArray[np.int64], class_names: Sequence[str], fraction: float, seed: int, key: str
 ) -> NDArray[np.bool_]:
-    """Choose a part of the images that has the classes in the same proportions as the whole.
+    """Choose a fraction of the images, with the classes in the same proportions as in all images.
 
     Args:
         labels: int64 (N,).
-        class_names: the class of each label.
-        fraction: part to choose, above 0 and below 1.
-        seed: draws them.
-        key: the key of params.yaml that holds `fraction`, for the messages.
+        class_names: the class name of each label.
+        fraction: fraction to choose, above 0 and below 1.
+        seed: seed of the choice.
+        key: the key of `fraction` in params.yaml, for messages.
 
     Returns:
-        bool (N,), whether an image was chosen.
+        bool (N,), whether an image is chosen.
 
     Raises:
-        UserError: a class has fewer than two images, or one of the parts would not have an image a class.
+        UserError: a class has fewer than two images, or one of the two splits has fewer images than classes.
     """
     counts = np.bincount(labels, minlength=len(class_names))
     if few := [name for name, count in zip(class_names, counts, strict=True) if count < 2]:

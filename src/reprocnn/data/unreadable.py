@@ -1,4 +1,4 @@
-"""Why a file is not read as an image, and what to do about it: one cause, one fix, and all such files at once."""
+"""Explain why files can't be read as images: one cause and one fix for all files that share it."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,17 +8,17 @@ from PIL import UnidentifiedImageError
 from reprocnn.errors import UserError
 
 MOST_COLLECTED = 1000
-"""After so many unreadable files the others are not looked at."""
+"""After this many unreadable files, stop reading."""
 _MOST_NAMED = 20
 
 
 class Unreadable(Exception):  # noqa: N818 -- it says what the file is
-    """A file that is not read as an image.
+    """A file that can't be read as an image.
 
     Args:
-        cause: what is wrong with it, the same words for every file with that cause.
-        fix: what to do about it.
-        detail: what is wrong with this one.
+        cause: what is wrong, the same text for every file with this cause.
+        fix: how to fix it.
+        detail: what is wrong with this file.
     """
 
     def __init__(self, cause: str, fix: str, detail: str = "") -> None:
@@ -69,10 +69,10 @@ _RAW = (".3fr", ".arw", ".cr2", ".cr3", ".dng", ".nef", ".nrw", ".orf", ".pef", 
 
 
 def refuse_by_name(name: str) -> None:
-    """Refuse a camera's raw file: Pillow would take the small preview in it for the image.
+    """Refuse the raw file of a camera: Pillow would read the small preview in it.
 
     Raises:
-        Unreadable: it is one, by its suffix.
+        Unreadable: the suffix is that of a raw file.
     """
     if name.lower().endswith(_RAW):
         raise Unreadable(
@@ -81,7 +81,7 @@ def refuse_by_name(name: str) -> None:
 
 
 def not_readable(error: OSError) -> Unreadable:
-    """The cause behind a file whose bytes the operating system does not give."""
+    """Return the cause for a file that the operating system can't read."""
     if isinstance(error, FileNotFoundError):
         return Unreadable("a link to nothing", "put the file itself there, or remove the link")
     if isinstance(error, PermissionError):
@@ -90,7 +90,7 @@ def not_readable(error: OSError) -> Unreadable:
 
 
 def not_decoded(error: Exception, content: bytes) -> Unreadable:
-    """The cause behind what Pillow raises on a file's content."""
+    """Return the cause for an exception of Pillow."""
     if isinstance(error, Unreadable):
         return error
     if not content:
@@ -112,11 +112,11 @@ def not_decoded(error: Exception, content: bytes) -> Unreadable:
 
 
 class Unreadables:
-    """The files of a source that were not read as images, by cause.
+    """The files of a source that can't be read as images, by cause.
 
     Args:
-        source: what messages call the directory or archive.
-        total: how many images it has.
+        source: the name of the directory or archive in messages.
+        total: its number of images.
     """
 
     def __init__(self, source: Path, total: int) -> None:
@@ -127,13 +127,13 @@ class Unreadables:
         return self._count
 
     def add(self, name: str, why: Unreadable) -> None:
-        """Note a file."""
+        """Add a file."""
         detail = f": {why.detail}" if why.detail else ""
         self._by_cause.setdefault((why.cause, why.fix), []).append(name + detail)
         self._count += 1
 
     def error(self) -> UserError:
-        """All of them as one error: under each cause the first names, and the fix."""
+        """Return one error for all files: for each cause the first names, and the fix."""
         most = max(3, _MOST_NAMED // len(self._by_cause))
         cut = " or more" if self._count >= MOST_COLLECTED else ""
         lines, fix = [f"{self._source}: {self._count}{cut} of {self._total} images can't be read"], ""

@@ -26,8 +26,8 @@ def overall(
     over the same classes.)
 
     Args:
-        probabilities: float64 (N, classes).
-        labels: int64 (N,).
+        probabilities: float64 (N, classes), 0-1.
+        labels: int64 (N,), 0 to classes - 1.
         top_k: k of the top-k accuracy, which is left out if there are k classes or fewer.
         augmented: the probabilities with test-time augmentation, float64 (N, classes); None without it.
     """

@@ -487,7 +487,9 @@ def test_no_store_is_made_by_a_look(here: Path) -> None:
     assert (here / "mlflow.db").read_bytes() == b""
     write_bytes(MODEL, b"a model")
     found = _one(runs.runs())
-    assert found == Finding("note", "MLflow", f"the result in the workspace has no run in {uri}", "python -m reprocnn sync")
+    assert found == Finding(
+        "note", "MLflow", f"the result in the workspace has no run in {uri}", "python -m reprocnn sync"
+    )
 
 
 def test_a_store_and_the_files_of_its_runs(here: Path, fill: Fill) -> None:
