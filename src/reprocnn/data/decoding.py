@@ -47,7 +47,7 @@ def read_image(
 def decode(content: bytes, image_size: int, color_mode: ColorMode, white: float | None = None) -> NDArray[np.uint8]:
     """Decode an image of any format, size and mode.
 
-    It is rotated as its EXIF data say, put on a white background if transparent, cropped to a centred square and resized.
+    It is rotated as its EXIF data say, put on white if it is transparent, cropped to a centred square, and resized.
 
     Args:
         content: the content of the file.

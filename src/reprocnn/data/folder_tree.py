@@ -57,7 +57,7 @@ class Folder:
         return folder
 
     def unwrapped_to_splits(self) -> "Folder":
-        """Do the same for the top folder, but stop at a split: `test` around classes stays, `test` around splits is a wrapper."""
+        """Do the same, but stop at a split: `test` around classes stays, `test` around splits is a wrapper."""
         folder = self
         while not folder.files and len(folder.folders) == 1 and (only := folder.children()[0]).folders:
             inner = [split_of(name) for name in only.folders]
