@@ -13,7 +13,7 @@ unexport $(shell sed -n 's/^    "\([A-Z][A-Z0-9_]*\)",.*/\1/p' $(CURDIR)/src/rep
 .PHONY: help setup run test test-all chaos lint ui benchmark clean
 
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 READY := $(VENV)/ready$(subst --extra=,-,$(EXTRA))
 

@@ -146,7 +146,7 @@ def confusion_matrix(counts: NDArray[np.int64], names: list[str], heading: str) 
         figure.suptitle(heading)
         first, second = figure.subplots(1, 2) if few else figure.subplots(2, 1)
         _matrix(first, counts, names, "images", "{:.0f}" if few else None)
-        _matrix(second, parts, names, "part of the actual class", "{:.0%}" if few else None)
+        _matrix(second, parts, names, "fraction of the actual class", "{:.0%}" if few else None)
         return figure
 
 
