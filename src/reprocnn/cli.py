@@ -1,11 +1,12 @@
 """Commands around the pipeline: models and recipes, results, MLflow runs, and a check of the checkout."""
 
 import argparse
+import inspect
 import os
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from reprocnn import environment
 from reprocnn.commands import models, preset, reproduce, summary, sync, ui, verify
@@ -22,7 +23,7 @@ if TYPE_CHECKING:  # argparse has no public name for it
 def main(arguments: list[str] | None = None) -> None:
     """Run a command; see `python -m reprocnn --help`."""
     parsed = _parser().parse_args(arguments)
-    environment.prepare()  # before the libraries read it
+    environment.prepare()  # before a library reads it
     os.chdir(state.repository())
     os.environ.update(store.settings() | parsed.settings)  # before the first thread
     exits.exit_on_sigterm()
@@ -32,107 +33,193 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _run(parsed: argparse.Namespace) -> None:
     if not Path(".dvc").is_dir() and parsed.run is not _doctor:
-        raise UserError(f"{Path.cwd()} is not a checkout of this project", "cd to it, or `python -m reprocnn doctor`")
+        problem = f"{Path.cwd()} is not a checkout of this project: it has no .dvc folder"
+        raise UserError(problem, "cd to the checkout, or run `python -m reprocnn doctor` here to see what is missing")
     parsed.run(parsed)
 
 
 def _doctor(_: argparse.Namespace) -> None:
-    doctor.doctor()
+    doctor.run_checks()
 
 
-def _shape(text: str) -> tuple[int, int, int]:
-    """Parse a shape such as `32x32x3`."""
+def _image_shape(text: str) -> tuple[int, int, int]:
+    """Parse an image shape such as `32x32x3`."""
     with suppress(ValueError):
         height, width, channels = map(int, text.split("x"))
         if 4 <= min(height, width) <= max(height, width) <= 256 and channels in (1, 3):
             return height, width, channels
-    raise argparse.ArgumentTypeError(f"expected 4x4x1 to 256x256x3, found '{text}'")
+    raise argparse.ArgumentTypeError(f"expected height x width x channels, 4x4x1 to 256x256x3, found '{text}'")
 
 
-def _count(text: str) -> int:
+def _class_count(text: str) -> int:
     """Parse a number of classes, at least 2."""
     with suppress(ValueError):
         if int(text) >= 2:
             return int(text)
-    raise argparse.ArgumentTypeError(f"expected a whole number from 2, found '{text}'")
+    raise argparse.ArgumentTypeError(f"expected a whole number of at least 2, found '{text}'")
+
+
+class _Help(NamedTuple):
+    """The help of a command.
+
+    Args:
+        summary: what it does, for the list of commands.
+        details: what it does, for its own help.
+        examples: the arguments of each example, perhaps with a comment.
+    """
+
+    summary: str
+    details: str
+    examples: tuple[str, ...] = ("",)
+
+
+_HELP = {
+    "models": _Help(
+        "list the models: size, cost, source, options",
+        """
+        List the models that `model` in params.yaml can name. For each model, and for each of its depths or widths:
+        the number of convolutions and dense layers, the trained parameters, and the floating-point operations of a
+        forward pass; for each model also its source, its accuracy, and the options that it supports.
+        """,
+        ("--image 28x28x1", "--image 64x64x3 --classes 100"),
+    ),
+    "preset": _Help(
+        "set params.yaml to a recipe; without a name: list the recipes",
+        """
+        Set params.yaml to a recipe from presets/ and print each value that changed. Options of the model and of
+        training that the recipe does not set get their defaults. Data set, test split, seed and machine keep their
+        values unless the recipe sets them. Without a name: list the recipes and the accuracy that each reached.
+        """,
+        (" # list the recipes", "fast  # then run it: dvc exp run -S dataset=cifar10"),
+    ),
+    "summary": _Help(
+        "print the result in the workspace and where its files are",
+        "Print the test accuracy of the result in the workspace, and where its report, figures, metrics and model are.",
+    ),
+    "verify": _Help(
+        "run a commit again in a clone and compare each output",
+        """
+        Run the pipeline of a commit or experiment again in a temporary clone, and compare each output with its
+        dvc.lock, byte for byte. Uncommitted changes are ignored, and the workspace is not changed. If outputs
+        differ, print likely reasons, for example another kind of CPU, and exit with status 1.
+        """,
+        (" # the last commit", "HEAD~1", "EXPERIMENT  # a name that `dvc exp show` lists"),
+    ),
+    "reproduce": _Help(
+        "check out what made an MLflow run",
+        """
+        Check out the commit, the uncommitted changes and the images that made an MLflow run to a new folder, and
+        print the commands that repeat the run there. The workspace is not changed.
+        """,
+        ("3f2a91", "3f2a91 --folder ../run-3f2a91"),
+    ),
+    "ui": _Help(
+        "show the runs in the MLflow UI",
+        """
+        Serve the MLflow UI at http://127.0.0.1:PORT until Ctrl-C. Experiments without a run get one first. If
+        MLFLOW_TRACKING_URI names a server, print its address instead.
+        """,
+        ("", "--port 8080"),
+    ),
+    "runs": _Help(
+        "list the MLflow run of each DVC experiment and what is missing from it",
+        """
+        Print the MLflow run of each DVC experiment and of the workspace: its ID and what is missing from it, or
+        `no run`. `sync` adds what is missing.
+        """,
+        ("", "EXPERIMENT"),
+    ),
+    "sync": _Help(
+        "add to MLflow what is missing there",
+        """
+        Add to MLflow what is missing there: runs of experiments that DVC restored from its cache or that a colleague
+        made, and epochs, metrics and files that were not uploaded, for example because the server was down. Without
+        --rev, also mark the runs of killed processes as killed.
+        """,
+        ("", "--rev EXPERIMENT"),
+    ),
+    "doctor": _Help(
+        "check the checkout, its stores and the machine; print a fix per problem",
+        """
+        Check Python and its packages, Git, params.yaml, dvc.lock, DVC's queue and cache, the disk, MLflow,
+        checkpoints, the CPU and the GPU. Each line begins with `ok`, `note` (worth knowing) or `wrong`; the lines
+        below it say how to fix it. Nothing is changed. The exit status is 1 if something is wrong.
+        """,
+    ),
+}
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m reprocnn", description=__doc__, epilog="`python -m reprocnn COMMAND --help` explains a command."
+        prog="python -m reprocnn",
+        description=f"{__doc__}\nThe pipeline itself runs with `dvc repro`, an experiment with `dvc exp run`.",
+        epilog="`python -m reprocnn COMMAND --help` explains a command and its arguments, with examples.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.set_defaults(settings={})
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(required=True, title="commands", metavar="COMMAND")
     _add_models(commands)
     _add_results(commands)
     _add_runs(commands)
-    command = _add(commands, "doctor", "check the checkout, its stores and the machine; print a fix per problem", "")
-    command.set_defaults(run=_doctor, settings=QUICK)
+    _add(commands, "doctor").set_defaults(run=_doctor, settings=QUICK)
     return parser
 
 
-def _add(commands: "_Commands", name: str, does: str, example: str) -> argparse.ArgumentParser:
-    """Add a command; `example` is its arguments in an example for its help, empty for none."""
-    epilog = f"example: python -m reprocnn {example}" if example else None
-    return commands.add_parser(name, help=does, description=f"{does[0].upper()}{does[1:]}.", epilog=epilog)
+def _add(commands: "_Commands", name: str) -> argparse.ArgumentParser:
+    """Add a command with its help."""
+    summary, details, examples = _HELP[name]
+    lines = [f"  python -m reprocnn {name} {example}".rstrip() for example in examples]
+    return commands.add_parser(
+        name,
+        help=summary,
+        description=inspect.cleandoc(details),
+        epilog="\n".join([f"example{'s' if len(lines) > 1 else ''}:", *lines]),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
 
 
 def _add_models(commands: "_Commands") -> None:
     """Add the commands about models and recipes."""
-    command = _add(commands, "models", "list the models: size, cost, source, options", "models --image 28x28x1")
+    command = _add(commands, "models")
+    shape = "height x width x channels of the images (default: 32x32x3)"
+    command.add_argument("--image", type=_image_shape, default=(32, 32, 3), metavar="HxWxC", help=shape)
     command.add_argument(
-        "--image", type=_shape, default=(32, 32, 3), help="height x width x channels of the images (default: 32x32x3)"
+        "--classes", type=_class_count, default=10, metavar="N", help="number of classes, at least 2 (default: 10)"
     )
-    command.add_argument("--classes", type=_count, default=10, help="number of classes (default: 10)")
-    command.set_defaults(run=lambda a: models.models(a.image, a.classes))
+    command.set_defaults(run=lambda a: models.print_models(a.image, a.classes))
 
-    command = _add(
-        commands, "preset", "set params.yaml to a complete recipe; without a name: list the recipes", "preset fast"
-    )
+    command = _add(commands, "preset")
     command.add_argument("name", nargs="?", help="name of the recipe")
-    command.set_defaults(run=lambda a: preset.preset(a.name) if a.name else preset.presets())
+    command.set_defaults(run=lambda a: preset.apply_preset(a.name) if a.name else preset.list_presets())
 
 
 def _add_results(commands: "_Commands") -> None:
     """Add the commands about a result of the pipeline."""
-    command = _add(commands, "summary", "print the result in the workspace and where its files are", "")
-    command.set_defaults(run=lambda _: summary.summary())
+    _add(commands, "summary").set_defaults(run=lambda _: summary.print_summary())
 
-    command = _add(
-        commands, "verify", "run a commit again in a clone and compare each output, byte for byte", "verify HEAD~1"
-    )
-    command.add_argument("revision", nargs="?", default="HEAD", help="a commit or an experiment (default: HEAD)")
+    command = _add(commands, "verify")
+    command.add_argument("revision", nargs="?", default="HEAD", help="commit or experiment (default: HEAD)")
     command.set_defaults(run=lambda a: verify.verify(a.revision))
 
-    command = _add(
-        commands, "reproduce", "check out the code, params and data that made an MLflow run", "reproduce 3f2a91"
-    )
-    command.add_argument("run_id", help="ID of the run, or its first characters")
-    command.add_argument(
-        "--folder", type=os.path.abspath, help="folder to check out to (default: a new temporary folder)"
-    )
+    command = _add(commands, "reproduce")
+    command.add_argument("run_id", help="ID of the run, or its first characters; `runs` and the MLflow UI show it")
+    folder = "new or empty folder to check out to (default: a new temporary folder)"
+    command.add_argument("--folder", type=os.path.abspath, help=folder)
     command.set_defaults(run=lambda a: reproduce.reproduce(a.run_id, a.folder))
 
 
 def _add_runs(commands: "_Commands") -> None:
     """Add the commands about MLflow runs."""
-    command = _add(commands, "ui", "show the runs in the MLflow UI", "ui --port 8080")
-    command.add_argument(
-        "--port",
-        type=int,
-        default=5000,
-        help="port to listen on (default: 5000, or a free one if it is taken; 0: a free one)",
-    )
-    command.set_defaults(run=lambda a: ui.ui(a.port))
+    command = _add(commands, "ui")
+    port = "port to listen on; if it is taken, and for 0, a free one is chosen (default: 5000)"
+    command.add_argument("--port", type=int, default=5000, help=port)
+    command.set_defaults(run=lambda a: ui.serve_ui(a.port))
 
-    command = _add(commands, "runs", "list the MLflow run of each DVC experiment, and what it lacks", "runs NAME")
-    command.add_argument(
-        "revision", nargs="*", help="experiments or commits (default: all experiments and the workspace)"
-    )
-    command.set_defaults(run=lambda a: sync.runs(a.revision))
+    names = "experiments or commits (default: every experiment and the workspace)"
+    command = _add(commands, "runs")
+    command.add_argument("revision", nargs="*", help=names)
+    command.set_defaults(run=lambda a: sync.print_runs(a.revision))
 
-    command = _add(commands, "sync", "add to MLflow what is missing there", "sync --rev NAME")
-    command.add_argument(
-        "--rev", nargs="+", default=[], help="experiments or commits (default: all experiments and the workspace)"
-    )
+    command = _add(commands, "sync")
+    command.add_argument("--rev", nargs="+", default=[], metavar="REVISION", help=names)
     command.set_defaults(run=lambda a: sync.sync(a.rev))

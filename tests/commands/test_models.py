@@ -35,11 +35,14 @@ def test_a_model_that_does_not_fit_says_so(
 def test_a_wrong_size_is_refused(here: Path, size: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         cli.main(["models", "--image", size])
-    assert f"argument --image: expected 4x4x1 to 256x256x3, found '{size}'" in capsys.readouterr().err
+    assert (
+        f"argument --image: expected height x width x channels, 4x4x1 to 256x256x3, found '{size}'"
+        in capsys.readouterr().err
+    )
 
 
 @pytest.mark.parametrize("classes", ["0", "-1", "1", "ten"])
 def test_a_wrong_number_of_classes_is_refused(here: Path, classes: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         cli.main(["models", "--classes", classes])
-    assert "argument --classes: expected a whole number from 2, found" in capsys.readouterr().err
+    assert "argument --classes: expected a whole number of at least 2, found" in capsys.readouterr().err

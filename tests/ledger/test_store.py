@@ -90,7 +90,7 @@ def test_a_path_may_have_any_character(tmp_path: Path, monkeypatch: pytest.Monke
     assert [file.path for file in client.list_artifacts(run, "figures")] == ["figures/x.txt"]
     assert Path(client.download_artifacts(run, "figures/x.txt")).read_text() == "hello"
     client.set_terminated(run)
-    assert {finding.state for finding in runs.runs()} == {"ok"}
+    assert {finding.state for finding in runs.check_store()} == {"ok"}
     assert list((tmp_path / "in").iterdir()) == [folder], "no folder of another name"
     assert {path.name.partition(".db")[0] for path in folder.iterdir()} == {".dvc", "mlflow", "mlartifacts"}
 

@@ -1,4 +1,4 @@
-"""List the architectures with their options and costs."""
+"""List the models with their sizes, costs and options."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,7 +8,7 @@ from reprocnn.errors import UserError
 from reprocnn.params import ModelParams
 
 
-def models(image_shape: tuple[int, int, int], n_classes: int) -> None:
+def print_models(image_shape: tuple[int, int, int], n_classes: int) -> None:
     """Print one row per model, and one per depth or width.
 
     Args:
@@ -16,18 +16,19 @@ def models(image_shape: tuple[int, int, int], n_classes: int) -> None:
         n_classes: the number of classes.
     """
     height, width, channels = image_shape
-    print(f"For images of {height}x{width}x{channels} and {n_classes} classes; MFLOPs: forward pass of one image\n")
-    print(f"{'model':<11} {'layers':>6} {'parameters':>11} {'MFLOPs':>8}  source; accuracy there, or measured here")
+    print(f"For images of {height}x{width}x{channels} and {n_classes} classes; MFLOPs of a forward pass per image\n")
+    header = f"{'model':<11} {'layers':>6} {'parameters':>11} {'MFLOPs':>8}"
+    print(f"{header}  source; accuracy reported there or measured here")
     for name, row in MODELS.items():
-        print(f"{name:<11} {_size(name, image_shape, n_classes, {})}  {row.source}; {row.accuracy}")
+        print(f"{name:<11} {_format_costs(name, image_shape, n_classes, {})}  {row.source}; {row.accuracy}")
         for options in row.variants:
             variant = ", ".join(f"{key}={value}" for key, value in options.items())
-            print(f"  {variant:<9} {_size(name, image_shape, n_classes, options)}")
+            print(f"  {variant:<9} {_format_costs(name, image_shape, n_classes, options)}")
         print(f"{'':<11} options: {', '.join(row.options)}")
 
 
-def _size(name: str, image_shape: tuple[int, int, int], n_classes: int, options: Mapping[str, Any]) -> str:
-    """Format the number of layers, the parameters and the MFLOPs of a model, or the reason why it can't be built."""
+def _format_costs(name: str, image_shape: tuple[int, int, int], n_classes: int, options: Mapping[str, Any]) -> str:
+    """Format the layers, parameters and MFLOPs of a model, or return the reason why it can't be built."""
     from reprocnn.models import costs
     from reprocnn.models.build import build
 

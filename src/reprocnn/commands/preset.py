@@ -12,26 +12,26 @@ from reprocnn.errors import UserError
 from reprocnn.params import PARAMS, FitParams, ModelParams, Params, check, load_params, read_params
 
 FOLDER = Path("presets")
-_MORE = {"validation_fraction", "normalization", "tta"}
-_RECIPE = ({*ModelParams.model_fields, *FitParams.model_fields} - {"seed"}) | _MORE
-"""The keys that a preset resets to their defaults unless it sets them."""
+_OTHER_KEYS = {"validation_fraction", "normalization", "tta"}
+_RECIPE_KEYS = ({*ModelParams.model_fields, *FitParams.model_fields} - {"seed"}) | _OTHER_KEYS
+"""The keys that a preset sets, to their defaults if it doesn't name them; not data, test split, seed and machine."""
 
 
-def presets() -> None:
-    """List the presets: name, and the comments in its file."""
+def list_presets() -> None:
+    """Print the name of each preset and the comments in its file."""
     for path in sorted(FOLDER.glob("*.yaml")):
         comments = [line.removeprefix("# ") for line in path.read_text().splitlines() if line.startswith("#")]
         for name, line in zip_longest([path.stem], comments, fillvalue=""):
             print(f"{name:<14} {line}".rstrip())
 
 
-def preset(name: str) -> None:
-    """Set params.yaml to a recipe and print what changed.
+def apply_preset(name: str) -> None:
+    """Set params.yaml to a preset and print the values that changed.
 
-    Options of data, test split, seed and machine keep their values unless the preset sets them.
+    Options that are not in `_RECIPE_KEYS` keep their values unless the preset sets them.
 
     Raises:
-        UserError: there is no such preset, or params.yaml would not be valid.
+        UserError: there is no such preset, or params.yaml is invalid, before or with its values.
     """
     path = FOLDER / f"{name}.yaml"
     if not path.is_file():
@@ -42,7 +42,7 @@ def preset(name: str) -> None:
     load_params(Params)
     yaml = YAML()
     values: Any = yaml.load(PARAMS)
-    recipe = {key: Params.model_fields[key].default for key in Params.model_fields if key in _RECIPE}
+    recipe = {key: Params.model_fields[key].default for key in Params.model_fields if key in _RECIPE_KEYS}
     recipe |= read_params(path)
     check(Params, values | recipe, path)
     changes = [(key, value) for key, value in recipe.items() if values[key] != value]

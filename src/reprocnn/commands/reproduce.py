@@ -21,18 +21,18 @@ def reproduce(run_id: str, folder: str | None) -> None:
 
     Args:
         run_id: the ID of the run, or its first characters.
-        folder: the folder to check out to; None: a new temporary folder.
+        folder: new or empty folder to check out to; None: a new temporary folder.
 
     Raises:
         UserError: there is no such run, its commit is not in this repository, or its changes do not apply.
     """
-    run = _run(run_id)
-    commit, found = _commit(run)
+    run = _find_run(run_id)
+    commit, found = _find_commit(run)
     target = Path(folder or tempfile.mkdtemp(prefix="reprocnn-")).resolve()
     project = revisions.clone(commit, target)
     warnings = _apply_changes(run, target) if found == "changes" else []
     model = run.data.tags.get(MODEL_TAG)
-    print(f"run {run.info.run_id} ({run.info.run_name}): {_WORDS[found].format(commit=commit[:7])}")
+    print(f"run {run.info.run_id} ({run.info.run_name}): {_DESCRIPTIONS[found].format(commit=commit[:7])}")
     for warning in warnings:
         print(f"warning: {warning}")
     print(f"checked out in {target}; to repeat the run:\n  cd {project}\n  dvc repro --force")
@@ -42,7 +42,7 @@ def reproduce(run_id: str, folder: str | None) -> None:
         print(f"or, to run it in a clone and compare each output:\n  python -m reprocnn verify {commit}")
 
 
-_WORDS = {
+_DESCRIPTIONS = {
     "experiment": "a DVC experiment, commit {commit}",
     "result": "its model is in the dvc.lock of commit {commit}",
     "clean": "made by commit {commit} without uncommitted changes",
@@ -50,7 +50,8 @@ _WORDS = {
 }
 
 
-def _run(run_id: str) -> Any:
+def _find_run(run_id: str) -> Any:
+    """Return the only run whose ID begins with `run_id`."""
     client, experiment_id = store.require_store()
     with store.explain_errors():
         found = [run for run in store.all_runs(client, experiment_id) if run.info.run_id.startswith(run_id)]
@@ -62,16 +63,17 @@ def _run(run_id: str) -> Any:
     return found[0]
 
 
-def _commit(run: Any) -> tuple[str, str]:
-    """Find the commit that made a run; return it and how it was found, a key of `_WORDS`."""
+def _find_commit(run: Any) -> tuple[str, str]:
+    """Find the commit that made a run; return it and how it was found, a key of `_DESCRIPTIONS`."""
     tags = run.data.tags
     for experiment in revisions.experiments():
         same = all(experiment.origin[tag] == tags.get(tag) for tag in (EXPERIMENT_TAG, BASELINE_TAG))
-        if same and _has_params(experiment.commit, run.data.params):  # `exp run --force` may have replaced it
+        # `dvc exp run --force` may have replaced the experiment by another of its name.
+        if same and _has_same_params(experiment.commit, run.data.params):
             return experiment.commit, "experiment"
     if model := tags.get(MODEL_TAG):
         for commit in git("log", "--all", f"-S{model}", "--format=%H", "--", "dvc.lock").splitlines():
-            if model in show(commit, revisions.LOCK) and _has_params(commit, run.data.params):
+            if model in show(commit, revisions.LOCK) and _has_same_params(commit, run.data.params):
                 return commit, "result"
     commit = git("rev-parse", "--verify", "--quiet", f"{tags.get('git.commit', 'none')}^{{commit}}")
     if not commit:
@@ -82,7 +84,8 @@ def _commit(run: Any) -> tuple[str, str]:
     return commit, "clean" if tags.get("git.dirty") == "false" else "changes"
 
 
-def _has_params(commit: str, params: dict[str, str]) -> bool:
+def _has_same_params(commit: str, params: dict[str, str]) -> bool:
+    """Return whether params.yaml at a commit has the values of a run."""
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / PARAMS).write_text(show(commit, PARAMS))
         return record.agree(params, record.params_of(Path(folder)))
@@ -90,10 +93,10 @@ def _has_params(commit: str, params: dict[str, str]) -> bool:
 
 def _apply_changes(run: Any, folder: Path) -> list[str]:
     """Apply the uncommitted changes of a run; return warnings about what can't be restored."""
-    diff = _artifact(run, CHANGES)
+    diff = _read_artifact(run, CHANGES)
     if diff is None:
         return [f"the run has no {CHANGES}; its params are: {run.data.params}"]
-    new_files = json.loads(_artifact(run, NEW_FILES) or "[]")
+    new_files = json.loads(_read_artifact(run, NEW_FILES) or "[]")
     warnings = [f"the content of a new, uncommitted file is not known: {name}" for name in new_files]
     if "***" in diff:
         warnings.append("the changes contain masked secrets")
@@ -108,7 +111,7 @@ def _apply_changes(run: Any, folder: Path) -> list[str]:
     return warnings
 
 
-def _artifact(run: Any, name: str) -> str | None:
+def _read_artifact(run: Any, name: str) -> str | None:
     """Return the text of an artifact; None if the run has no artifact of that name."""
     client, _ = store.require_store()
     with store.explain_errors():

@@ -1,4 +1,4 @@
-"""Print a summary of the last run."""
+"""Print a summary of the result in the workspace."""
 
 from reprocnn.artifacts.figures import FIGURES, REPORT
 from reprocnn.artifacts.model import MODEL
@@ -7,8 +7,8 @@ from reprocnn.artifacts.scores import METRICS, read_scores
 from reprocnn.errors import UserError
 
 
-def summary() -> None:
-    """Print the result in the workspace and where to find its files.
+def print_summary() -> None:
+    """Print the test accuracy of the result in the workspace, and where its files are.
 
     Raises:
         UserError: the workspace has no metrics or no report.

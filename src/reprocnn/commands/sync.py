@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 
 
 def sync(names: list[str]) -> None:
-    """Add to MLflow what is missing of the named results, or of the workspace and every experiment.
+    """Add to MLflow what is missing there of the named results, or of the workspace and every experiment.
 
-    Exits with status 1 if one of them fails.
+    Exits with status 1 if MLflow fails for one of them.
 
     Args:
         names: experiments or revisions; empty: the workspace and every experiment.
@@ -40,24 +40,24 @@ def sync(names: list[str]) -> None:
     Raises:
         UserError: there is no such experiment, or MLflow does not answer.
     """
-    with locks.exclusive(state.sync_lock(), "makes MLflow match DVC"):
+    with locks.exclusive(state.sync_lock(), "syncs MLflow with DVC"):
         client, experiment_id = store.require_store()
         failed = _apply_to_each(client, experiment_id, _results(names), _complete)
         if not names:
-            failed += _end_journals(client, experiment_id) + _end_runs(client, experiment_id)
+            failed += _end_trainings(client, experiment_id) + _end_runs(client, experiment_id)
     _exit_if_failed(failed)
 
 
 def create_missing() -> None:
     """Create the missing runs of experiments, and complete the run of the workspace; report failures and continue.
 
-    DVC restores a repeated experiment from its run cache without starting a stage, so no stage creates its run. If
-    nothing is missing this is quick: experiments that have a run are not read.
+    DVC restores a repeated experiment from its run cache without starting a stage, so no stage creates its run.
+    Experiments that have a run are not read: if nothing is missing, this takes little time.
 
     Raises:
         UserError: MLflow does not answer.
     """
-    with locks.exclusive(state.sync_lock(), "makes MLflow match DVC"):
+    with locks.exclusive(state.sync_lock(), "syncs MLflow with DVC"):
         client, experiment_id = store.require_store()
         with store.explain_errors():
             known = {experiment_of(run.data.tags) for run in store.all_runs(client, experiment_id)}
@@ -66,10 +66,10 @@ def create_missing() -> None:
         _apply_to_each(client, experiment_id, [*absent, *here], _complete)
 
 
-def runs(names: list[str]) -> None:
+def print_runs(names: list[str]) -> None:
     """Print the MLflow run of each result, and what is missing from the run.
 
-    Exits with status 1 if one of them fails.
+    Exits with status 1 if MLflow fails for one of them.
 
     Args:
         names: experiments or revisions; empty: the workspace and every experiment.
@@ -78,7 +78,7 @@ def runs(names: list[str]) -> None:
         UserError: there is no such experiment, or MLflow does not answer.
     """
     client, experiment_id = store.require_store()
-    failed = _apply_to_each(client, experiment_id, _results(names), _state)
+    failed = _apply_to_each(client, experiment_id, _results(names), _describe)
     print(
         "`python -m reprocnn sync` adds what is missing; `python -m reprocnn reproduce RUN` checks out what made a run"
     )
@@ -90,16 +90,18 @@ def _exit_if_failed(failed: list[UserError]) -> None:
     if failed:
         for fix in dict.fromkeys(error.fix for error in failed):
             print(f"  fix: {fix}")
-        print(f"failed: {len(failed)}; the others are up to date")
+        print(f"failed: {len(failed)}; the others succeeded")
         sys.exit(1)
 
 
 def _complete(mirror: Mirror, made: Record) -> str:
+    """Complete the run of a result; return its ID and what was added."""
     added = mirror.complete(made)
     return f"run {mirror.run_id}  " + (f"added {', '.join(added)}" if added else "complete")
 
 
-def _state(mirror: Mirror, made: Record) -> str:
+def _describe(mirror: Mirror, made: Record) -> str:
+    """Return the ID of a result's run and what it lacks, or that it has no run."""
     if not mirror.run_id:
         return "no run"
     lacks = [name for name, _ in mirror.missing(made)]
@@ -107,6 +109,7 @@ def _state(mirror: Mirror, made: Record) -> str:
 
 
 def _results(names: list[str]) -> list[Result]:
+    """Return the named results, or those of every experiment and the workspace."""
     if names:
         return [revisions.of(name) for name in names]
     # The workspace last: if it holds an applied experiment, both share the run of that experiment.
@@ -116,24 +119,29 @@ def _results(names: list[str]) -> list[Result]:
 def _apply_to_each(
     client: "MlflowClient", experiment_id: str, results: list[Result], act: Callable[[Mirror, Record], str]
 ) -> list[UserError]:
-    """Apply `act` to the run and the record of each result, and print what it returns; return the errors."""
+    """Call `act` with the run and the record of each result, and print a line with what it returns.
+
+    Returns:
+        The errors, one per result that failed; a result without finished training is skipped.
+    """
     width = max((len(result.name) for result in results), default=0)
     failed: list[UserError] = []
     for number, result in enumerate(results, start=1):
         try:
             with result.files() as folder:
-                made = _record(result, folder)
-                said = _attempt(failed, partial(_apply, client, experiment_id, act, made))
+                made = _read_record(result, folder)
+                message = _attempt(failed, partial(_apply, client, experiment_id, act, made))
         except UserError as error:
-            said = f"skipped: {error.problem}"
+            message = f"skipped: {error.problem}"
         except Exception as error:  # for example a DVC remote that can't be read; continue with the others
             failed.append(UserError(masked(" ".join(str(error).split())), "python -m reprocnn doctor"))
-            said = f"failed: {failed[-1].problem}"
-        print(f"[{number}/{len(results)}] {result.name:{width}}  {result.where:9}  {said}", flush=True)
+            message = f"failed: {failed[-1].problem}"
+        print(f"[{number}/{len(results)}] {result.name:{width}}  {result.where:9}  {message}", flush=True)
     return failed
 
 
 def _apply(client: "MlflowClient", experiment_id: str, act: Callable[[Mirror, Record], str], made: Record) -> str:
+    """Find the run of a record and call `act` with both."""
     run = find(client, experiment_id, made)
     run = run or find_left(client, experiment_id, made, {experiment_of(e.origin) for e in revisions.experiments()})
     return act(Mirror(client, experiment_id, run), made)
@@ -149,9 +157,14 @@ def _attempt(failed: list[UserError], act: Callable[[], str]) -> str:
         return f"failed: {error.problem}"
 
 
-def _record(result: Result, folder: Path) -> Record:
+def _read_record(result: Result, folder: Path) -> Record:
+    """Read the record of a result from the folder with its files.
+
+    Raises:
+        UserError: the training has not finished, or the model can't be found.
+    """
     if not all(result.has(folder, out) for out in (HISTORY, TRAINING)):
-        raise UserError("its training is not finished, or its files are not those of dvc.lock", "dvc repro")
+        raise UserError("its training has not finished, or its files differ from dvc.lock", "dvc repro")
     if not (folder / MODEL_CARD).exists():
         raise UserError("its model is neither in DVC's cache nor in a remote", "dvc pull, or dvc repro")
     stages = [s for s, out in (("evaluate", METRICS), ("plot", FIGURES)) if result.has(folder, out)]
@@ -163,20 +176,20 @@ def _record(result: Result, folder: Path) -> Record:
     return made
 
 
-def _end_journals(client: "MlflowClient", experiment_id: str) -> list[UserError]:
-    """Finish the runs of trainings that were killed, or whose end did not reach the tracker; return the errors."""
+def _end_trainings(client: "MlflowClient", experiment_id: str) -> list[UserError]:
+    """Finish the runs of trainings that were killed, or whose end was not uploaded; return the errors."""
     failed: list[UserError] = []
     for made in record.of_trainings():
         ended = made if made.status != "RUNNING" else _mark_killed(made)
         if not ended or (ended.name == record.UNKNOWN and not ended.epochs):  # killed right after its start
             continue
-        if said := _attempt(failed, partial(_end_training, client, experiment_id, ended)):
-            print(f"{ended.name}  {ended.status.lower()}  {said}", flush=True)
+        if message := _attempt(failed, partial(_end_training, client, experiment_id, ended)):
+            print(f"{ended.name}  {ended.status.lower()}  {message}", flush=True)
     return failed
 
 
 def _mark_killed(made: Record) -> Record | None:
-    """Mark a training as killed and return its record; None if its process is still running."""
+    """Mark a training as killed in its journal and return its record; None if its process is still running."""
     with checkpoints.unless_in_use(made.key) as unused:
         now = record.of_training(made.training)  # it may have ended in the meantime
         if not unused or not now:
@@ -189,6 +202,7 @@ def _mark_killed(made: Record) -> Record | None:
 
 
 def _end_training(client: "MlflowClient", experiment_id: str, made: Record) -> str:
+    """Complete the run of a training that ended; return what was added, empty if nothing was."""
     # Search by the ID of the training only: a run of another experiment may have the same model.
     run = find(client, experiment_id, replace(made, model_md5=""))
     if made.run_id and not run:
@@ -199,12 +213,12 @@ def _end_training(client: "MlflowClient", experiment_id: str, made: Record) -> s
 
 
 def _end_runs(client: "MlflowClient", experiment_id: str) -> list[UserError]:
-    """Mark runs without a journal as killed if their process ran on this host and has died; return the errors."""
+    """Mark runs without a journal as killed if their process ran on this host and has ended; return the errors."""
     failed: list[UserError] = []
 
     def end(run: "Run") -> str:
         client.set_terminated(run.info.run_id, "KILLED", int(time.time() * 1000))
-        return f"run {run.info.run_id}  was left running; marked as killed"
+        return f"run {run.info.run_id}  its process has ended; marked as killed"
 
     def end_all() -> str:
         for run in client.search_runs([experiment_id], "attributes.status = 'RUNNING'"):
@@ -213,6 +227,6 @@ def _end_runs(client: "MlflowClient", experiment_id: str) -> list[UserError]:
                 print(f"{run.info.run_name}  {_attempt(failed, partial(end, run))}", flush=True)
         return ""
 
-    if said := _attempt(failed, end_all):
-        print(said, flush=True)
+    if message := _attempt(failed, end_all):
+        print(message, flush=True)
     return failed

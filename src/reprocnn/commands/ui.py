@@ -12,7 +12,7 @@ from reprocnn.ledger import store
 from reprocnn.ledger.masking import masked
 
 
-def ui(port: int) -> None:
+def serve_ui(port: int) -> None:
     """Serve the MLflow UI of the store in the checkout, or print the address of the server in MLFLOW_TRACKING_URI.
 
     Before that, create the missing runs of experiments.
@@ -28,7 +28,7 @@ def ui(port: int) -> None:
         print(f"the runs are on the server in MLFLOW_TRACKING_URI: {masked(uri)}", flush=True)
         sync.create_missing()
         return
-    sync.create_missing()  # this also creates the experiment in an empty store, for which the UI would show an error
+    sync.create_missing()  # this also creates the MLflow experiment, without which the UI shows an error
     port = port if port and _is_free(port) else _free_port()
     print(f"MLflow UI: http://127.0.0.1:{port}  (store: {masked(uri)}; Ctrl-C stops it)", flush=True)
     command = [sys.executable, "-m", "mlflow", "ui", "--port", str(port)]

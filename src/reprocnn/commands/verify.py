@@ -35,12 +35,12 @@ def verify(revision: str) -> None:
         print(f"uncommitted changes are ignored: this verifies {result.name} ({result.where})", flush=True)
     with tempfile.TemporaryDirectory(prefix="reprocnn-verify-") as folder:
         clone = revisions.clone(result.commit, Path(folder) / "clone")
-        _run(clone)
+        _run_pipeline(clone)
         made = revisions.lock_of("", clone)
-        differ = list(_compare(committed, made))
+        differ = list(_print_comparison(committed, made))
         print(f"\n{_accuracies(result.commit, clone)}")
         if not differ:
-            print(f"{result.name} ({result.where}) repeats: every output is equal, byte for byte")
+            print(f"{result.name} ({result.where}) is reproduced: every output is equal, byte for byte")
             return
         print(f"differing: {', '.join(differ)}\nlikely reasons:")
         for reason in _reasons(committed, made, result.commit, clone):
@@ -48,7 +48,7 @@ def verify(revision: str) -> None:
     sys.exit(1)
 
 
-def _run(clone: Path) -> None:
+def _run_pipeline(clone: Path) -> None:
     """Run every stage in the clone, with a cache, checkpoints and an MLflow store of its own."""
     own = {name: value for name, value in os.environ.items() if not name.startswith(("DVC_", "MLFLOW_"))}
     own["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{own['PATH']}"
@@ -57,16 +57,17 @@ def _run(clone: Path) -> None:
         raise UserError(f"the pipeline failed in the clone, with status {status}", "see its output above")
 
 
-def _outs(stage: dict[str, Any]) -> dict[str, str]:
+def _hashes(stage: dict[str, Any]) -> dict[str, str]:
+    """Return the md5 of each output of a stage in dvc.lock, path -> md5."""
     return {out["path"]: out["md5"] for out in stage.get("outs", [])}
 
 
-def _compare(committed: dict[str, Any], made: dict[str, Any]) -> Iterator[str]:
-    """Print one line per output; yield the outputs that differ."""
+def _print_comparison(committed: dict[str, Any], made: dict[str, Any]) -> Iterator[str]:
+    """Print one line per output; yield the paths of those that differ."""
     print(f"\n{'stage':11} {'output':29} {'committed':13} here")
     for stage, definition in made.items():
-        expected = _outs(committed.get(stage, {}))
-        for out, found in _outs(definition).items():
+        expected = _hashes(committed.get(stage, {}))
+        for out, found in _hashes(definition).items():
             wanted = expected.get(out, _ABSENT)
             print(f"{stage:11} {out:29} {wanted[:12]:13} {'equal' if wanted == found else found[:12] + ' differs'}")
             if wanted != found:
@@ -74,6 +75,7 @@ def _compare(committed: dict[str, Any], made: dict[str, Any]) -> Iterator[str]:
 
 
 def _accuracies(commit: str, clone: Path) -> str:
+    """Format the test accuracies of the commit and of the clone."""
     before = show(commit, METRICS)
     committed = f"{json.loads(before)['accuracy']:.2%}" if before else "not committed"
     return f"test accuracy: {committed} committed, {read_json(clone / METRICS)['accuracy']:.2%} here"
@@ -81,19 +83,19 @@ def _accuracies(commit: str, clone: Path) -> str:
 
 def _reasons(committed: dict[str, Any], made: dict[str, Any], commit: str, clone: Path) -> Iterator[str]:
     """Yield possible reasons for the difference, most likely first."""
-    found = [*_inputs(committed, made), *_machines(committed, commit, clone)]
-    yield from found or ["none known: inputs, machine and versions are the same; please report it"]
+    found = [*_changed_inputs(committed, made), *_machine_differences(committed, commit, clone)]
+    yield from found or ["none found: inputs, machine and versions are the same; please report it"]
 
 
-def _inputs(committed: dict[str, Any], made: dict[str, Any]) -> Iterator[str]:
-    """Yield the dependencies and params that differ from those in dvc.lock."""
-    outs = {out for stage in made.values() for out in _outs(stage)}
+def _changed_inputs(committed: dict[str, Any], made: dict[str, Any]) -> Iterator[str]:
+    """Yield the dependencies, other than outputs, and the params that differ from those in dvc.lock."""
+    outs = {out for stage in made.values() for out in _hashes(stage)}
     for stage, definition in made.items():
         then = committed.get(stage, {})
         known = {dep["path"]: dep["md5"] for dep in then.get("deps", [])}
-        params = list(_params(stage, then, definition))
+        params = list(_changed_params(stage, then, definition))
         for dep in definition.get("deps", []):
-            # With another model, its file is a dep that the lock does not have.
+            # If params differ, ignore deps that dvc.lock lacks: the file of another model is one.
             if dep["path"] in outs or known.get(dep["path"], params and dep["md5"]) == dep["md5"]:
                 continue
             code = dep["path"].startswith(("src/", "stages/"))
@@ -102,17 +104,17 @@ def _inputs(committed: dict[str, Any], made: dict[str, Any]) -> Iterator[str]:
         yield from params
 
 
-def _params(stage: str, then: dict[str, Any], now: dict[str, Any]) -> Iterator[str]:
-    """Yield the params that differ from those that a stage ran with."""
+def _changed_params(stage: str, then: dict[str, Any], now: dict[str, Any]) -> Iterator[str]:
+    """Yield the params of a stage that differ from those in dvc.lock."""
     for key, value in now.get("params", {}).get("params.yaml", {}).items():
         before = then.get("params", {}).get("params.yaml", {}).get(key, _ABSENT)
         if before != value:
             yield f"dvc.lock is older than params.yaml: {stage} ran with {key}: {before}, now {value}"
 
 
-def _machines(committed: dict[str, Any], commit: str, clone: Path) -> Iterator[str]:
-    """Yield the differences between this machine and its versions and those that made the commit."""
-    model = _outs(committed["train"]).get(MODEL.as_posix(), "")
+def _machine_differences(committed: dict[str, Any], commit: str, clone: Path) -> Iterator[str]:
+    """Yield what differs between this machine, with its versions, and the one that made the commit."""
+    model = _hashes(committed["train"]).get(MODEL.as_posix(), "")
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / ENVIRONMENT
         file.parent.mkdir()

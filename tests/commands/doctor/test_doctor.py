@@ -171,7 +171,7 @@ def test_a_check_that_fails_does_not_hide_the_others(
 
     monkeypatch.setattr(doctor, "_CHECKS", {"one": fails, "two": lambda: [Finding("note", "two", "seen too")]})
     with pytest.raises(SystemExit):
-        doctor.doctor()
+        doctor.run_checks()
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
     assert lines[:2] == ["ok one seen", "wrong one can't be checked: ValueError: broken"]
     assert lines[3:] == ["note two seen too", "", "wrong: 1"]
@@ -179,7 +179,7 @@ def test_a_check_that_fails_does_not_hide_the_others(
 
 def test_a_note_does_not_fail(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(doctor, "_CHECKS", {"one": lambda: [Finding("note", "one", "seen", "this\nor that")]})
-    doctor.doctor()
+    doctor.run_checks()
     assert capsys.readouterr().out.splitlines()[1:3] == [f"{'':20}fix: this", f"{'':20} or: or that"]
 
 
@@ -187,19 +187,19 @@ def test_a_note_does_not_fail(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
 
 
 def test_git_repository_and_commit(here: Path, git: Callable[..., None]) -> None:
-    found = _one(checkout.repository())
+    found = _one(checkout.check_git())
     assert (found.state, found.fix.split(" && ")[0]) == ("wrong", "git init")
     assert "is not a Git repository" in found.text
     git("init", "-b", "main")
-    found = _one(checkout.repository())
+    found = _one(checkout.check_git())
     assert (found.state, found.text) == ("wrong", "there is no commit, and DVC needs one")
     assert found.fix.startswith("git add -A && git commit")
     (here / "dvc.yaml").touch()
     git("add", "-A")
     git("commit", "-m", "start")
-    assert _one(checkout.repository()).text == run_name()
+    assert _one(checkout.check_git()).text == run_name()
     Path("new").touch()
-    assert _one(checkout.repository()) == Finding("ok", "git", f"{run_name()}; not committed: 1 files")
+    assert _one(checkout.check_git()) == Finding("ok", "git", f"{run_name()}; uncommitted files: 1")
 
 
 def test_a_folder_of_another_repository_has_to_be_tracked_by_it(
@@ -209,17 +209,17 @@ def test_a_folder_of_another_repository_has_to_be_tracked_by_it(
     git("commit", "--allow-empty", "-m", "start")
     write_bytes(here / "inner" / "dvc.yaml", b"")
     monkeypatch.chdir(here / "inner")
-    found = _one(checkout.repository())
+    found = _one(checkout.check_git())
     assert (found.state, f"does not track {here / 'inner'}" in found.text) == ("wrong", True)
     git("add", "-A")
-    assert _one(checkout.repository()).state == "ok"
+    assert _one(checkout.check_git()).state == "ok"
 
 
 def test_a_lock_file_of_dvcs_that_a_kill_cut_off(here: Path) -> None:
     for name in ("dvc.yaml", "dvc.lock"):
         write_bytes(here / name, b"")
     write_bytes(here / ".dvc/tmp/rwlock", b"")
-    found = _one(checkout.pipeline())
+    found = _one(checkout.check_pipeline())
     assert (found.state, found.fix) == ("wrong", "rm .dvc/tmp/rwlock  # if no dvc runs")
 
 
@@ -229,10 +229,10 @@ def test_a_head_that_a_killed_experiment_left(here: Path, git: Callable[..., Non
     git("add", "-A")
     git("commit", "-m", "start")
     git("checkout", run_git("rev-parse", "HEAD"))  # as DVC does
-    found = _one(checkout.repository())
+    found = _one(checkout.check_git())
     assert (found.state, found.fix) == ("wrong", "git switch main")
     git("switch", "main")
-    assert _one(checkout.repository()).state == "ok"
+    assert _one(checkout.check_git()).state == "ok"
 
 
 def test_names_that_are_not_utf_8(here: Path) -> None:
@@ -243,7 +243,7 @@ def test_names_that_are_not_utf_8(here: Path) -> None:
         Path(os.fsdecode(folder + b"/caf\xe9.png")).touch()
     except OSError:  # a file system that takes UTF-8 alone can't have the fault
         return
-    found = _one(checkout.parameters())
+    found = _one(checkout.check_params())
     assert (found.state, r"caf\xe9.png' is not UTF-8" in found.text) == ("wrong", True)
 
 
@@ -252,14 +252,14 @@ def test_git_that_refuses_gives_its_own_fix(
 ) -> None:
     git("init")
     monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
-    found = _one(checkout.repository())
+    found = _one(checkout.check_git())
     assert (found.state, "dubious ownership" in found.text) == ("wrong", True)
     assert found.fix == f"git config --global --add safe.directory {here}"
 
 
 def test_git_is_not_there(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(here))
-    found = _one(checkout.repository())
+    found = _one(checkout.check_git())
     assert (found.state, found.text) == ("wrong", "git is not installed")
 
 
@@ -267,15 +267,15 @@ def test_git_is_not_there(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_params(here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    found = _one(checkout.parameters())
+    found = _one(checkout.check_params())
     assert (found.state, found.fix) == ("wrong", "set `folder: data/README.md`, or create it")
     assert "data/README.md does not exist" in found.text
     write_bytes(here / "data/README.md", b"")
-    assert _one(checkout.parameters()) == Finding("ok", "params.yaml", "deep_cnn on digits, epochs: 10")
+    assert _one(checkout.check_params()) == Finding("ok", "params.yaml", "deep_cnn on digits, epochs: 10")
     _edit("params.yaml", "epochs: 10", "epochs: many")
-    monkeypatch.setattr(doctor, "_CHECKS", {"params.yaml": checkout.parameters})
+    monkeypatch.setattr(doctor, "_CHECKS", {"params.yaml": checkout.check_params})
     with pytest.raises(SystemExit):
-        doctor.doctor()
+        doctor.run_checks()
     printed = capsys.readouterr().out
     assert "wrong  params.yaml  epochs: found 'many' (str), allowed: a whole number" in printed
     assert "fix: for example `-S epochs=10`" in printed
@@ -285,29 +285,31 @@ def test_params(here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
 
 
 def test_dvc_lock_in_step_and_out_of_step(own: Checkout) -> None:
-    assert _one(checkout.pipeline()).state == "ok"
+    assert _one(checkout.check_pipeline()).state == "ok"
     _edit("params.yaml", "epochs: 10", "epochs: 11")
-    found = _one(checkout.pipeline())
+    found = _one(checkout.check_pipeline())
     assert (found.state, found.text) == ("wrong", "not up to date: copy")
     assert found.fix.startswith("dvc repro")
     own.run("git", "checkout", "params.yaml")
     Path("copied").unlink()
-    assert _one(checkout.pipeline()).text == "not up to date: copy, plot"
+    assert _one(checkout.check_pipeline()).text == "not up to date: copy, plot"
     shutil.rmtree("data")
-    assert _one(checkout.pipeline()) == Finding("note", "dvc.lock", "the pipeline has not run here yet", "dvc repro")
+    assert _one(checkout.check_pipeline()) == Finding(
+        "note", "dvc.lock", "the pipeline has not run here yet", "dvc repro"
+    )
 
 
 def test_what_dvc_needs_is_missing_or_broken(own: Checkout, monkeypatch: pytest.MonkeyPatch) -> None:
     write_bytes(Path("dvc.lock"), b"<<<<<<< HEAD\na: [\n")
-    found = _one(checkout.pipeline())
+    found = _one(checkout.check_pipeline())
     assert (found.state, found.fix) == ("wrong", "git checkout HEAD -- dvc.lock && dvc repro")
     assert "dvc.lock is not YAML" in found.text
     Path("dvc.lock").unlink()
-    found = _one(checkout.pipeline())
+    found = _one(checkout.check_pipeline())
     assert (found.state, found.text) == ("wrong", f"there is no dvc.lock in {own.folder}")
-    assert found.fix.splitlines() == ["git checkout HEAD -- dvc.lock", "dvc repro  # writes it"]
+    assert found.fix.splitlines() == ["git checkout HEAD -- dvc.lock", "dvc repro  # creates it"]
     shutil.rmtree(".dvc")
-    assert _one(checkout.pipeline()).fix == "git checkout HEAD -- .dvc"
+    assert _one(checkout.check_pipeline()).fix == "git checkout HEAD -- .dvc"
 
 
 def test_what_dvc_says_when_it_fails(
@@ -315,10 +317,10 @@ def test_what_dvc_says_when_it_fails(
 ) -> None:
     shutil.rmtree(".git")
     Path(".dvc/tmp/exps/celery").mkdir(parents=True)
-    checks = {"dvc.lock": checkout.pipeline, "queue": checkout.queue, "cache": storage.storage}
+    checks = {"dvc.lock": checkout.check_pipeline, "queue": checkout.check_queue, "cache": storage.check_storage}
     monkeypatch.setattr(doctor, "_CHECKS", checks)
     with pytest.raises(SystemExit):
-        doctor.doctor()
+        doctor.run_checks()
     printed = capsys.readouterr().out
     reason = f"fails: {own.folder} is not a git repository"
     assert f"wrong  dvc.lock     `dvc status --json` {reason}" in printed
@@ -334,11 +336,11 @@ def test_a_stage_that_runs(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with locks.exclusive(Path(".dvc/tmp/stage.lock"), "runs"):
         parent = SimpleNamespace(cmdline=lambda: ["python", "/somewhere/bin/other", "repro"])
         monkeypatch.setattr("psutil.Process.parents", lambda _: [parent])
-        found = _one(checkout.pipeline())
+        found = _one(checkout.check_pipeline())
         assert (found.state, found.fix) == ("wrong", f"kill {os.getpid()}")
         assert "without a dvc process" in found.text
         parent.cmdline = lambda: ["python", "/somewhere/bin/dvc", "repro"]
-        found = _one(checkout.pipeline())
+        found = _one(checkout.check_pipeline())
         assert (found.state, found.fix) == ("note", "")
         assert f"a stage is running (process {os.getpid()})" in found.text
     assert not locks.holder(Path(".dvc/tmp/stage.lock"))
@@ -348,9 +350,9 @@ def test_a_stage_that_runs(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_queue_without_a_worker(own: Checkout) -> None:
-    assert _one(checkout.queue()) == Finding("ok", "queue", "never used here")
+    assert _one(checkout.check_queue()) == Finding("ok", "queue", "not used yet")
     own.run("dvc", "exp", "run", "--queue", "-S", "epochs=3")
-    found = _one(checkout.queue())
+    found = _one(checkout.check_queue())
     assert found == Finding("wrong", "queue", "1 queued; workers: 0", "dvc queue start")
 
 
@@ -361,11 +363,11 @@ def test_a_queue_without_a_worker(own: Checkout) -> None:
         (("Queued",), "0 active, 1 idle", ""),
         (("Success", "Failed"), "0 active, 0 idle", ""),
         ((), "0 active, 0 idle", ""),
-        (("Running", "Success"), "0 active, 0 idle", "dvc queue kill exp-0  # and queue exp-0 again"),
+        (("Running", "Success"), "0 active, 0 idle", "dvc queue kill exp-0  # then queue exp-0 again"),
         (
             ("Running", "Running", "Queued"),
             "0 active, 0 idle",
-            "dvc queue kill exp-0 exp-1 && dvc queue start  # and queue exp-0 exp-1 again",
+            "dvc queue kill exp-0 exp-1 && dvc queue start  # then queue exp-0 exp-1 again",
         ),
     ],
 )
@@ -374,8 +376,8 @@ def test_queues(here: Path, monkeypatch: pytest.MonkeyPatch, states: tuple[str, 
     lines = [f"2c8723{i}  exp-{i}      05:57 AM   {state}" for i, state in enumerate(states)]
     table = ["Task     Name        Created    Status", *lines] if lines else ["No experiment tasks in the queue."]
     said = "\n".join([*table, "", f"Worker status: {workers}", ""])
-    monkeypatch.setattr(checkout, "dvc", lambda *_: said)
-    found = _one(checkout.queue())
+    monkeypatch.setattr(checkout, "run_dvc", lambda *_: said)
+    found = _one(checkout.check_queue())
     assert (found.state, found.fix) == ("wrong" if fix else "ok", fix)
     for state in states:
         assert f"{states.count(state)} {state.lower()}" in found.text
@@ -387,8 +389,8 @@ def test_queues(here: Path, monkeypatch: pytest.MonkeyPatch, states: tuple[str, 
 
 def _storage(monkeypatch: pytest.MonkeyPatch, works: str, configured: str) -> Callable[[], list[Finding]]:
     said = {"version": f"Platform: x\nCache types: {works}\nCaches: local\n", "config": f"{configured}\n"}
-    monkeypatch.setattr(storage, "dvc", lambda command, *_: said[command])
-    return lambda: list(storage.storage())
+    monkeypatch.setattr(storage, "run_dvc", lambda command, *_: said[command])
+    return lambda: list(storage.check_storage())
 
 
 @pytest.mark.parametrize(
@@ -418,9 +420,9 @@ def test_what_copies_cost_and_how_to_be_rid_of_them(here: Path, monkeypatch: pyt
 
 
 def test_dvc_says_which_link_types_work(own: Checkout) -> None:
-    assert _one(storage.storage(), "cache").text.split(":")[0] in {"reflink", "hardlink", "symlink"}
+    assert _one(storage.check_storage(), "cache").text.split(":")[0] in {"reflink", "hardlink", "symlink"}
     shutil.rmtree(".dvc/cache")
-    assert _one(storage.storage(), "cache") == Finding("ok", "cache", "none yet; the first run creates it")
+    assert _one(storage.check_storage(), "cache") == Finding("ok", "cache", "none yet; the first run creates it")
 
 
 def _free(monkeypatch: pytest.MonkeyPatch, n: float) -> None:
@@ -438,12 +440,12 @@ def test_the_disk_is_too_small_for_the_data_set(here: Path, monkeypatch: pytest.
     found = _one(linked(), "disk")
     assert (found.state, found.fix.split("  #")[0]) == ("wrong", "dvc gc --all-commits --all-experiments")
     write_dataset(DATASET, DatasetCard("cifar10", ("cat", "dog"), (32, 32, 3), 50_000, 10_000))
-    assert _one(linked(), "disk") == Finding("ok", "disk", "1.1 GB free; cifar10 is on it")
+    assert _one(linked(), "disk") == Finding("ok", "disk", "1.1 GB free; cifar10 is already downloaded")
     write_dataset(DATASET, DatasetCard("digits", ("0", "1"), (8, 8, 1), 1437, 360))
     _free(monkeypatch, needed + 1)
     assert _one(_storage(monkeypatch, "", "copy")(), "disk").state == "wrong"
     write_json(DATASET, {"dataset": "cifar10"})  # of another version
-    assert "is on it" not in _one(linked(), "disk").text
+    assert "is already downloaded" not in _one(linked(), "disk").text
 
 
 def test_what_images_of_ones_own_need(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -481,12 +483,12 @@ def _sql(command: str, value: str) -> None:
 
 def test_no_store_is_made_by_a_look(here: Path) -> None:
     uri = f"sqlite:///{here}/mlflow.db"
-    assert _one(runs.runs()) == Finding("ok", "MLflow", f"no runs yet; they go to {uri}")
+    assert _one(runs.check_store()) == Finding("ok", "MLflow", f"no runs yet; they go to {uri}")
     (here / "mlflow.db").touch()
-    assert _one(runs.runs()).state == "ok"
+    assert _one(runs.check_store()).state == "ok"
     assert (here / "mlflow.db").read_bytes() == b""
     write_bytes(MODEL, b"a model")
-    found = _one(runs.runs())
+    found = _one(runs.check_store())
     assert found == Finding(
         "note", "MLflow", f"the result in the workspace has no run in {uri}", "python -m reprocnn sync"
     )
@@ -494,17 +496,17 @@ def test_no_store_is_made_by_a_look(here: Path) -> None:
 
 def test_a_store_and_the_files_of_its_runs(here: Path, fill: Fill) -> None:
     fill(here)
-    assert list(runs.runs()) == [
-        Finding("ok", "MLflow", f"sqlite:///{here}/mlflow.db, where `make ui` looks"),
+    assert list(runs.check_store()) == [
+        Finding("ok", "MLflow", f"sqlite:///{here}/mlflow.db, which `make ui` shows"),
         Finding("ok", "artifacts", str(here / "mlartifacts")),
         Finding("ok", "runs", "running: 1; stuck: none"),
     ]
     shutil.rmtree(here / "mlartifacts")
-    found = _one(runs.runs(), "artifacts")
+    found = _one(runs.check_store(), "artifacts")
     assert (found.state, found.fix.split("  #")[0]) == ("wrong", "python -m reprocnn sync")
     assert found.text == f"{here}/mlartifacts does not exist: the files of the runs are lost"
     _sql("UPDATE runs SET status = ?", "RUNNING")  # the first training has no files yet
-    assert _one(runs.runs(), "artifacts").state == "ok"
+    assert _one(runs.check_store(), "artifacts").state == "ok"
 
 
 def test_a_run_whose_process_is_gone(here: Path, fill: Fill) -> None:
@@ -513,13 +515,13 @@ def test_a_run_whose_process_is_gone(here: Path, fill: Fill) -> None:
     mark = "UPDATE tags SET value = ? WHERE key = 'process'"
     for process in (f"{host} {number} {start}", f"another-{host} {number} 1"):
         _sql(mark, process)
-        assert _one(runs.runs(), "runs") == Finding("ok", "runs", "running: 1; stuck: none")
+        assert _one(runs.check_store(), "runs") == Finding("ok", "runs", "running: 1; stuck: none")
     _sql(mark, f"{host} {number} 1")  # a later process has its number
-    found = _one(runs.runs(), "runs")
+    found = _one(runs.check_store(), "runs")
     assert (found.state, found.text) == ("wrong", "marked as running, but the process has ended: second")
     assert found.fix.startswith("python -m reprocnn sync")
     _sql("DELETE FROM tags WHERE key = ?", "process")
-    assert _one(runs.runs(), "runs").state == "ok"
+    assert _one(runs.check_store(), "runs").state == "ok"
 
 
 def test_a_checkout_that_was_moved_or_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fill: Fill) -> None:
@@ -528,19 +530,19 @@ def test_a_checkout_that_was_moved_or_copied(tmp_path: Path, monkeypatch: pytest
     fill(old)
     shutil.copytree(old, new)
     monkeypatch.chdir(new)
-    found = _one(runs.runs(), "artifacts")
-    assert (found.state, found.text) == ("wrong", f"they go to {old}/mlartifacts: this checkout was moved or copied")
+    found = _one(runs.check_store(), "artifacts")
+    assert (found.state, found.text) == ("wrong", f"stored in {old}/mlartifacts: this checkout was moved or copied")
     aside, *others = found.fix.splitlines()
     assert not others, "a link would put the runs of two checkouts into one folder"
     shutil.rmtree(old.parent)
-    link, again = _one(runs.runs(), "artifacts").fix.splitlines()
+    link, again = _one(runs.check_store(), "artifacts").fix.splitlines()
     assert again == aside
     subprocess.run(link, shell=True, check=True)
-    assert _one(runs.runs(), "artifacts").state == "ok"
+    assert _one(runs.check_store(), "artifacts").state == "ok"
     old.unlink()
     assert " && python -m reprocnn sync" in aside
     subprocess.run(aside.partition(" && python -m")[0], shell=True, check=True)
-    assert _one(runs.runs()).text.startswith("no runs yet")
+    assert _one(runs.check_store()).text.startswith("no runs yet")
     assert (new / "mlartifacts/old/mlflow.db").exists()
 
 
@@ -548,20 +550,20 @@ def test_artifacts_elsewhere(here: Path, fill: Fill) -> None:
     fill(here)
     place = "UPDATE experiments SET artifact_location = ?"
     _sql(place, f"file://{here}/.dvc/tmp/exps/tmp1/mlartifacts")
-    found = _one(runs.runs(), "artifacts")
+    found = _one(runs.check_store(), "artifacts")
     assert found.state == "wrong"
-    assert found.text.startswith("they go to the folder of an experiment")
+    assert found.text.startswith("stored in the temporary folder of an experiment")
     assert found.fix.startswith("mkdir -p mlartifacts/old && mv mlflow.db* mlartifacts/old && python -m reprocnn sync")
     (here / "my choice").mkdir()
     _sql(place, (here / "my choice").as_uri())
-    assert _one(runs.runs(), "artifacts") == Finding("ok", "artifacts", f"{here}/my choice")
+    assert _one(runs.check_store(), "artifacts") == Finding("ok", "artifacts", f"{here}/my choice")
     _sql(place, "s3://bucket/runs")
-    assert _one(runs.runs(), "artifacts") == Finding("ok", "artifacts", "s3://bucket/runs")
+    assert _one(runs.check_store(), "artifacts") == Finding("ok", "artifacts", "s3://bucket/runs")
 
 
 def test_a_store_that_cant_be_read(here: Path) -> None:
     (here / "mlflow.db").write_text("no database at all")
-    found = _one(runs.runs())
+    found = _one(runs.check_store())
     text = f"sqlite:///{here}/mlflow.db: the file is damaged (file is not a database)"
     assert (found.state, found.text) == ("wrong", text)
     assert found.fix.startswith("mkdir -p mlartifacts/old && mv mlflow.db* mlartifacts/old")
@@ -572,10 +574,10 @@ def test_a_file_that_the_user_names(here: Path, monkeypatch: pytest.MonkeyPatch,
     (here / "shared").mkdir()
     fill(here / "shared")  # with artifacts beside it, as another checkout has them
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///shared/mlflow.db")
-    assert [finding.state for finding in runs.runs()] == ["ok", "ok", "ok"]
+    assert [finding.state for finding in runs.check_store()] == ["ok", "ok", "ok"]
     (here / "broken.db").write_text("no database at all")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///broken.db")
-    found = _one(runs.runs())
+    found = _one(runs.check_store())
     assert found.state == "wrong"
     assert "mv " not in found.fix
 
@@ -583,7 +585,7 @@ def test_a_file_that_the_user_names(here: Path, monkeypatch: pytest.MonkeyPatch,
 def test_a_store_of_another_mlflow(here: Path, fill: Fill) -> None:
     fill(here)
     _sql("UPDATE alembic_version SET version_num = ?", "451aebb31d03")
-    found = _one(runs.runs())
+    found = _one(runs.check_store())
     assert (found.state, found.text) == (
         "wrong",
         f"sqlite:///{here}/mlflow.db: it was made by another version of MLflow",
@@ -596,7 +598,7 @@ def test_a_server_that_is_down_and_runs_in_two_places(here: Path, monkeypatch: p
     fill(here)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://user:word@127.0.0.1:9")
     begun = time.monotonic()
-    down, elsewhere = runs.runs()
+    down, elsewhere = runs.check_store()
     assert time.monotonic() - begun < 10
     assert down.state == "wrong"
     assert down.text == "http://***@127.0.0.1:9: nothing listens there (connection refused)"
@@ -604,10 +606,10 @@ def test_a_server_that_is_down_and_runs_in_two_places(here: Path, monkeypatch: p
     assert (elsewhere.state, elsewhere.fix.split("  #")[0]) == ("note", "unset MLFLOW_TRACKING_URI")
     assert "older runs are in mlflow.db" in elsewhere.text
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
-    assert [finding.state for finding in runs.runs()] == ["ok", "ok", "ok"]
+    assert [finding.state for finding in runs.check_store()] == ["ok", "ok", "ok"]
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     (here / "mlflow.db").write_text("no database at all")  # not in use: it hurts nobody
-    assert _one(runs.runs()).text.startswith("http://127.0.0.1:9")
+    assert _one(runs.check_store()).text.startswith("http://127.0.0.1:9")
 
 
 @pytest.mark.usefixtures("quick")
@@ -615,7 +617,7 @@ def test_a_server_that_does_not_answer(here: Path, monkeypatch: pytest.MonkeyPat
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{silent.getsockname()[1]}")
         begun = time.monotonic()
-        found = _one(runs.runs())
+        found = _one(runs.check_store())
     assert time.monotonic() - begun < 10
     assert (found.state, found.text.rpartition(": ")[2]) == ("wrong", "no answer in time (timed out)")
 
@@ -623,7 +625,7 @@ def test_a_server_that_does_not_answer(here: Path, monkeypatch: pytest.MonkeyPat
 def test_a_folder_of_runs_is_not_made_by_a_look(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "./mlruns")
-    assert _one(runs.runs()) == Finding("ok", "MLflow", f"no runs yet; they go to file://{here}/mlruns")
+    assert _one(runs.check_store()) == Finding("ok", "MLflow", f"no runs yet; they go to file://{here}/mlruns")
     assert not (here / "mlruns").exists()
 
 
@@ -632,7 +634,7 @@ def test_the_environment_is_changed_in_the_main_thread_alone(
 ) -> None:
     """Or a process that another thread starts may get half of it: `OSError: Bad address`."""
     fill(here)
-    monkeypatch.setattr(doctor, "_CHECKS", {"MLflow": runs.runs})
+    monkeypatch.setattr(doctor, "_CHECKS", {"MLflow": runs.check_store})
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     cli.main(["doctor"])
     assert os.environ["MLFLOW_TRACKING_URI"] == f"sqlite:///{here}/mlflow.db"
@@ -643,15 +645,15 @@ def test_the_environment_is_changed_in_the_main_thread_alone(
 
 
 def test_checkpoints_that_are_left(here: Path) -> None:
-    assert _one(checkout.trainings()) == Finding("ok", "checkpoints", "none left")
+    assert _one(checkout.check_checkpoints()) == Finding("ok", "checkpoints", "none left")
     root = checkpoints_folder()
     write_bytes(root / "abc" / "state.npz", bytes(2_000_000))
     with locks.exclusive(root / "abc.lock", "trains"):
-        assert _one(checkout.trainings()).text == "none left"
+        assert _one(checkout.check_checkpoints()).text == "none left"
     three_hours_ago = time.time() - 3 * 3600
     os.utime(root / "abc", (three_hours_ago, three_hours_ago))
-    found = _one(checkout.trainings())
-    assert (found.state, found.text) == ("note", "1 of interrupted trainings, 2.0 MB, 3 hours old")
+    found = _one(checkout.check_checkpoints())
+    assert (found.state, found.text) == ("note", "1 from interrupted trainings, 2.0 MB, 3 hours old")
     assert "resumes from it" in found.fix.splitlines()[0]
     assert found.fix.splitlines()[1] == "rm -r .dvc/tmp/reprocnn/checkpoints/abc"
 
@@ -662,14 +664,14 @@ def test_checkpoints_that_are_left(here: Path) -> None:
 @pytest.fixture
 def ours(here: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder whose code is the one that runs, with a uv.lock."""
-    monkeypatch.setattr(machine, "_CODE", here / "src")
+    monkeypatch.setattr(machine, "_SOURCE", here / "src")
     monkeypatch.setattr(machine.shutil, "which", lambda _: machine.sys.executable)
     shutil.copy(ROOT / "uv.lock", here)
     return here
 
 
 def test_packages_as_in_uv_lock(ours: Path) -> None:
-    found = _one(machine.python())
+    found = _one(machine.check_python())
     assert found.state == "ok"
     assert found.text.endswith("packages as in uv.lock")
 
@@ -677,44 +679,44 @@ def test_packages_as_in_uv_lock(ours: Path) -> None:
 def test_a_package_of_another_version(ours: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     installed = machine.version
     monkeypatch.setattr(machine, "version", lambda name: "1.0" if name == "tqdm" else installed(name))
-    found = _one(machine.python())
+    found = _one(machine.check_python())
     assert (found.state, found.fix) == ("wrong", "rm -f .venv/ready* && make setup")
     assert found.text.startswith("packages differ from uv.lock: tqdm 1.0, expected 4.")
 
 
 def test_another_checkouts_code(here: Path) -> None:
-    found = _one(machine.python())
+    found = _one(machine.check_python())
     assert (found.state, found.fix) == ("wrong", "rm -rf .venv && make setup && source .venv/bin/activate")
-    assert f"is the code of {ROOT / 'src'}, not of this checkout" in found.text
+    assert f"runs the code in {ROOT / 'src'}, not in this checkout" in found.text
     write_bytes(here / ".venv/bin/python", b"")
-    assert _one(machine.python()).fix == "source .venv/bin/activate"
+    assert _one(machine.check_python()).fix == "source .venv/bin/activate"
 
 
 def test_the_stages_python_is_another(ours: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for found, said in (("/usr/bin/python", "/usr/bin/python"), (None, "not found")):
         monkeypatch.setattr(machine.shutil, "which", lambda _, found=found: found)
-        finding = _one(machine.python())
+        finding = _one(machine.check_python())
         assert (finding.state, finding.fix) == ("wrong", "source .venv/bin/activate")
         assert f"the `python` of the stages is {said}" in finding.text
 
 
 def test_processor_and_threads(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "_QUOTA", here / "cpu.max")
-    cpu, threads = machine.processor()
+    monkeypatch.setattr(machine, "_CPU_MAX", here / "cpu.max")
+    cpu, threads = machine.check_cpu()
     assert cpu_name() in cpu.text
     cores = environment([], 0)["threads"]
     assert f"{cores} of {os.cpu_count()} cores" in cpu.text
-    assert threads.text == f"{cores}, one per core: results repeat on a CPU like this one with as many cores"
+    assert threads.text == f"{cores}, one per core: results repeat on a CPU like this one with the same number of cores"
     _edit("params.yaml", "threads: 0", "threads: 3")
     _edit("params.yaml", "portable: false", "portable: true")
-    assert list(machine.processor())[1].text == "3, pinned: results repeat on any x86 CPU with AVX2"
+    assert list(machine.check_cpu())[1].text == "3, pinned: results repeat on any x86 CPU with AVX2"
     for limit, state, fix in (
         ("250000 100000", "note", "`threads: 2` in params.yaml"),
         ("300000 100000", "ok", ""),
         ("max 100000", "ok", ""),
     ):
         (here / "cpu.max").write_text(f"{limit}\n")
-        threads = list(machine.processor())[1]
+        threads = list(machine.check_cpu())[1]
         assert (threads.state, threads.fix) == (state, fix)
 
 
@@ -722,7 +724,7 @@ def test_processor_and_threads(here: Path, monkeypatch: pytest.MonkeyPatch) -> N
 def nvidia(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, int], None]:
     """Puts an nvidia-smi on the path that prints something and ends with a status; the system has one device."""
     (tmp_path / "gpus" / "0000:01:00.0").mkdir(parents=True)
-    monkeypatch.setattr(machine, "_DEVICES", tmp_path / "gpus")
+    monkeypatch.setattr(machine, "_GPU_DEVICES", tmp_path / "gpus")
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
 
@@ -736,16 +738,16 @@ def nvidia(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, in
 def test_a_gpu_that_is_not_used(nvidia: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine.importlib.util, "find_spec", lambda _: None)
     nvidia("NVIDIA H100 80GB HBM3")
-    found = _one(machine.gpu())
+    found = _one(machine.check_gpu())
     assert (found.state, found.fix) == ("note", "make setup EXTRA=--extra=cuda")
     assert found.text.startswith("NVIDIA H100 80GB HBM3; TensorFlow does not use it")
     monkeypatch.setattr(machine.importlib.util, "find_spec", lambda _: "found")
-    assert _one(machine.gpu()).state == "ok"
+    assert _one(machine.check_gpu()).state == "ok"
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
-    found = _one(machine.gpu())
+    found = _one(machine.check_gpu())
     assert (found.state, found.fix) == ("note", "unset CUDA_VISIBLE_DEVICES")
     nvidia("Driver/library version mismatch", 18)
-    found = _one(machine.gpu())
+    found = _one(machine.check_gpu())
     assert (found.state, found.text) == (
         "wrong",
         "NVIDIA device 0000:01:00.0; its driver does not answer: Driver/library version mismatch",
@@ -753,6 +755,6 @@ def test_a_gpu_that_is_not_used(nvidia: Callable[..., None], monkeypatch: pytest
 
 
 def test_no_gpu(nvidia: Callable[..., None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(machine, "_DEVICES", tmp_path / "none")
+    monkeypatch.setattr(machine, "_GPU_DEVICES", tmp_path / "none")
     nvidia("No devices were found", 6)
-    assert _one(machine.gpu()) == Finding("ok", "gpu", "none; TensorFlow uses the CPU")
+    assert _one(machine.check_gpu()) == Finding("ok", "gpu", "none; TensorFlow uses the CPU")

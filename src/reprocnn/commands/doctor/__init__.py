@@ -1,4 +1,4 @@
 """Check the checkout, its stores and the machine for `python -m reprocnn doctor`.
 
-Every check yields findings, changes nothing except what DVC itself writes in `.dvc/tmp`, and imports no TensorFlow.
+Every check yields findings. It does not import TensorFlow, and changes nothing except what DVC writes in `.dvc/tmp`.
 """

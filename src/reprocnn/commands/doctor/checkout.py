@@ -1,4 +1,4 @@
-"""Check the checkout: Git, params.yaml, the state of DVC's outputs and queue, and leftover checkpoints."""
+"""Check the checkout: Git, params.yaml, DVC's outputs and queue, and leftover checkpoints."""
 
 import json
 import os
@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 
 from reprocnn.artifacts.split import RAW_TRAIN
-from reprocnn.commands.doctor.findings import Finding, dvc, first_line, size
+from reprocnn.commands.doctor.findings import Finding, first_line, format_size, run_dvc
 from reprocnn.data.title import title
 from reprocnn.errors import UserError
 from reprocnn.ledger import revisions
@@ -26,21 +26,23 @@ from reprocnn.run import checkpoints, locks, state
 _COMMIT = "git add -A && git commit -m start"
 _RWLOCK = Path(".dvc/tmp/rwlock")
 _ABSENT = {"deleted", "not in cache"}
-"""States of `dvc status` for a missing file; all other states mean a change."""
+"""The states in `dvc status` of a missing file; every other state is a change."""
 
 
-def repository() -> Iterator[Finding]:
-    """Check for a Git repository with a commit, which DVC's experiments need, and for a HEAD that is on a branch."""
+def check_git() -> Iterator[Finding]:
+    """Check that the checkout is in a Git repository with a commit, which DVC needs, and that HEAD is on a branch."""
     if not shutil.which("git"):
         yield Finding("wrong", "git", "git is not installed", "install it, for example `apt install git`")
         return
     plain = os.environ | {"LC_ALL": "C"}
     done = subprocess.run(["git", "rev-parse", "--show-toplevel"], capture_output=True, text=True, env=plain)
-    if done.returncode and "not a git repository" not in done.stderr:  # such as a folder that another user owns
+    if (
+        done.returncode and "not a git repository" not in done.stderr
+    ):  # for example because another user owns the folder
         own = re.search(r"git config .+", done.stderr)
         yield Finding("wrong", "git", first_line(done.stderr), own[0] if own else "see what `git status` says")
     elif done.returncode:
-        fix = f"git init && {_COMMIT}\ngit clone it, rather than copy or download its files"
+        fix = f"git init && {_COMMIT}\ngit clone the project instead of copying or downloading its files"
         yield Finding("wrong", "git", f"{Path.cwd()} is not a Git repository, and DVC needs one", fix)
     elif not git("rev-parse", "--verify", "--quiet", "HEAD"):
         yield Finding("wrong", "git", "there is no commit, and DVC needs one", _COMMIT)
@@ -52,15 +54,17 @@ def repository() -> Iterator[Finding]:
         yield Finding("wrong", "git", text, way_back(branch))
     else:
         changed = len(git("status", "--porcelain", "--", ".").splitlines())
-        yield Finding("ok", "git", run_name() + (f"; not committed: {changed} files" if changed else ""))
+        yield Finding("ok", "git", run_name() + (f"; uncommitted files: {changed}" if changed else ""))
 
 
-def parameters() -> Iterator[Finding]:
+def check_params() -> Iterator[Finding]:
     """Check that params.yaml is valid, and that DVC can read the folder of images."""
     params = load_params(Params)
     if wrong := next(_undecodable(Path(params.folder)), b""):
         text = f"folder: the name {str(wrong)[1:]} is not UTF-8, and DVC fails on it (`surrogates not allowed`)"
-        yield Finding("wrong", "params.yaml", text, "rename it, or all: convmv -r -f latin1 -t utf8 --notest FOLDER")
+        yield Finding(
+            "wrong", "params.yaml", text, "rename it, or all such names: convmv -r -f latin1 -t utf8 --notest FOLDER"
+        )
     elif Path(params.folder).exists():
         data = title(params.dataset, params.folder)
         yield Finding("ok", "params.yaml", f"{params.model} on {data}, epochs: {params.epochs}")
@@ -79,18 +83,18 @@ def _undecodable(folder: Path) -> Iterator[bytes]:
                 yield root + b"/" + name
 
 
-def pipeline() -> Iterator[Finding]:
+def check_pipeline() -> Iterator[Finding]:
     """Check that the outputs are up to date with code, data and params.yaml, or that a stage is running."""
     if absent := [name for name in (".dvc", "dvc.yaml", "dvc.lock") if not Path(name).exists()]:
-        fix = f"git checkout HEAD -- {absent[0]}" + ("\ndvc repro  # writes it" if absent == ["dvc.lock"] else "")
+        fix = f"git checkout HEAD -- {absent[0]}" + ("\ndvc repro  # creates it" if absent == ["dvc.lock"] else "")
         yield Finding("wrong", "dvc.lock", f"there is no {absent[0]} in {Path.cwd()}", fix)
     elif number := locks.holder(state.STAGE_LOCK):
-        yield _stage(number)
+        yield _running_stage(number)
     elif _is_incomplete(_RWLOCK):
         text = f"DVC can't read {_RWLOCK}: it was killed while it wrote the file"
         yield Finding("wrong", "dvc.lock", text, f"rm {_RWLOCK}  # if no dvc runs")
     else:
-        yield _status()
+        yield _dvc_status()
 
 
 def _is_incomplete(file: Path) -> bool:
@@ -104,8 +108,8 @@ def _is_incomplete(file: Path) -> bool:
     return False
 
 
-def _stage(number: str) -> Finding:
-    """Report a running stage. It ends with its dvc process; one without a dvc process hangs and has to be killed."""
+def _running_stage(number: str) -> Finding:
+    """Report a running stage. A stage exits when its dvc process dies; one that did not hangs and has to be killed."""
     process = psutil.Process(int(number)) if number.isdigit() else None
     commands = [Path(word).name for parent in process.parents() for word in parent.cmdline()] if process else []
     if process is None or "dvc" in commands:
@@ -114,66 +118,68 @@ def _stage(number: str) -> Finding:
     return Finding("wrong", "dvc.lock", text, f"kill {number}")
 
 
-def _status() -> Finding:
+def _dvc_status() -> Finding:
     try:
         read_params(revisions.LOCK)
-    except UserError as error:  # as after a merge
+    except UserError as error:  # for example the marks of a merge conflict
         return Finding("wrong", "dvc.lock", error.problem, f"git checkout HEAD -- {revisions.LOCK} && dvc repro")
-    changes = {stage: set(_words(changed)) for stage, changed in json.loads(dvc("status", "--json")).items()}
+    changes = {stage: set(_states(changed)) for stage, changed in json.loads(run_dvc("status", "--json")).items()}
     if not changes:
         return Finding("ok", "dvc.lock", "up to date with code, data and params.yaml")
-    if all(words <= _ABSENT for words in changes.values()) and not RAW_TRAIN.exists():
+    if all(states <= _ABSENT for states in changes.values()) and not RAW_TRAIN.exists():
         return Finding("note", "dvc.lock", "the pipeline has not run here yet", "dvc repro")
     return Finding(
         "wrong", "dvc.lock", f"not up to date: {', '.join(changes)}", "dvc repro  # `dvc status` shows what changed"
     )
 
 
-def _words(found: Any) -> Iterator[str]:
-    """Yield what DVC says of each file and param of a stage, from a nested structure."""
+def _states(found: Any) -> Iterator[str]:
+    """Yield the state of each file and param in the nested output of `dvc status`."""
     if isinstance(found, str):
         yield found
     else:
         for value in found.values() if isinstance(found, dict) else found:
-            yield from _words(value)
+            yield from _states(value)
 
 
-def queue() -> Iterator[Finding]:
+def check_queue() -> Iterator[Finding]:
     """Check that queued experiments have a worker."""
     if not Path(".dvc/tmp/exps/celery").is_dir():  # asking DVC takes seconds
-        yield Finding("ok", "queue", "never used here")
+        yield Finding("ok", "queue", "not used yet")
         return
     try:
-        said = dvc("queue", "status")
+        status = run_dvc("queue", "status")
     except UserError as error:
         yield Finding("note", "queue", f"unknown: {error.problem}")
         return
-    tasks = re.findall(r"^[0-9a-f]{7} +(\S+) .* (\w+) *$", said, re.MULTILINE)
-    active, idle = map(int, re.findall(r"(\d+) (?:active|idle)", said)[-2:])
+    tasks = re.findall(r"^[0-9a-f]{7} +(\S+) .* (\w+) *$", status, re.MULTILINE)
+    active, idle = map(int, re.findall(r"(\d+) (?:active|idle)", status)[-2:])
     counts = Counter(state.lower() for _, state in tasks)
     text = f"{', '.join(f'{n} {state}' for state, n in counts.items()) or 'empty'}; workers: {active + idle}"
     # A new worker does not resume the tasks that another one left running.
     left = " ".join(name for name, state in tasks if state == "Running" and not active)
     fixes = [f"dvc queue kill {left}"] if left else []
     fixes += ["dvc queue start"] if counts["queued"] and not active + idle else []
-    fix = " && ".join(fixes) + (f"  # and queue {left} again" if left else "")
+    fix = " && ".join(fixes) + (f"  # then queue {left} again" if left else "")
     yield Finding("wrong" if fixes else "ok", "queue", text, fix)
 
 
-def trainings() -> Iterator[Finding]:
+def check_checkpoints() -> Iterator[Finding]:
     """Check for checkpoints of interrupted trainings."""
     left = checkpoints.unfinished()
     if not left:
         yield Finding("ok", "checkpoints", "none left")
         return
     files = [file for folder in left for file in folder.rglob("*") if file.is_file()]
-    age = _age(time.time() - max(folder.stat().st_mtime for folder in left))
-    text = f"{len(left)} of interrupted trainings, {size(sum(file.stat().st_size for file in files))}, {age} old"
+    age = _format_age(time.time() - max(folder.stat().st_mtime for folder in left))
+    text = (
+        f"{len(left)} from interrupted trainings, {format_size(sum(file.stat().st_size for file in files))}, {age} old"
+    )
     folders = " ".join(folder.relative_to(state.repository()).as_posix() for folder in left)
-    fix = f"the same `dvc repro` or `dvc exp run` resumes from it\nrm -r {folders}"
+    fix = f"repeat the same `dvc repro` or `dvc exp run`: it resumes from the checkpoint\nrm -r {folders}"
     yield Finding("note", "checkpoints", text, fix)
 
 
-def _age(seconds: float) -> str:
+def _format_age(seconds: float) -> str:
     unit, name = next(((u, n) for u, n in ((86_400, "days"), (3_600, "hours")) if seconds >= 2 * u), (60, "minutes"))
     return f"{seconds / unit:.0f} {name}"

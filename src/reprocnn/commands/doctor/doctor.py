@@ -1,4 +1,4 @@
-"""Find what is wrong with a checkout, its stores and the machine."""
+"""Run every check and print its findings."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -9,36 +9,36 @@ from reprocnn.commands.doctor.findings import Finding
 from reprocnn.errors import UserError
 
 _CHECKS: dict[str, Callable[[], Iterator[Finding]]] = {
-    "python": machine.python,
-    "git": checkout.repository,
-    "params.yaml": checkout.parameters,
-    "dvc.lock": checkout.pipeline,
-    "queue": checkout.queue,
-    "cache": storage.storage,
-    "MLflow": runs.runs,
-    "checkpoints": checkout.trainings,
-    "cpu": machine.processor,
-    "gpu": machine.gpu,
+    "python": machine.check_python,
+    "git": checkout.check_git,
+    "params.yaml": checkout.check_params,
+    "dvc.lock": checkout.check_pipeline,
+    "queue": checkout.check_queue,
+    "cache": storage.check_storage,
+    "MLflow": runs.check_store,
+    "checkpoints": checkout.check_checkpoints,
+    "cpu": machine.check_cpu,
+    "gpu": machine.check_gpu,
 }
 
 
-def doctor() -> None:
-    """Print one line per finding, with its fixes below it. Exits with status 1 if something is wrong."""
+def run_checks() -> None:
+    """Run every check and print one line per finding, with its fixes below it; exit with status 1 if one is `wrong`."""
     wrong = 0
     with ThreadPoolExecutor() as pool:  # most checks wait for a command
-        for findings in pool.map(_findings, _CHECKS):
+        for findings in pool.map(_run_check, _CHECKS):
             for state, subject, text, fix in findings:
                 print(f"{state:6} {subject:12} {text}", flush=True)
-                for number, way in enumerate(fix.splitlines()):
-                    print(f"{'':19} {' or' if number else 'fix'}: {way}", flush=True)
+                for number, line in enumerate(fix.splitlines()):
+                    print(f"{'':19} {' or' if number else 'fix'}: {line}", flush=True)
                 wrong += state == "wrong"
     print(f"\nwrong: {wrong}" if wrong else "\nnothing is wrong")
     if wrong:
         sys.exit(1)
 
 
-def _findings(subject: str) -> list[Finding]:
-    """Run a check and return its findings. A check that fails gives a finding, so that the others are still shown."""
+def _run_check(subject: str) -> list[Finding]:
+    """Return the findings of a check; one that raises gives a finding too, so that the others are still printed."""
     found: list[Finding] = []
     try:
         for finding in _CHECKS[subject]():

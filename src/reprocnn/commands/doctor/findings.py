@@ -1,4 +1,4 @@
-"""Define findings, and what the checks share."""
+"""The result of a check, and functions that several checks use."""
 
 import subprocess
 import sys
@@ -6,18 +6,18 @@ from typing import Literal, NamedTuple
 
 from reprocnn.errors import UserError
 
-_SECONDS = 120.0
-"""Timeout of a DVC command, which may have to hash new images first."""
+_TIMEOUT = 120.0
+"""Timeout of a DVC command in seconds; DVC may have to hash new images first."""
 
 
 class Finding(NamedTuple):
     """The result of a check.
 
     Args:
-        state: `note` is worth knowing, `wrong` has to be fixed.
+        state: `note`: worth knowing; `wrong`: has to be fixed.
         subject: what was checked.
         text: what was found.
-        fix: the command that fixes it; each further line is an alternative. Text after `  # ` is a comment.
+        fix: how to fix it, mostly a command; each further line is an alternative. Text after `  # ` is a comment.
     """
 
     state: Literal["ok", "note", "wrong"]
@@ -26,7 +26,7 @@ class Finding(NamedTuple):
     fix: str = ""
 
 
-def size(n: float) -> str:
+def format_size(n: float) -> str:
     """Format a number of bytes as MB or GB."""
     unit, name = (1e9, "GB") if n >= 1e9 else (1e6, "MB")
     return f"{n / unit:,.1f} {name}"
@@ -37,14 +37,14 @@ def first_line(text: str) -> str:
     return text.strip().partition("\n")[0]
 
 
-def dvc(*arguments: str) -> str:
-    """Return the output of a DVC command.
+def run_dvc(*arguments: str) -> str:
+    """Run a DVC command and return its output.
 
     Raises:
         UserError: the command fails.
     """
     command = [sys.executable, "-m", "dvc", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT)
     if done.returncode:
         problem = f"`dvc {' '.join(arguments)}` fails: {first_line(done.stderr).removeprefix('ERROR: ')}"
         raise UserError(problem, "fix what DVC names; another finding may show it too")

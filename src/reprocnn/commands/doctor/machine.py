@@ -16,24 +16,24 @@ from reprocnn.params import MachineParams, load_params
 from reprocnn.run.identity import environment
 from reprocnn.run.state import repository
 
-_CODE = Path(__file__).resolve().parents[3]
-_QUOTA = Path("/sys/fs/cgroup/cpu.max")
-_DEVICES = Path("/proc/driver/nvidia/gpus")
+_SOURCE = Path(__file__).resolve().parents[3]
+_CPU_MAX = Path("/sys/fs/cgroup/cpu.max")
+_GPU_DEVICES = Path("/proc/driver/nvidia/gpus")
 _ACTIVATE = "source .venv/bin/activate"
 
 
-def python() -> Iterator[Finding]:
-    """Check that this Python is the one of the stages, runs this checkout's code, and has the packages of uv.lock."""
+def check_python() -> Iterator[Finding]:
+    """Check that the stages use this Python, and that it has this checkout's code and the packages of uv.lock."""
     own, found = Path(".venv/bin/python"), shutil.which("python")
-    if (repository() / "src").resolve() != _CODE:
+    if (repository() / "src").resolve() != _SOURCE:
         elsewhere = own.exists() and Path(sys.prefix).resolve() != Path(".venv").resolve()
         fix = _ACTIVATE if elsewhere else f"rm -rf .venv && make setup && {_ACTIVATE}"
-        yield Finding("wrong", "python", f"`python -m reprocnn` is the code of {_CODE}, not of this checkout", fix)
+        yield Finding("wrong", "python", f"`python -m reprocnn` runs the code in {_SOURCE}, not in this checkout", fix)
     elif not found or Path(found).parent != Path(sys.executable).parent:
-        text = f"the `python` of the stages is {found or 'not found'}, this one is {sys.executable}"
+        text = f"the `python` of the stages is {found or 'not found'}, but this is {sys.executable}"
         yield Finding("wrong", "python", text, _ACTIVATE)
     elif differ := list(_differences()):
-        # A plain `make setup` only checks the modification time of uv.lock.
+        # Without `rm`, `make setup` does nothing unless uv.lock is newer than .venv/ready.
         yield Finding(
             "wrong", "python", f"packages differ from uv.lock: {', '.join(differ)}", "rm -f .venv/ready* && make setup"
         )
@@ -52,40 +52,40 @@ def _differences() -> Iterator[str]:
         try:
             found = version(name)
         except PackageNotFoundError:
-            found = "absent"
+            found = "is not installed"
         if found not in wanted:
             yield f"{name} {found}, expected {' or '.join(wanted)}"
 
 
-def processor() -> Iterator[Finding]:
-    """Report the properties of the processor on which the exact bits of a result depend."""
+def check_cpu() -> Iterator[Finding]:
+    """Report the CPU and the threads, on which the exact bytes of a result depend."""
     try:
         params = load_params(MachineParams)
     except UserError:  # another check reports it
         params = MachineParams()
-    known = environment([], params.threads)
+    described = environment([], params.threads)
     cores = environment([], 0)["threads"]
-    yield Finding("ok", "cpu", f"{known['cpu']}; {cores} of {os.cpu_count()} cores; {known['instructions']}")
-    how = f"{params.threads}, pinned" if params.threads else f"{cores}, one per core"
-    like = "any x86 CPU with AVX2" if params.portable else "a CPU like this one"
-    text = f"{how}: results repeat on {like}" + ("" if params.threads else " with as many cores")
-    quota = _quota()
-    if quota and int(known["threads"]) > quota:
-        text = f"{how}, but this container is limited to {quota:g} cores"
-        yield Finding("note", "threads", text, f"`threads: {max(1, int(quota))}` in params.yaml")
+    yield Finding("ok", "cpu", f"{described['cpu']}; {cores} of {os.cpu_count()} cores; {described['instructions']}")
+    threads = f"{params.threads}, pinned" if params.threads else f"{cores}, one per core"
+    cpus = "any x86 CPU with AVX2" if params.portable else "a CPU like this one"
+    text = f"{threads}: results repeat on {cpus}" + ("" if params.threads else " with the same number of cores")
+    limit = _cpu_limit()
+    if limit and int(described["threads"]) > limit:
+        text = f"{threads}, but this container is limited to {limit:g} cores"
+        yield Finding("note", "threads", text, f"`threads: {max(1, int(limit))}` in params.yaml")
     else:
         yield Finding("ok", "threads", text)
 
 
-def _quota() -> float:
-    """Return the CPU limit of the container in cores, which can be lower than the cores it sees; 0: no limit."""
-    if not _QUOTA.exists():
+def _cpu_limit() -> float:
+    """Return the CPU limit of the container in cores, which can be lower than the cores it sees; 0 for no limit."""
+    if not _CPU_MAX.exists():
         return 0
-    most, period = _QUOTA.read_text().split()
-    return 0 if most == "max" else int(most) / int(period)
+    limit, period = _CPU_MAX.read_text().split()
+    return 0 if limit == "max" else int(limit) / int(period)
 
 
-def gpu() -> Iterator[Finding]:
+def check_gpu() -> Iterator[Finding]:
     """Check that TensorFlow can use the GPU if there is one."""
     names, error = _gpus()
     listed = ", ".join(names)
@@ -108,7 +108,7 @@ def gpu() -> Iterator[Finding]:
 
 
 def _gpus() -> tuple[list[str], str]:
-    """List the NVIDIA devices, from the driver or else the system; also return the error of the driver, if any."""
+    """Return the names of the NVIDIA devices, from the driver or else the system, and the driver's error, if any."""
     error = ""
     if tool := shutil.which("nvidia-smi"):
         query = [tool, "--query-gpu=name", "--format=csv,noheader"]
@@ -116,4 +116,4 @@ def _gpus() -> tuple[list[str], str]:
         if done.returncode == 0:
             return done.stdout.strip().splitlines(), ""
         error = (done.stdout + done.stderr).strip().partition("\n")[0]
-    return [f"NVIDIA device {folder.name}" for folder in _DEVICES.glob("*")], error
+    return [f"NVIDIA device {folder.name}" for folder in _GPU_DEVICES.glob("*")], error

@@ -23,7 +23,7 @@ QUICK = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": 
 """MLflow settings that avoid waiting for a server that is down."""
 
 
-class _Seen(NamedTuple):
+class _Content(NamedTuple):
     """The content of a store: where artifacts go, at most one finished run, and the running runs."""
 
     location: str
@@ -31,46 +31,47 @@ class _Seen(NamedTuple):
     running: "list[Run]"
 
 
-def runs() -> Iterator[Finding]:
-    """Check the store that the stages write to and `make ui` shows."""
+def check_store() -> Iterator[Finding]:
+    """Check the MLflow store that the stages write to and `make ui` shows."""
     uri = store.tracking_uri()
     where = masked(uri)
     try:
-        seen = _look(uri)
+        content = _read(uri)
     except Exception as error:  # of MLflow, SQLAlchemy, SQLite or a connection
         found = store.failure(error)
         yield Finding("wrong", "MLflow", found.problem.removeprefix("MLflow at "), found.fix)
     else:
-        yield from _of(uri, seen) if seen else [_none(where)]
-    if uri != store.own_uri() and _has_own():
+        yield from _check_content(uri, content) if content else [_report_empty(where)]
+    if uri != store.own_uri() and _checkout_store_has_runs():
         text = f"older runs are in {store.FILE}, but the stages and `make ui` use MLFLOW_TRACKING_URI: {where}"
         fix = f"unset MLFLOW_TRACKING_URI  # to use {store.FILE}\n{store.SYNC}  # to add them there from DVC's files"
         yield Finding("note", "MLflow", text, fix)
 
 
-def _has_own() -> bool:
+def _checkout_store_has_runs() -> bool:
     """Return whether the store in the checkout, which is not the one in use, has finished runs."""
     with suppress(Exception):  # it may be damaged or of another MLflow version, but it is not in use
-        seen = _look(store.own_uri())
-        return bool(seen and seen.finished)
+        content = _read(store.own_uri())
+        return bool(content and content.finished)
     return False
 
 
-def _none(where: str) -> Finding:
+def _report_empty(where: str) -> Finding:
+    """Report a store without runs of this project."""
     if MODEL.exists():
         return Finding("note", "MLflow", f"the result in the workspace has no run in {where}", store.SYNC)
     return Finding("ok", "MLflow", f"no runs yet; they go to {where}")
 
 
-def _of(uri: str, seen: _Seen) -> Iterator[Finding]:
-    yield Finding("ok", "MLflow", f"{masked(uri)}, where `make ui` looks")
-    yield _artifacts(uri, seen.location, bool(seen.finished))
-    yield _ends(seen.running)
+def _check_content(uri: str, content: _Content) -> Iterator[Finding]:
+    yield Finding("ok", "MLflow", f"{masked(uri)}, which `make ui` shows")
+    yield _check_artifacts(uri, content.location, bool(content.finished))
+    yield _check_running(content.running)
 
 
-def _look(uri: str) -> _Seen | None:
-    """Read what a store has of this project; None if it has nothing."""
-    if not _is_made(uri):
+def _read(uri: str) -> _Content | None:
+    """Read the runs of this project in a store; None if there is no store, or no experiment in it."""
+    if not _exists(uri):
         return None
     client = store.client(uri)
     experiment = client.get_experiment_by_name(store.experiment_name())
@@ -80,11 +81,11 @@ def _look(uri: str) -> _Seen | None:
         client.search_runs([experiment.experiment_id], f"attributes.status = '{status}'", max_results=most)
         for status, most in (("FINISHED", 1), ("RUNNING", 1000))
     )
-    return _Seen(experiment.artifact_location, list(finished), list(running))
+    return _Content(experiment.artifact_location, list(finished), list(running))
 
 
-def _is_made(uri: str) -> bool:
-    """Return whether the store exists. A client must not find out, because MLflow creates a store that is absent."""
+def _exists(uri: str) -> bool:
+    """Return whether a store exists, without an MLflow client, which would create it."""
     if folder := store.file_store(uri):
         return folder.exists()
     file = store.database(uri)
@@ -96,18 +97,18 @@ def _is_made(uri: str) -> bool:
         return bool(connection.execute("SELECT name FROM sqlite_master WHERE name = 'experiments'").fetchone())
 
 
-def _artifacts(uri: str, location: str, any_finished: bool) -> Finding:
-    """Check that the files of runs are at the absolute path that the store names."""
+def _check_artifacts(uri: str, location: str, any_finished: bool) -> Finding:
+    """Check that the folder with the files of runs, an absolute path in the store, exists and is the checkout's own."""
     parts = urlparse(location)
     if not store.database(uri) or parts.scheme not in {"", "file"}:
         return Finding("ok", "artifacts", location)
     folder, ours = Path(unquote(parts.path)), repository() / store.ARTIFACTS
     if uri == store.own_uri() and ".dvc/tmp/exps" in folder.as_posix():
-        text = f"they go to the folder of an experiment, which DVC removes: {folder}"
+        text = f"stored in the temporary folder of an experiment, which DVC removes: {folder}"
         return Finding("wrong", "artifacts", text, store.ANEW)
     if uri == store.own_uri() and folder.name == ours.name and folder.resolve() != ours.resolve():
-        text = f"they go to {folder}: this checkout was moved or copied"
-        return Finding("wrong", "artifacts", text, _back(folder.parent))
+        text = f"stored in {folder}: this checkout was moved or copied"
+        return Finding("wrong", "artifacts", text, _repair_commands(folder.parent))
     if any_finished and not folder.exists():
         text = f"{folder} does not exist: the files of the runs are lost"
         return Finding(
@@ -116,8 +117,8 @@ def _artifacts(uri: str, location: str, any_finished: bool) -> Finding:
     return Finding("ok", "artifacts", str(folder))
 
 
-def _back(old: Path) -> str:
-    """Return the commands that make the paths in the store valid again, one alternative per line."""
+def _repair_commands(old: Path) -> str:
+    """Return the commands that make the path in the store valid again, one alternative per line."""
     if old.exists():  # a copy: two checkouts must not share a folder of runs
         return store.ANEW
     parent = "" if old.parent.exists() else f"mkdir -p {shlex.quote(str(old.parent))} && "
@@ -125,7 +126,7 @@ def _back(old: Path) -> str:
     return f"{parent}{link}  # keeps the runs\n{store.ANEW}"
 
 
-def _ends(running: "list[Run]") -> Finding:
+def _check_running(running: "list[Run]") -> Finding:
     """Check for runs that are marked as running although their process has ended."""
     processes = [(run.info.run_name, run.data.tags.get(PROCESS_TAG)) for run in running]
     stuck = [name for name, process in processes if process and is_gone(process)]

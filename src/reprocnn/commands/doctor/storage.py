@@ -9,13 +9,13 @@ from pathlib import Path
 
 from reprocnn.artifacts.dataset import DATASET, read_dataset
 from reprocnn.catalog import DATA_SETS
-from reprocnn.commands.doctor.findings import Finding, dvc, size
+from reprocnn.commands.doctor.findings import Finding, format_size, run_dvc
 from reprocnn.data.title import title
 from reprocnn.errors import UserError
 from reprocnn.ledger import revisions
 from reprocnn.params import DownloadParams, load_params
 
-_COSTS = {
+_LINK_COSTS = {
     "reflink": "an output and its copy in the cache share disk space",
     "hardlink": "each output is on disk once, and read-only (`dvc unprotect FILE` before an edit)",
     "symlink": "each output is on disk once, and read-only; after moving the checkout run `dvc checkout`",
@@ -25,58 +25,62 @@ _BYTES_PER_VALUE = 1 + 4
 """Bytes per pixel value: raw as uint8, and normalised as float32."""
 
 
-def storage() -> Iterator[Finding]:
+def check_storage() -> Iterator[Finding]:
     """Check the link type of DVC's cache, with its cost, and the free disk space."""
     link = ""
     try:
-        works = _working()
-        link = "" if works is None else _chosen(works)
-        yield _cost(link, works or "") if link else Finding("ok", "cache", "none yet; the first run creates it")
+        link_types = _working_link_types()
+        if link_types is None:
+            yield Finding("ok", "cache", "none yet; the first run creates it")
+        else:
+            link = _link_type(link_types)
+            yield _report_link_type(link, link_types)
     except UserError as error:
         yield Finding("note", "cache", f"unknown: {error.problem}")
-    yield _disk(copies=2 if link == "copy" else 1)
+    yield _check_disk(copies=2 if link == "copy" else 1)
 
 
-def _working() -> str | None:
+def _working_link_types() -> str | None:
     """Return the link types that work between cache and workspace, separated by commas; None without a cache."""
-    found = re.search(r"^Cache types:([a-z, ]*)$", dvc("version"), re.MULTILINE)
+    found = re.search(r"^Cache types:([a-z, ]*)$", run_dvc("version"), re.MULTILINE)
     return found[1].strip() if found else None
 
 
-def _chosen(works: str) -> str:
+def _link_type(link_types: str) -> str:
     """Return the link type that DVC uses: the first configured one that works, else `copy`."""
-    configured = dvc("config", "cache.type").strip() or "reflink,copy"
-    return next((link for link in map(str.strip, configured.split(",")) if link in works), "copy")
+    configured = run_dvc("config", "cache.type").strip() or "reflink,copy"
+    return next((link for link in map(str.strip, configured.split(",")) if link in link_types), "copy")
 
 
-def _cost(link: str, works: str) -> Finding:
+def _report_link_type(link: str, link_types: str) -> Finding:
     if link != "copy":
-        return Finding("ok", "cache", f"{link}: {_COSTS[link]}")
+        return Finding("ok", "cache", f"{link}: {_LINK_COSTS[link]}")
     outs = 0
     with suppress(UserError):  # about dvc.lock: another check reports it
         outs = sum(out.get("size", 0) for stage in revisions.lock_of("").values() for out in stage.get("outs", []))
-    text = f"copy: each output is on disk twice, {size(outs)} more for the outputs of dvc.lock"
-    if works:
-        fix = f"dvc config --local cache.type '{works.replace(' ', '')},copy' && dvc checkout --relink"
+    text = f"copy: each output is on disk twice, {format_size(outs)} more for the outputs of dvc.lock"
+    if link_types:
+        fix = f"dvc config --local cache.type '{link_types.replace(' ', '')},copy' && dvc checkout --relink"
     else:
-        fix = "dvc cache dir --local FOLDER  # on the disk of the checkout\nmove both to a file system with links"
+        other_disk = "move both to a file system that supports links"
+        fix = f"dvc cache dir --local FOLDER  # on the disk of the checkout\n{other_disk}"
     return Finding("note", "cache", text, fix)
 
 
-def _disk(copies: int) -> Finding:
+def _check_disk(copies: int) -> Finding:
     free = shutil.disk_usage(Path()).free
     try:
         params = load_params(DownloadParams)
     except UserError:  # another check reports it
-        return Finding("ok", "disk", f"{size(free)} free")
+        return Finding("ok", "disk", f"{format_size(free)} free")
     name = title(params.dataset, params.folder)
-    with suppress(FileNotFoundError, UserError):  # of another version: download writes it again
+    with suppress(FileNotFoundError, UserError):  # written by another version; download writes it again
         if read_dataset(DATASET).dataset == name:
-            return Finding("ok", "disk", f"{size(free)} free; {name} is on it")
-    needed = _needed(params, copies)
+            return Finding("ok", "disk", f"{format_size(free)} free; {name} is already downloaded")
+    needed = _needed_bytes(params, copies)
     if needed is None:
-        return Finding("ok", "disk", f"{size(free)} free; the size of an archive's images is unknown")
-    text = f"{size(free)} free; {name} needs about {size(needed)}"
+        return Finding("ok", "disk", f"{format_size(free)} free; the size of an archive's images is unknown")
+    text = f"{format_size(free)} free; {name} needs about {format_size(needed)}"
     if needed < free:
         return Finding("ok", "disk", text)
     return Finding(
@@ -84,7 +88,7 @@ def _disk(copies: int) -> Finding:
     )
 
 
-def _needed(params: DownloadParams, copies: int) -> int | None:
+def _needed_bytes(params: DownloadParams, copies: int) -> int | None:
     """Estimate the bytes that the data set needs, raw and normalised, with its download; None for an archive."""
     row = DATA_SETS[params.dataset]
     if row.images and row.image_shape:
