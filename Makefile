@@ -17,9 +17,9 @@ help: ## list the commands
 
 READY := $(VENV)/ready$(subst --extra=,-,$(EXTRA))
 
-setup: $(READY) ## create .venv with the packages of uv.lock (all other commands do this first)
+setup: $(READY) ## create .venv with the packages of uv.lock (other commands do this first)
 
-# EXTRA=--extra=cuda installs the GPU packages too.
+# EXTRA=--extra=cuda also installs the GPU packages, EXTRA=--extra=fonts the fonts.
 $(READY): uv.lock pyproject.toml
 	@python=$$(for p in $(or $(PYTHON),python3.13 python3.12 python3.11 python3 python); do \
 	  $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && break; done); \
@@ -32,22 +32,22 @@ $(READY): uv.lock pyproject.toml
 	@touch $@
 
 run: setup ## run the pipeline and print its result; DATASET=mnist: as an experiment on that data set
-	@said=$$(LC_ALL=C git rev-parse --verify --quiet HEAD 2>&1) || { case "$$said" in ""|*"not a git repository"*) \
+	@message=$$(LC_ALL=C git rev-parse --verify --quiet HEAD 2>&1) || { case "$$message" in ""|*"not a git repository"*) \
 	  echo "error: this is not a Git repository with a commit, and DVC needs one" >&2; \
 	  echo "  fix: clone it, or here: git init && git add -A && git commit -m start" >&2;; \
-	  *) echo "$$said" >&2;; esac; exit 1; }
+	  *) echo "$$message" >&2;; esac; exit 1; }
 	@$(RUN) dvc $(if $(DATASET),exp run -S dataset=$(DATASET),repro)
 	@$(RUN) python -m reprocnn summary
 
 PYTEST := python -m pytest -n auto --maxprocesses 4 --dist worksteal
 
-test: setup ## run the tests (some 5 minutes on two cores)
+test: setup ## run the tests (about 5 minutes on two cores)
 	@$(RUN) $(PYTEST)
 
-test-all: test ## run the tests, then those that take longer
+test-all: test ## run the tests, then the slow ones
 	@$(RUN) $(PYTEST) -m "slow and not network and not chaos and not fonts"
 
-chaos: setup ## inject many faults, and print what happened (some 20 minutes)
+chaos: setup ## inject many faults and print what happened (about 20 minutes)
 	@$(RUN) python -m pytest --chaos -m "not network" tests/test_faults.py
 
 lint: setup ## check style, format and types
@@ -58,7 +58,7 @@ lint: setup ## check style, format and types
 ui: setup ## show the runs in the MLflow UI
 	@$(RUN) python -m reprocnn ui
 
-benchmark: setup ## measure the speeds of docs/speed.md (two hours); TORCH=python with torch, IMAGES=CIFAR-10 folder: more
+benchmark: setup ## measure the numbers in docs/speed.md (two hours); TORCH=PYTHON adds PyTorch, IMAGES=FOLDER adds CIFAR-10
 	@$(RUN) python benchmarks/pipeline.py
 	@$(RUN) python benchmarks/training.py $(if $(TORCH),--torch $(TORCH))
 	@$(RUN) python benchmarks/models.py

@@ -1,7 +1,9 @@
 """Train the text's CIFAR-10 net with `fit` in a plain script, as the reference for the train stage.
 
-Usage: python benchmarks/bare_fit.py FOLDER EPOCHS   (FOLDER has train/ and validation/ with images.npy and labels.npy)
-Its last line is JSON: the `ends` of the epochs, in seconds, and `validation_accuracy` of each.
+Usage: python benchmarks/bare_fit.py FOLDER EPOCHS
+
+FOLDER has the folders train and validation, each with images.npy and labels.npy. The last line that it prints is JSON:
+`ends` has the time at the end of each epoch in seconds, `validation_accuracy` the validation accuracy of each epoch.
 """
 
 import json
@@ -38,8 +40,8 @@ model = keras.Sequential(
 )
 model.compile(optimizer="adam", loss="categorical_crossentropy", metrics=["accuracy"])
 ends: list[float] = []
-told = keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: ends.append(time.monotonic()))
+note_end = keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: ends.append(time.monotonic()))
 history = model.fit(
-    *train, validation_data=validation, epochs=epochs, batch_size=32, verbose=2, callbacks=[told]
+    *train, validation_data=validation, epochs=epochs, batch_size=32, verbose=2, callbacks=[note_end]
 ).history
 print(json.dumps({"ends": ends, "validation_accuracy": history["val_accuracy"]}))

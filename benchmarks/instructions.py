@@ -1,8 +1,9 @@
 """Measure how the instruction set that oneDNN uses changes results, and what AVX2 costs.
 
-Usage: python benchmarks/instructions.py [--seeds N]   (some 10 minutes; on a CPU with AVX-512; nothing else should run)
+Usage: python benchmarks/instructions.py [--seeds N]
 
-It works in a temporary clone of the last commit and leaves the checkout as it was.
+It takes about 10 minutes on two cores and needs a CPU with AVX-512; nothing else should run meanwhile. It works in a
+temporary clone of the last commit and does not change the checkout.
 """
 
 import argparse
@@ -18,16 +19,17 @@ from reprocnn.ledger.revisions import lock_of
 
 ROOT = Path(__file__).resolve().parents[1]
 SETS = ("", "AVX512_CORE", "AVX2", "SSE41")
-RUN = """
+"""Values of ONEDNN_MAX_CPU_ISA; empty: the CPU's own instruction set."""
+STAGES_CODE = """
 import os, runpy, sys
 sys.path.insert(0, "stages")
 import _stage
 from reprocnn import backend
-os.environ["ONEDNN_MAX_CPU_ISA"] = sys.argv[1]  # read at the first operation; empty: the CPU's own
+os.environ["ONEDNN_MAX_CPU_ISA"] = sys.argv[1]  # read at the first operation
 for stage in ("train", "evaluate"):
     runpy.run_path(f"stages/{stage}.py", run_name="__main__")
 """
-EPOCH = """
+EPOCHS_CODE = """
 import os, sys
 import numpy as np
 from reprocnn import backend
@@ -48,11 +50,13 @@ print(os.times().user - before.user)
 
 
 def main() -> None:
-    """Print both tables."""
+    """Print the table of results per instruction set, then the cost of AVX2."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=3, help="runs of each (default: 3)")
+    parser.add_argument(
+        "--seeds", type=int, default=3, metavar="N", help="number of seeds, and of measurements of the cost (default: 3)"
+    )
     seeds = range(parser.parse_args().seeds)
-    print(f"| instructions | {' | '.join(f'seed {seed}' for seed in seeds)} | outs that differ |")
+    print(f"| instructions | {' | '.join(f'seed {seed}' for seed in seeds)} | outputs that differ |")
     print(f"|---|{'---|' * len(seeds)}---|", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         clone = Path(folder) / "clone"
@@ -61,28 +65,31 @@ def main() -> None:
             subprocess.run([sys.executable, f"stages/{stage}.py"], cwd=clone, check=True, capture_output=True)
         own: list[dict[str, str]] = []
         for instructions in SETS:
-            right, hashes = zip(*(result(clone, instructions, seed) for seed in seeds), strict=True)
+            correct, hashes = zip(*(train_and_evaluate(clone, instructions, seed) for seed in seeds), strict=True)
             own = own or list(hashes)
             differ = {
                 name for mine, other in zip(own, hashes, strict=True) for name in mine if mine[name] != other[name]
             }
             print(
-                f"| {instructions or 'own'} | {' | '.join(map(str, right))} | {len(differ)} of {len(own[0])} |",
+                f"| {instructions or 'own'} | {' | '.join(map(str, correct))} | {len(differ)} of {len(own[0])} |",
                 flush=True,
             )
-    ratios = [cost("AVX2") / cost("") for _ in seeds]
+    ratios = [cpu_seconds("AVX2") / cpu_seconds("") for _ in seeds]
     print(
-        "CPU time of deep_cnn on 32x32x3 images with AVX2 against the CPU's own:", ", ".join(f"{r:.2f}" for r in ratios)
+        "CPU time of deep_cnn on 32x32x3 images with AVX2, relative to the CPU's own instruction set:",
+        ", ".join(f"{r:.2f}" for r in ratios),
     )
 
 
-def result(clone: Path, instructions: str, seed: int) -> tuple[int, dict[str, str]]:
-    """The right answers of a run on the default data, and the md5 of each of its outs that is a file."""
+def train_and_evaluate(clone: Path, instructions: str, seed: int) -> tuple[int, dict[str, str]]:
+    """Run both stages on the default data; return the number of correct answers and the md5 of each output file."""
     params = clone / "params.yaml"
     text = (ROOT / "params.yaml").read_text()
     params.write_text(text.replace("\nseed: 0 ", f"\nseed: {seed} ").replace("\nthreads: 0 ", "\nthreads: 2 "))
     own = os.environ | {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}
-    subprocess.run([sys.executable, "-c", RUN, instructions], cwd=clone, check=True, capture_output=True, env=own)
+    subprocess.run(
+        [sys.executable, "-c", STAGES_CODE, instructions], cwd=clone, check=True, capture_output=True, env=own
+    )
     metrics = json.loads((clone / "reports/metrics.json").read_text())
     stages = lock_of("", ROOT)
     outs = [out["path"] for stage in ("train", "evaluate") for out in stages[stage]["outs"]]
@@ -90,10 +97,10 @@ def result(clone: Path, instructions: str, seed: int) -> tuple[int, dict[str, st
     return round(metrics["accuracy"] * metrics["n"]), {file.name: md5(file) for file in files}
 
 
-def cost(instructions: str) -> float:
-    """The CPU seconds of two epochs."""
+def cpu_seconds(instructions: str) -> float:
+    """Measure the CPU seconds of two epochs of deep_cnn with an instruction set."""
     own = os.environ | {"PYTHONPATH": str(ROOT / "src")}
-    command = [sys.executable, "-c", EPOCH, instructions]
+    command = [sys.executable, "-c", EPOCHS_CODE, instructions]
     done = subprocess.run(command, check=True, capture_output=True, text=True, env=own)
     return float(done.stdout.splitlines()[-1])
 

@@ -1,8 +1,9 @@
 """Train the text's CIFAR-10 net in a plain PyTorch script, as a reference for the train stage.
 
 Usage: PYTHON benchmarks/torch_fit.py FOLDER BATCH_SIZE PRECISION MODE EPOCHS
-PYTHON is that of an environment with torch and numpy; FOLDER as for bare_fit.py; PRECISION float32 or bfloat16; MODE
-eager or compiled. Prints the images per second of the fastest epoch after the first, as JSON.
+
+PYTHON is the Python of an environment with torch and numpy. FOLDER is as for bare_fit.py, PRECISION is float32 or
+bfloat16, MODE is eager or compiled. It prints the images per second of the fastest epoch after the first, as JSON.
 """
 
 import json
@@ -23,7 +24,7 @@ targets = labels.argmax(1)
 
 
 def block(into: int, out: int) -> list[nn.Module]:
-    """Two convolutions and pooling."""
+    """Return the layers of two convolutions with ReLU and a pooling."""
     layers = [nn.Conv2d(into, out, 3, padding=1), nn.ReLU(), nn.Conv2d(out, out, 3, padding=1), nn.ReLU()]
     return [*layers, nn.MaxPool2d(2)]
 
@@ -32,16 +33,16 @@ model: nn.Module = nn.Sequential(
     *block(3, 32), *block(32, 64), nn.Flatten(), nn.Linear(4096, 512), nn.ReLU(), nn.Dropout(), nn.Linear(512, 10)
 ).to(memory_format=torch.channels_last)
 optimizer = torch.optim.Adam(model.parameters(), fused=True)
-loss_of = nn.CrossEntropyLoss()
+cross_entropy = nn.CrossEntropyLoss()
 if mode == "compiled":
     model = torch.compile(model)
 
 
 def step(rows: torch.Tensor) -> None:
-    """A step of adam on some rows."""
+    """Train one step with Adam on the images at some rows."""
     optimizer.zero_grad(set_to_none=True)
     with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
-        loss = loss_of(model(images[rows].contiguous(memory_format=torch.channels_last)), targets[rows])
+        loss = cross_entropy(model(images[rows].contiguous(memory_format=torch.channels_last)), targets[rows])
     loss.backward()
     optimizer.step()
 
@@ -49,7 +50,7 @@ def step(rows: torch.Tensor) -> None:
 ends = []
 for _ in range(epochs):
     for rows in torch.randperm(len(images)).split(batch_size):
-        if len(rows) == batch_size:  # another size would be compiled anew
+        if len(rows) == batch_size:  # a smaller last batch would be compiled again
             step(rows)
     ends.append(time.monotonic())
 steps = len(images) // batch_size

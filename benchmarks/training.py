@@ -1,11 +1,12 @@
-"""Measure the training speed of the train stage on deep_cnn against a plain script, PyTorch and the chip.
+"""Compare the training speed of the train stage on deep_cnn with a plain script, PyTorch and a matrix product.
 
-Usage: python benchmarks/training.py [--rounds N] [--torch PYTHON]   (some 50 minutes; nothing else should run)
+Usage: python benchmarks/training.py [--rounds N] [--torch PYTHON]
 
-PYTHON is that of an environment with torch and numpy; without it these rows are left out. In each round all are
-measured in turn, on the same 12,288 random images of 32x32x3, and ratios are those of one round. A rate is that of the
-fastest of 2 epochs after the first, which has the tracing: what else the machine does only ever adds. It works in a
-temporary clone of the last commit and leaves the checkout as it was.
+It takes about 50 minutes on two cores; nothing else should run meanwhile. PYTHON is the Python of an environment with
+torch and numpy; without it there are no rows about PyTorch. Each round measures everything in turn, on the same 12,288
+random images of 32x32x3; a ratio is that within a round. A speed is that of the faster one of the 2 epochs after the
+first: the first includes TensorFlow's tracing, and other processes only make an epoch slower. It works in a temporary
+clone of the last commit and does not change the checkout.
 """
 
 import argparse
@@ -17,17 +18,17 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from pipeline import ROOT, header, printed, row, run, set_params, write_raw
+from pipeline import ROOT, print_header, print_row, run, run_and_read, set_params, write_raw
 
 IMAGES, EPOCHS = 12_288, 3
-KINDS = (("float32", 32), ("float32", 512), ("bfloat16", 32), ("bfloat16", 512))
+SETTINGS = (("float32", 32), ("float32", 512), ("bfloat16", 32), ("bfloat16", 512))
 """Precision and batch size."""
 MODES = ("eager", "compiled")
-"""Of PyTorch."""
+"""How PyTorch runs the net."""
 MFLOPS = 3 * 53.159936
-"""Of deep_cnn on an image of 32x32x3, forwards and backwards: `python -m reprocnn models`."""
+"""MFLOPs of a training step of deep_cnn per 32x32x3 image: three times those of `python -m reprocnn models`."""
 
-PRODUCT = """
+PRODUCT_CODE = """
 import sys, time
 from reprocnn import backend
 from reprocnn.backend import tf
@@ -43,7 +44,7 @@ for _ in range(20):
 print(2 * 2048**3 / min(seconds) / 1e9)
 """
 
-BARE = """
+FIT_CODE = """
 import json, sys, time
 from pathlib import Path
 import numpy as np
@@ -58,124 +59,130 @@ model = training_model(build(ModelParams(), (32, 32, 3), 10, 0), (), "float32", 
 adam = optimizer(FitParams(), 1, model.trainable_variables)
 model.compile(adam, "categorical_crossentropy", metrics=["accuracy"], jit_compile=False, steps_per_execution=16)
 ends = []
-told = keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: ends.append(time.monotonic()))
+note_end = keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: ends.append(time.monotonic()))
 held_out = read_split(Path("data/processed/validation"))
-model.fit(images, labels, 32, int(sys.argv[1]), verbose=2, callbacks=[told], validation_data=held_out)
+model.fit(images, labels, 32, int(sys.argv[1]), verbose=2, callbacks=[note_end], validation_data=held_out)
 print(json.dumps(ends))
 """
 
 
 def main() -> None:
-    """Print the table."""
+    """Measure, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=3, help="measurements of each (default: 3)")
-    parser.add_argument("--torch", type=Path, help="a Python with torch and numpy, to measure against it")
+    parser.add_argument(
+        "--rounds", type=int, default=3, metavar="N", help="number of measurements of each row (default: 3)"
+    )
+    parser.add_argument(
+        "--torch", type=Path, metavar="PYTHON", help="a Python with torch and numpy, for the rows about PyTorch"
+    )
     arguments = parser.parse_args()
     if arguments.torch and not arguments.torch.is_file():
-        sys.exit(f"error: there is no {arguments.torch}\n  fix: --torch venv/bin/python")
+        sys.exit(
+            f"error: --torch: {arguments.torch} does not exist\n  fix: name the Python of an environment with torch"
+        )
     with tempfile.TemporaryDirectory() as folder:
         clone = Path(folder) / "clone"
         prepare(clone, IMAGES)
-        measures = what(clone, arguments.torch and arguments.torch.absolute())
+        measurements = list_measurements(clone, arguments.torch and arguments.torch.absolute())
         rounds = []
         for number in range(arguments.rounds):
-            rounds.append({name: measure() for name, measure in measures.items()})
+            rounds.append({name: measure() for name, measure in measurements.items()})
             print(f"round {number + 1}: {rounds[-1]}", file=sys.stderr, flush=True)
-        memory = [held(clone) for _ in range(arguments.rounds)]
-    table(rounds, memory)
+        memory = [measure_memory(clone) for _ in range(arguments.rounds)]
+    print_table(rounds, memory)
 
 
 def prepare(clone: Path, images: int) -> None:
-    """A clone with that many images to train on, and an epoch's checks on 1 % more."""
+    """Clone the last commit and preprocess random images: `images` for training, and 1 % more for validation."""
     run(ROOT, "git", "clone", "-q", str(ROOT), str(clone))
     set_params(clone, validation_fraction=0.01, epochs=EPOCHS)
     write_raw(clone, images * 100 // 99 + 1)
     run(clone, sys.executable, "stages/preprocess.py")
 
 
-def what(clone: Path, torch: Path | None) -> dict[str, Callable[[], float]]:
-    """What is measured, by name: images per second, or GFLOP/s."""
-    measures: dict[str, Callable[[], float]] = {
-        "product float32": lambda: product(clone, "float32"),
-        "product bfloat16": lambda: product(clone, "bfloat16"),
-        "plain": lambda: rate(json.loads(plain(clone)[-1])["ends"]),
-        "bare": lambda: rate(json.loads(own(clone, BARE, str(EPOCHS))[-1])),
-        "flip_shift": lambda: stage(clone, augment="flip_shift"),
+def list_measurements(clone: Path, torch: Path | None) -> dict[str, Callable[[], float]]:
+    """Return name -> function that measures images per second, or GFLOP/s of a product."""
+    measurements: dict[str, Callable[[], float]] = {
+        "product float32": lambda: measure_product(clone, "float32"),
+        "product bfloat16": lambda: measure_product(clone, "bfloat16"),
+        "plain": lambda: images_per_second(json.loads(run_plain_script(clone)[-1])["ends"]),
+        "fit": lambda: images_per_second(json.loads(run_code(clone, FIT_CODE, str(EPOCHS))[-1])),
+        "flip_shift": lambda: measure_stage(clone, augment="flip_shift"),
     }
-    for precision, batch in KINDS:
+    for precision, batch in SETTINGS:
         params = {"precision": precision, "batch_size": batch}
-        measures[f"{precision} {batch}"] = lambda params=params: stage(clone, **params)  # type: ignore[misc]
+        measurements[f"{precision} {batch}"] = lambda params=params: measure_stage(clone, **params)  # type: ignore[misc]
         for mode in MODES if torch else ():
             command = [str(torch), str(ROOT / "benchmarks/torch_fit.py"), "data/processed"]
             command += [str(batch), precision, mode, str(EPOCHS)]
             name = f"torch {precision} {batch} {mode}"
-            measures[name] = lambda command=command: float(printed(clone, *command)[-1])  # type: ignore[misc]
-    return measures
+            measurements[name] = lambda command=command: float(run_and_read(clone, *command)[-1])  # type: ignore[misc]
+    return measurements
 
 
-def table(rounds: list[dict[str, float]], memory: list[float]) -> None:
-    """Print a row for each rate and each ratio."""
-    header(len(rounds))
+def print_table(rounds: list[dict[str, float]], memory: list[float]) -> None:
+    """Print a row per speed and per ratio."""
+    print_header(len(rounds))
 
-    def rates(what: str, name: str, unit: str = "images/s") -> None:
-        row(what, [r[name] for r in rounds], unit)
+    def print_speeds(what: str, name: str, unit: str = "images/s") -> None:
+        print_row(what, [r[name] for r in rounds], unit)
 
-    rates("the text's script: `fit` on arrays, batch 32", "plain")
-    for precision, batch in KINDS:
+    print_speeds("the text's script: `fit` on arrays, batch 32", "plain")
+    for precision, batch in SETTINGS:
         ours = f"{precision} {batch}"
-        rates(f"train stage, {precision}, batch {batch}", ours)
-        row("against the text's script", [r[ours] / r["plain"] for r in rounds], "x")
+        print_speeds(f"train stage, {precision}, batch {batch}", ours)
+        print_row("relative to the text's script", [r[ours] / r["plain"] for r in rounds], "x")
     for name in [name for name in rounds[0] if name.startswith("torch")]:
-        rates(f"PyTorch, {name.removeprefix('torch ')}", name)
-    for precision, batch in KINDS:
+        print_speeds(f"PyTorch, {name.removeprefix('torch ')}", name)
+    for precision, batch in SETTINGS:
         ours = f"{precision} {batch}"
         if f"torch {ours} eager" in rounds[0]:
             values = [r[ours] / max(r[f"torch {ours} {mode}"] for mode in MODES) for r in rounds]
-            row(f"train stage against the better PyTorch, {precision}, batch {batch}", values, "x")
-    costs = [100 * (r["bare"] / r["float32 32"] - 1) for r in rounds]
-    row("checkpoints, MLflow, history, progress, determinism: cost against the bare `fit` of the net", costs, "%")
-    row("`flip_shift`: cost", [100 * (r["float32 32"] / r["flip_shift"] - 1) for r in rounds], "%")
-    row("memory of training on 50,000 images above that of the imports", memory, "MiB")
+            print_row(f"train stage relative to the faster PyTorch, {precision}, batch {batch}", values, "x")
+    costs = [100 * (r["fit"] / r["float32 32"] - 1) for r in rounds]
+    print_row("overhead of checkpoints, MLflow, history, progress and determinism over `fit` alone", costs, "%")
+    print_row("overhead of `augment: flip_shift`", [100 * (r["float32 32"] / r["flip_shift"] - 1) for r in rounds], "%")
+    print_row("memory of training on 50,000 images, without that of the imports", memory, "MiB")
     for precision in ("float32", "bfloat16"):
-        rates(f"TensorFlow's product of 2048x2048 matrices, {precision}", f"product {precision}", "GFLOP/s")
-    for precision, batch in KINDS:
+        print_speeds(f"TensorFlow's 2048x2048 matrix product, {precision}", f"product {precision}", "GFLOP/s")
+    for precision, batch in SETTINGS:
         share = [r[f"{precision} {batch}"] * MFLOPS / 10 / r[f"product {precision}"] for r in rounds]
-        row(f"train stage, {precision}, batch {batch}: operations a second, of those of the product", share, "%")
+        print_row(f"train stage, {precision}, batch {batch}: FLOP/s relative to the matrix product", share, "%")
 
 
-def rate(ends: list[float], images: int = IMAGES) -> float:
-    """Images per second of the fastest epoch, by the ends of the epochs."""
+def images_per_second(ends: list[float], images: int = IMAGES) -> float:
+    """Return the images per second of the fastest epoch after the first, from the times at which epochs ended."""
     return images / min(end - start for start, end in pairwise(ends))
 
 
-def stage(clone: Path, images: int = IMAGES, **params: Any) -> float:
-    """Images per second of the train stage, with all it does, by its journal."""
+def measure_stage(clone: Path, images: int = IMAGES, **params: Any) -> float:
+    """Run the train stage; return its images per second from its journal."""
     run(clone, "git", "checkout", "params.yaml")
     set_params(clone, validation_fraction=0.01, epochs=EPOCHS, **params)
     run(clone, "rm", "-rf", ".dvc/tmp/reprocnn")
     run(clone, sys.executable, "stages/train.py")
     (journal,) = (clone / ".dvc/tmp/reprocnn/journals").glob("*.jsonl")
     events = map(json.loads, journal.read_text().splitlines())
-    return rate([event["time"] for event in events if event["event"] == "epoch"], images)
+    return images_per_second([event["time"] for event in events if event["event"] == "epoch"], images)
 
 
-def plain(clone: Path) -> list[str]:
-    """What the text's script prints."""
-    return printed(clone, sys.executable, str(ROOT / "benchmarks/bare_fit.py"), "data/processed", str(EPOCHS))
+def run_plain_script(clone: Path) -> list[str]:
+    """Run the text's script; return the lines that it printed."""
+    return run_and_read(clone, sys.executable, str(ROOT / "benchmarks/bare_fit.py"), "data/processed", str(EPOCHS))
 
 
-def own(clone: Path, code: str, *arguments: str) -> list[str]:
-    """What Python code prints that imports the clone's."""
-    return printed(clone, sys.executable, "-c", f"import sys; sys.path.insert(0, 'src')\n{code}", *arguments)
+def run_code(clone: Path, code: str, *arguments: str) -> list[str]:
+    """Run Python code that imports the clone's reprocnn; return the lines that it printed."""
+    return run_and_read(clone, sys.executable, "-c", f"import sys; sys.path.insert(0, 'src')\n{code}", *arguments)
 
 
-def product(clone: Path, precision: str) -> float:
-    """GFLOP/s of TensorFlow's product of matrices, the most that a net can come near to."""
-    return float(own(clone, PRODUCT, precision)[-1])
+def measure_product(clone: Path, precision: str) -> float:
+    """Measure the GFLOP/s of TensorFlow's matrix product, a yardstick for the operations per second of a net."""
+    return float(run_code(clone, PRODUCT_CODE, precision)[-1])
 
 
-def held(clone: Path) -> float:
-    """MiB at the peak of an epoch of 50,000 images beyond those of what the stage imports."""
+def measure_memory(clone: Path) -> float:
+    """Measure the peak memory in MiB of an epoch of 50,000 images, minus that of the imports of the stage."""
     run(clone, "git", "checkout", "params.yaml")
     set_params(clone, validation_fraction=0.01, epochs=1, batch_size=128)
     write_raw(clone, 50_000 * 100 // 99)
@@ -188,7 +195,7 @@ def held(clone: Path) -> float:
             f"runpy.run_path('stages/train.py', run_name='{name}')\n"
             "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
         )
-        peaks.append(int(own(clone, code)[-1]) / (2**20 if sys.platform == "darwin" else 2**10))
+        peaks.append(int(run_code(clone, code)[-1]) / (2**20 if sys.platform == "darwin" else 2**10))
     return peaks[1] - peaks[0]
 
 
