@@ -53,7 +53,7 @@ def main() -> None:
     """Print the table of results per instruction set, then the cost of AVX2."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "--seeds", type=int, default=3, metavar="N", help="number of seeds, and of measurements of the cost (default: 3)"
+        "--seeds", type=int, default=3, metavar="N", help="number of seeds, and of cost measurements (default: 3)"
     )
     seeds = range(parser.parse_args().seeds)
     print(f"| instructions | {' | '.join(f'seed {seed}' for seed in seeds)} | outputs that differ |")

@@ -1,4 +1,4 @@
-"""A web server of downloads that fails in every way that mirrors do."""
+"""A download server that fails in the ways in which mirrors fail."""
 
 import os
 import socket
@@ -11,30 +11,36 @@ from http.server import BaseHTTPRequestHandler
 
 
 class Mirror(BaseHTTPRequestHandler):
-    """/ok/..., and a folder for each way in which a mirror fails, such as /cut-100/...: after 100 bytes."""
+    """Serve `content` under /ok/..., and with one failure per folder, for example cut off after 100 bytes: /cut-100/...
+
+    Args:
+        content: the file that it serves under any name.
+        asked: the folder of each request, in order.
+        released: set by a test to end the waiting of `hang`, `stall` and `gate`.
+    """
 
     content: bytes = b"the right bytes" * 1000
     asked: list[str]
     released: threading.Event
 
     def do_GET(self) -> None:
-        asked = self.path.split("/")[1]
-        self.asked.append(asked)
-        kind, _, number = asked.partition("-")
+        folder = self.path.split("/")[1]
+        self.asked.append(folder)
+        kind, _, number = folder.partition("-")
         if kind == "hang":
             self.released.wait(20)
             return
         if kind == "404":
             self.send_error(404)
             return
-        if kind in {"once", "stall"} and self.asked.count(asked) > 1:
+        if kind in {"once", "stall"} and self.asked.count(folder) > 1:
             kind = "ok"
-        with suppress(ConnectionError):  # who asked has gone
-            self._head(kind, int(number or 100))
+        with suppress(ConnectionError):  # the client closed the connection
+            self._send_headers(kind, int(number or 100))
             for piece in self._pieces(kind, int(number or 100)):
                 self.wfile.write(piece)
 
-    def _head(self, kind: str, n: int) -> None:
+    def _send_headers(self, kind: str, n: int) -> None:
         if kind == "chunked":
             self.protocol_version = "HTTP/1.1"
         self.send_response(200)
@@ -47,7 +53,7 @@ class Mirror(BaseHTTPRequestHandler):
         self.end_headers()
 
     def _pieces(self, kind: str, n: int) -> Iterator[bytes]:
-        """What is sent, one after the other; then the connection is closed."""
+        """Yield the pieces of the body to send; after the last one the connection is closed."""
         start, rest = self.content[:n], self.content[n:]
         match kind:
             case "html":

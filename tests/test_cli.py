@@ -18,7 +18,7 @@ from reprocnn.artifacts.model_card import MODEL_CARD, ModelCard, write_model_car
 from reprocnn.artifacts.scores import METRICS, Scores, write_scores
 
 
-def test_summary_says_what_was_made(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_summary_prints_the_result(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match=r"the pipeline has not run here\n  fix: dvc repro"):
         cli.main(["summary"])
     scores = Scores(accuracy=0.95, accuracy_low=0.9, accuracy_high=0.97, n=360, others={})
@@ -35,7 +35,9 @@ def test_summary_says_what_was_made(here: Path, capsys: pytest.CaptureFixture[st
     assert "96.00% with test-time augmentation (tta)" in capsys.readouterr().out
 
 
-def test_ui_names_the_server(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_ui_prints_the_address_of_the_server(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     with pytest.raises(SystemExit, match=r"error: MLflow at http://127.0.0.1:9.*\n  fix: "):
         cli.main(["ui"])
@@ -53,7 +55,7 @@ def test_ui_serves_the_store_of_the_checkout(here: Path) -> None:
         assert str(here / "mlflow.db") in line
         address = re.search(r"http://127.0.0.1:\d+", line)
         assert address
-        assert "MLflow" in _opened(address[0])
+        assert "MLflow" in _read_page(address[0])
     finally:
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 130
@@ -63,7 +65,8 @@ def test_ui_serves_the_store_of_the_checkout(here: Path) -> None:
         urllib.request.urlopen(address[0], timeout=5)
 
 
-def _opened(address: str) -> str:
+def _read_page(address: str) -> str:
+    """Return the page at an address, as soon as its server is up."""
     for _ in range(120):
         try:
             with urllib.request.urlopen(address, timeout=5) as page:
@@ -73,10 +76,16 @@ def _opened(address: str) -> str:
     raise TimeoutError(address)
 
 
-def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_lists_the_commands_and_each_has_an_example(capsys: pytest.CaptureFixture[str]) -> None:
+    commands = ("models", "preset", "summary", "verify", "reproduce", "ui", "runs", "sync", "doctor")
+    printed = _help(capsys, "--help")
+    assert re.findall(r"^    (\w+)", printed, re.MULTILINE) == list(commands)
+    for command in commands:
+        assert f"  python -m reprocnn {command}" in _help(capsys, command, "--help")
+
+
+def _help(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     with pytest.raises(SystemExit) as ended:
-        cli.main(["--help"])
+        cli.main(list(arguments))
     assert ended.value.code == 0
-    printed = capsys.readouterr().out
-    assert "ui" in printed
-    assert "summary" in printed
+    return capsys.readouterr().out

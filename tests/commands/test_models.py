@@ -7,7 +7,7 @@ from reprocnn.catalog import MODELS
 from reprocnn.commands import models
 
 
-def test_every_model_has_its_size_cost_and_options(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_model_is_listed_with_size_cost_and_options(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cli.main(["models", "--image", "28x28x1"])
     lines = capsys.readouterr().out.splitlines()
     rows = {line.split()[0]: line.split() for line in lines[3:] if not line.startswith(" ")}
@@ -21,7 +21,7 @@ def test_every_model_has_its_size_cost_and_options(here: Path, capsys: pytest.Ca
     assert lines[place + 4].split("options: ")[1] == "padding, pooling, dropout, batch_norm, depth"
 
 
-def test_a_model_that_does_not_fit_says_so(
+def test_a_model_that_is_too_deep_for_the_images_is_reported(
     here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(models, "MODELS", {name: MODELS[name] for name in ("lenet", "resnet")})
@@ -32,7 +32,7 @@ def test_a_model_that_does_not_fit_says_so(
 
 
 @pytest.mark.parametrize("size", ["8x8", "ax8x1", "32x32x2", "2x32x3", "512x512x3"])
-def test_a_wrong_size_is_refused(here: Path, size: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_invalid_image_shape_is_refused(here: Path, size: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         cli.main(["models", "--image", size])
     assert (
@@ -42,7 +42,7 @@ def test_a_wrong_size_is_refused(here: Path, size: str, capsys: pytest.CaptureFi
 
 
 @pytest.mark.parametrize("classes", ["0", "-1", "1", "ten"])
-def test_a_wrong_number_of_classes_is_refused(here: Path, classes: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_invalid_number_of_classes_is_refused(here: Path, classes: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         cli.main(["models", "--classes", classes])
     assert "argument --classes: expected a whole number of at least 2, found" in capsys.readouterr().err

@@ -18,7 +18,7 @@ def presets(here: Path) -> Path:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_preset_is_valid_and_says_what_it_is_and_what_it_changed(
+def test_a_preset_is_valid_and_prints_what_it_changed(
     presets: Path, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = read_params()
@@ -37,7 +37,7 @@ def test_a_preset_is_valid_and_says_what_it_is_and_what_it_changed(
     assert capsys.readouterr().out == "params.yaml has these values already\n"
 
 
-def test_one_preset_after_another_is_the_second_alone(presets: Path) -> None:
+def test_a_second_preset_keeps_nothing_of_the_first(presets: Path) -> None:
     cli.main(["preset", "text-cifar10"])
     wanted = read_params()
     cli.main(["preset", "record"])
@@ -45,7 +45,7 @@ def test_one_preset_after_another_is_the_second_alone(presets: Path) -> None:
     assert read_params() == wanted
 
 
-def test_data_seed_and_machine_stay(presets: Path) -> None:
+def test_a_preset_keeps_data_seed_and_machine(presets: Path) -> None:
     own = {"seed": 7, "threads": 2, "folder": "/data/pets", "test_fraction": 0.3, "dataset": "folder"}
     text = Path("params.yaml").read_text()
     for key, value in own.items():
@@ -58,15 +58,17 @@ def test_data_seed_and_machine_stay(presets: Path) -> None:
     assert after["model"] == "speednet"
 
 
-def test_they_are_listed_with_what_each_reached(presets: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_presets_are_listed_with_the_accuracy_that_each_reached(
+    presets: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     cli.main(["preset"])
     printed = capsys.readouterr().out
-    said = re.split(r"^(?=\S)", printed, flags=re.MULTILINE)[1:]
-    assert [text.split()[0] for text in said] == NAMES
-    assert all(re.search(r"\d\d\.\d\d .*%", text) for text in said), printed
+    entries = re.split(r"^(?=\S)", printed, flags=re.MULTILINE)[1:]
+    assert [text.split()[0] for text in entries] == NAMES
+    assert all(re.search(r"\d\d\.\d\d .*%", text) for text in entries), printed
 
 
-def test_a_preset_of_the_users_own_needs_no_comment(presets: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_preset_that_the_user_wrote_needs_no_comment(presets: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (presets / "presets" / "own.yaml").write_text("epochs: 3\n")
     cli.main(["preset"])
     assert "own" in capsys.readouterr().out.splitlines()
@@ -74,7 +76,7 @@ def test_a_preset_of_the_users_own_needs_no_comment(presets: Path, capsys: pytes
     assert load_params(Params).epochs == 3
 
 
-def test_a_preset_that_is_not_there_is_refused(presets: Path) -> None:
+def test_an_unknown_or_invalid_preset_is_refused(presets: Path) -> None:
     before = Path("params.yaml").read_text()
     with pytest.raises(SystemExit, match=r"there is no preset `fsat`\n  fix: did you mean `fast`\?"):
         cli.main(["preset", "fsat"])

@@ -1,4 +1,4 @@
-"""From an MLflow run back to its code, in a repository without data."""
+"""Check out what made an MLflow run, in a repository without data."""
 
 import re
 import subprocess
@@ -23,7 +23,7 @@ Git = Callable[..., str]
 
 @pytest.fixture
 def run_git(here: Path) -> Git:
-    """Runs git in a repository with one commit."""
+    """Return a function that runs git in a repository with one commit."""
 
     def run(*command: str) -> str:
         user = ("-c", "user.email=test@example.org", "-c", "user.name=test")
@@ -42,8 +42,8 @@ def _edit(old: str, new: str, file: str = "params.yaml") -> None:
     Path(file).write_text(text.replace(old, new))
 
 
-def _run(origin: dict[str, str], changes: Changes | None = None) -> str:
-    """Make an MLflow run of the params that are here; return its id."""
+def _make_run(origin: dict[str, str], changes: Changes | None = None) -> str:
+    """Make an MLflow run with the params in the working directory; return its ID."""
     made = Record("a run", origin, 1.0, 2.0, "FINISHED", params=params_of(Path()), model_md5=MODEL)
     made.changes = changes or Changes()
     mirror = Mirror(*store.connect(), None)
@@ -61,7 +61,7 @@ def test_an_experiment_is_checked_out(here: Path, run_git: Git, capsys: pytest.C
     _edit("epochs: 10", "epochs: 2")
     run_git("commit", "-qam", "as dvc exp run commits")
     run_git("update-ref", f"refs/exps/{baseline[:2]}/{baseline[2:]}/two", "HEAD")
-    run = _run({EXPERIMENT_TAG: "two", BASELINE_TAG: baseline, "git.commit": baseline})
+    run = _make_run({EXPERIMENT_TAG: "two", BASELINE_TAG: baseline, "git.commit": baseline})
     commit = run_git("rev-parse", "HEAD")
     run_git("reset", "-q", "--hard", baseline)
     printed = _reproduce(run, capsys)
@@ -71,10 +71,10 @@ def test_an_experiment_is_checked_out(here: Path, run_git: Git, capsys: pytest.C
 
 
 def test_a_committed_result_is_found_by_its_model(here: Path, run_git: Git, capsys: pytest.CaptureFixture[str]) -> None:
-    """Made with changes that were committed later, with dvc.lock."""
+    """The run was made with uncommitted changes, which were committed later together with dvc.lock."""
     before = run_git("rev-parse", "HEAD")
     _edit("epochs: 10", "epochs: 2")
-    run = _run(NONE | {"git.commit": before, "git.dirty": "true"})
+    run = _make_run(NONE | {"git.commit": before, "git.dirty": "true"})
     Path("dvc.lock").write_text(f"md5: {MODEL}\n")
     run_git("add", "-A")
     run_git("commit", "-qm", "result")
@@ -87,22 +87,24 @@ def test_a_committed_result_is_found_by_its_model(here: Path, run_git: Git, caps
     assert "epochs: 2 " in (here / "there" / "params.yaml").read_text()
 
 
-def test_a_run_of_a_clean_checkout_is_its_commit(here: Path, run_git: Git, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_commit_of_a_run_without_uncommitted_changes_is_checked_out(
+    here: Path, run_git: Git, capsys: pytest.CaptureFixture[str]
+) -> None:
     commit = run_git("rev-parse", "HEAD")
-    run = _run(NONE | {"git.commit": commit, "git.dirty": "false"})
+    run = _make_run(NONE | {"git.commit": commit, "git.dirty": "false"})
     _edit("epochs: 10", "epochs: 2")
     run_git("commit", "-qam", "later")
     assert f"made by commit {commit[:7]} without uncommitted changes" in _reproduce(run, capsys)
     assert "epochs: 10" in (here / "there" / "params.yaml").read_text()
 
 
-def test_what_was_not_committed_is_applied(here: Path, run_git: Git, capsys: pytest.CaptureFixture[str]) -> None:
-    """Also a line that looks like the name of a new file."""
+def test_uncommitted_changes_are_applied(here: Path, run_git: Git, capsys: pytest.CaptureFixture[str]) -> None:
+    """Also if a changed line looks like the name of a new file."""
     _edit("epochs: 10", "epochs: 2")
     Path("params.yaml").write_text(Path("params.yaml").read_text() + "# new file: none\n\n# token: ***\n")
     Path("new.py").write_text("")
     changes = git.uncommitted()
-    run = _run(NONE | {"git.commit": run_git("rev-parse", "HEAD"), "git.dirty": "true"}, changes)
+    run = _make_run(NONE | {"git.commit": run_git("rev-parse", "HEAD"), "git.dirty": "true"}, changes)
     made = Path("params.yaml").read_text()
     Path("new.py").unlink()
     run_git("checkout", "-q", ".")
@@ -116,18 +118,18 @@ def test_what_was_not_committed_is_applied(here: Path, run_git: Git, capsys: pyt
     assert (here / "there" / "params.yaml").read_text() == made
 
 
-def test_changes_that_are_gone_or_do_not_apply_are_said(
+def test_changes_that_are_missing_or_do_not_apply_are_reported(
     here: Path, run_git: Git, capsys: pytest.CaptureFixture[str]
 ) -> None:
     origin = NONE | {"git.commit": run_git("rev-parse", "HEAD"), "git.dirty": "true"}
-    assert "warning: the run has no uncommitted.diff; its params are: " in _reproduce(_run(origin), capsys)
-    wrong = _run(origin, Changes("--- a/params.yaml\n+++ b/params.yaml\n@@ -1 +1 @@\n-not there\n+there\n"))
+    assert "warning: the run has no uncommitted.diff; its params are: " in _reproduce(_make_run(origin), capsys)
+    wrong = _make_run(origin, Changes("--- a/params.yaml\n+++ b/params.yaml\n@@ -1 +1 @@\n-not there\n+there\n"))
     with pytest.raises(SystemExit, match=r"do not apply in (?s:.*)\n  fix: apply uncommitted.diff of run"):
         cli.main(["reproduce", wrong, "--folder", "elsewhere"])
 
 
-def test_a_commit_that_is_not_here_is_named(here: Path, run_git: Git) -> None:
-    run = _run({EXPERIMENT_TAG: "two", BASELINE_TAG: "b" * 40, "git.commit": "b" * 40})
+def test_a_missing_commit_and_an_unknown_run_are_reported(here: Path, run_git: Git) -> None:
+    run = _make_run({EXPERIMENT_TAG: "two", BASELINE_TAG: "b" * 40, "git.commit": "b" * 40})
     with pytest.raises(SystemExit, match=r"b{40}, is not in this repository\n  fix: .* dvc exp pull origin two"):
         cli.main(["reproduce", run])
     with pytest.raises(SystemExit, match="0 runs in"):

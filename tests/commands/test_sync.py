@@ -1,4 +1,4 @@
-"""Ends of runs; what a whole checkout goes through is in test_pipeline.py."""
+"""How sync ends runs; test_pipeline.py tests it in a checkout with results."""
 
 import subprocess
 import sys
@@ -19,8 +19,8 @@ pytestmark = pytest.mark.usefixtures("empty_store")
 
 
 @pytest.fixture
-def gone() -> str:
-    """A process of this host that has ended."""
+def ended_process() -> str:
+    """Name a process of this host that has ended, as the journal does."""
     host, _, start = this_process().split()
     with subprocess.Popen([sys.executable, "-c", ""]) as process:
         process.wait()
@@ -28,8 +28,8 @@ def gone() -> str:
 
 
 def _journal(process: str, training: str = "key-1", *, at: float = 100.0, diff: str = "") -> None:
-    begun = {"key": f"{training[:4]}2", "params": {}, "hashes": {}, "environment": {}, "process": process}
-    journal.append(training, "begin", at=at, **begun)
+    start = {"key": f"{training[:4]}2", "params": {}, "hashes": {}, "environment": {}, "process": process}
+    journal.append(training, "begin", at=at, **start)
     origin = {EXPERIMENT_TAG: "none", BASELINE_TAG: "none"}
     journal.append(training, "origin", name="main@abc", tags=origin, diff=diff, new_files=[])
     for number in (1, 2):
@@ -42,15 +42,15 @@ def _runs() -> dict[str, mlflow.entities.Run]:
     return {run.data.tags["training.id"]: run for run in client.search_runs([experiment_id])}
 
 
-def test_a_training_that_was_killed_before_the_tracker_heard_of_it_gets_its_run(
-    here: Path, gone: str, capsys: pytest.CaptureFixture[str]
+def test_a_training_that_was_killed_before_its_upload_gets_a_run(
+    here: Path, ended_process: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    _journal(gone)
+    _journal(ended_process)
     cli.main(["sync"])
     assert "killed" in capsys.readouterr().out
     (run,) = _runs().values()
     assert run.info.status == "KILLED"
-    assert run.info.end_time == 102_000  # its last epoch
+    assert run.info.end_time == 102_000  # the end of its last epoch
     history = store.connect()[0].get_metric_history(run.info.run_id, "train_loss")
     assert [m.step for m in history] == [1, 2]
     assert journal.status(journal.read("key-1")) == "KILLED"
@@ -58,7 +58,7 @@ def test_a_training_that_was_killed_before_the_tracker_heard_of_it_gets_its_run(
     assert "added" not in capsys.readouterr().out
 
 
-def test_a_training_that_is_going_on_is_left_alone(here: Path) -> None:
+def test_a_running_training_is_left_alone(here: Path) -> None:
     _journal(this_process())
     with locks.exclusive(state.checkpoints() / "key-2.lock", "trains"):
         cli.main(["sync"])
@@ -66,10 +66,10 @@ def test_a_training_that_is_going_on_is_left_alone(here: Path) -> None:
     assert journal.status(journal.read("key-1")) == "RUNNING"
 
 
-def test_a_training_that_ends_while_others_are_looked_at_keeps_its_end(
-    here: Path, gone: str, monkeypatch: pytest.MonkeyPatch
+def test_a_training_that_ends_during_sync_keeps_its_status(
+    here: Path, ended_process: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _journal(gone)
+    _journal(ended_process)
     (before,) = record.of_trainings()
     journal.append("key-1", "end", at=200.0, status="FINISHED")
     monkeypatch.setattr(record, "of_trainings", lambda: [before])
@@ -78,26 +78,28 @@ def test_a_training_that_ends_while_others_are_looked_at_keeps_its_end(
     assert journal.status(journal.read("key-1")) == "FINISHED"
 
 
-def test_a_training_that_was_killed_as_it_began_has_no_run(here: Path, gone: str) -> None:
-    journal.append("key-1", "begin", key="key-2", params={}, hashes={}, environment={}, process=gone)
+def test_a_training_that_was_killed_at_its_start_gets_no_run(here: Path, ended_process: str) -> None:
+    journal.append("key-1", "begin", key="key-2", params={}, hashes={}, environment={}, process=ended_process)
     cli.main(["sync"])
     assert _runs() == {}
     assert journal.status(journal.read("key-1")) == "KILLED"
 
 
-def test_a_run_that_somebody_deleted_stays_so(here: Path, gone: str) -> None:
-    _journal(gone)
+def test_a_run_that_somebody_deleted_is_not_made_again(here: Path, ended_process: str) -> None:
+    _journal(ended_process)
     journal.append("key-1", "run", run_id="0" * 32)
     cli.main(["sync"])
     assert _runs() == {}
 
 
-def test_a_journal_does_not_touch_the_run_of_another_experiment_with_its_model(here: Path, gone: str) -> None:
+def test_a_journal_does_not_change_the_run_of_another_experiment_with_the_same_model(
+    here: Path, ended_process: str
+) -> None:
     client, experiment_id = store.connect()
     tags = {record.MODEL_TAG: "m", EXPERIMENT_TAG: "exp-a", "training.id": "other"}
     run = client.create_run(experiment_id, tags=tags)
     client.set_terminated(run.info.run_id)
-    _journal(gone)
+    _journal(ended_process)
     journal.append("key-1", "run", run_id="0" * 32)
     journal.append("key-1", "trained", model_md5="m", dataset="digits", metrics={})
     journal.append("key-1", "end", status="FINISHED")
@@ -106,9 +108,9 @@ def test_a_journal_does_not_touch_the_run_of_another_experiment_with_its_model(h
     assert PROCESS_TAG not in _runs()["other"].data.tags
 
 
-def test_runs_of_ended_processes_that_no_journal_tells_of_are_marked(here: Path, gone: str) -> None:
+def test_runs_of_ended_processes_without_a_journal_are_marked_as_killed(here: Path, ended_process: str) -> None:
     client, experiment_id = store.connect()
-    processes = {"dead": gone, "alive": this_process(), "elsewhere": "other-host 1 1"}
+    processes = {"dead": ended_process, "alive": this_process(), "elsewhere": "other-host 1 1"}
     for name, process in processes.items():
         client.create_run(experiment_id, tags={PROCESS_TAG: process, "training.id": name})
     cli.main(["sync"])
@@ -119,14 +121,14 @@ def test_runs_of_ended_processes_that_no_journal_tells_of_are_marked(here: Path,
     }
 
 
-def test_a_run_that_fails_does_not_stop_the_others(
-    here: Path, gone: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_a_run_that_cannot_be_changed_does_not_stop_the_others(
+    here: Path, ended_process: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     client, experiment_id = store.connect()
     for number in (1, 2, 3):
-        _journal(gone, f"key-{number}", at=100.0 + number, diff="+x" if number == 2 else "")
+        _journal(ended_process, f"key-{number}", at=100.0 + number, diff="+x" if number == 2 else "")
     for name in ("left", "too"):
-        client.create_run(experiment_id, tags={PROCESS_TAG: gone, "training.id": name})
+        client.create_run(experiment_id, tags={PROCESS_TAG: ended_process, "training.id": name})
     (here / "mlartifacts").write_text("in the way")
     end = mlflow.MlflowClient.set_terminated
 
@@ -149,14 +151,14 @@ def test_a_run_that_fails_does_not_stop_the_others(
     assert "failed: 2; the others succeeded" in printed
 
 
-def test_a_tracker_that_is_down_is_said_in_two_lines(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_tracking_server_that_is_down_is_reported_in_two_lines(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     for command in ("sync", "runs"):
         with pytest.raises(SystemExit, match=r"error: MLflow at http://127.0.0.1:9: nothing listens.*\n  fix: start "):
             cli.main([command])
 
 
-def test_a_folder_where_nothing_ran_is_skipped(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_workspace_without_a_result_is_skipped(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cli.main(["runs"])
     assert "skipped: dvc.lock in the workspace has no evaluate, plot, train" in capsys.readouterr().out
     with pytest.raises(SystemExit, match="no experiment or revision is called 'nothing'"):

@@ -38,12 +38,12 @@ stages:
     deps: [copied]
     outs: [data/raw/train]
 """
-"""A pipeline that runs within a second."""
+"""A dvc.yaml whose stages run within a second."""
 
 
 @pytest.fixture(scope="module")
 def built(make_checkout: Callable[[], Checkout]) -> Checkout:
-    """A checkout in which a tiny pipeline has run; not to be changed."""
+    """A checkout in which a tiny pipeline has run; tests must not change it."""
     made = make_checkout()
     (made.folder / "dvc.yaml").write_text(TINY)
     (made.folder / "dvc.lock").unlink()
@@ -54,7 +54,7 @@ def built(make_checkout: Callable[[], Checkout]) -> Checkout:
 
 @pytest.fixture
 def own(built: Checkout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Checkout:
-    """A copy of that as the working directory, to be changed."""
+    """A copy of `built` as the working directory, which tests may change."""
     copy = object.__new__(Checkout)
     copy.folder = tmp_path / "own"
     shutil.copytree(built.folder, copy.folder)
@@ -75,17 +75,17 @@ client.create_run(experiment, run_name="second", tags={"process": "elsewhere 1 1
 
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An MLflow store with a run that finished and one that runs."""
+    """An MLflow store with a finished run and a running one."""
     folder = tmp_path_factory.mktemp("template")
     own = {name: value for name, value in os.environ.items() if not name.startswith(("DVC_", "MLFLOW_"))}
-    command = [sys.executable, "-c", STORE]  # in a process of its own: MLflow keeps open what it had open
+    command = [sys.executable, "-c", STORE]  # in its own process: MLflow keeps files of a store open
     subprocess.run(command, cwd=folder, env=own | {"PYTHONPATH": str(ROOT / "src")}, check=True, capture_output=True)
     return folder / "mlflow.db"
 
 
 @pytest.fixture
 def fill(template: Path) -> Fill:
-    """Puts that store into a folder, as if it had been made there."""
+    """Return a function that copies that store to a folder, as if it had been made there."""
 
     def run(folder: Path) -> None:
         shutil.copy(template, folder)
@@ -107,7 +107,7 @@ def git(here: Path) -> Callable[..., None]:
 
 
 def _one(findings: Iterable[Finding], subject: str = "") -> Finding:
-    """The one finding there is, or that a subject has."""
+    """Return the only finding, or the only one about a subject."""
     found = [finding for finding in findings if subject in {"", finding.subject}]
     assert len(found) == 1, found
     return found[0]
@@ -119,13 +119,13 @@ def _edit(name: str, old: str, new: str) -> None:
     Path(name).write_text(text.replace(old, new))
 
 
-# The whole
+# All checks
 
 
-def test_in_a_sound_checkout_nothing_is_wrong_and_nothing_changes(own: Checkout, fill: Fill) -> None:
+def test_in_a_correct_checkout_nothing_is_wrong_and_nothing_changes(own: Checkout, fill: Fill) -> None:
     fill(own.folder)
     shutil.rmtree(own.folder / ".dvc/tmp")
-    before = _state(own.folder)
+    before = _hashes(own.folder)
     code = "import sys; from reprocnn import cli; cli.main(['doctor']); assert 'tensorflow' not in sys.modules"
     printed = own.run("python", "-c", code, PYTHONPATH="src")
     assert "nothing is wrong" in printed
@@ -135,10 +135,11 @@ def test_in_a_sound_checkout_nothing_is_wrong_and_nothing_changes(own: Checkout,
         *("MLflow", "artifacts", "runs", "checkpoints", "cpu", "threads", "gpu"),
     ]
     assert len(printed.splitlines()) <= 24, "more than a screen"
-    assert _state(own.folder) == before
+    assert _hashes(own.folder) == before
 
 
-def _state(folder: Path) -> dict[str, str]:
+def _hashes(folder: Path) -> dict[str, str]:
+    """Return the md5 of each file that doctor must not change, path -> md5."""
     files = (path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
     names = {path: path.relative_to(folder).as_posix() for path in files}
     return {
@@ -148,7 +149,9 @@ def _state(folder: Path) -> dict[str, str]:
     }
 
 
-def test_an_empty_folder_has_a_line_for_each_check_and_status_1(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_in_an_empty_folder_every_check_reports_and_the_status_is_1(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (here / "params.yaml").unlink()
     (here / ".dvc").rmdir()
     with pytest.raises(SystemExit) as ended:
@@ -177,7 +180,9 @@ def test_a_check_that_fails_does_not_hide_the_others(
     assert lines[3:] == ["note two seen too", "", "wrong: 1"]
 
 
-def test_a_note_does_not_fail(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_note_does_not_change_the_exit_status(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(doctor, "_CHECKS", {"one": lambda: [Finding("note", "one", "seen", "this\nor that")]})
     doctor.run_checks()
     assert capsys.readouterr().out.splitlines()[1:3] == [f"{'':20}fix: this", f"{'':20} or: or that"]
@@ -215,7 +220,7 @@ def test_a_folder_of_another_repository_has_to_be_tracked_by_it(
     assert _one(checkout.check_git()).state == "ok"
 
 
-def test_a_lock_file_of_dvcs_that_a_kill_cut_off(here: Path) -> None:
+def test_a_lock_file_of_dvc_that_was_being_written_when_dvc_was_killed(here: Path) -> None:
     for name in ("dvc.yaml", "dvc.lock"):
         write_bytes(here / name, b"")
     write_bytes(here / ".dvc/tmp/rwlock", b"")
@@ -223,12 +228,12 @@ def test_a_lock_file_of_dvcs_that_a_kill_cut_off(here: Path) -> None:
     assert (found.state, found.fix) == ("wrong", "rm .dvc/tmp/rwlock  # if no dvc runs")
 
 
-def test_a_head_that_a_killed_experiment_left(here: Path, git: Callable[..., None]) -> None:
+def test_a_head_that_a_killed_experiment_left_detached(here: Path, git: Callable[..., None]) -> None:
     write_bytes(here / "dvc.yaml", b"")
     git("init", "-b", "main")
     git("add", "-A")
     git("commit", "-m", "start")
-    git("checkout", run_git("rev-parse", "HEAD"))  # as DVC does
+    git("checkout", run_git("rev-parse", "HEAD"))  # as DVC does for an experiment
     found = _one(checkout.check_git())
     assert (found.state, found.fix) == ("wrong", "git switch main")
     git("switch", "main")
@@ -241,13 +246,13 @@ def test_names_that_are_not_utf_8(here: Path) -> None:
     (here / "pets").mkdir()
     try:
         Path(os.fsdecode(folder + b"/caf\xe9.png")).touch()
-    except OSError:  # a file system that takes UTF-8 alone can't have the fault
+    except OSError:  # a file system that only allows UTF-8 can't have such a name
         return
     found = _one(checkout.check_params())
     assert (found.state, r"caf\xe9.png' is not UTF-8" in found.text) == ("wrong", True)
 
 
-def test_git_that_refuses_gives_its_own_fix(
+def test_a_git_error_is_shown_with_the_fix_that_git_names(
     here: Path, git: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     git("init")
@@ -257,7 +262,7 @@ def test_git_that_refuses_gives_its_own_fix(
     assert found.fix == f"git config --global --add safe.directory {here}"
 
 
-def test_git_is_not_there(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_git_is_not_installed(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(here))
     found = _one(checkout.check_git())
     assert (found.state, found.text) == ("wrong", "git is not installed")
@@ -284,7 +289,7 @@ def test_params(here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
 # dvc.lock and stages
 
 
-def test_dvc_lock_in_step_and_out_of_step(own: Checkout) -> None:
+def test_dvc_lock_that_is_up_to_date_or_not(own: Checkout) -> None:
     assert _one(checkout.check_pipeline()).state == "ok"
     _edit("params.yaml", "epochs: 10", "epochs: 11")
     found = _one(checkout.check_pipeline())
@@ -312,7 +317,7 @@ def test_what_dvc_needs_is_missing_or_broken(own: Checkout, monkeypatch: pytest.
     assert _one(checkout.check_pipeline()).fix == "git checkout HEAD -- .dvc"
 
 
-def test_what_dvc_says_when_it_fails(
+def test_errors_of_dvc_are_shown(
     own: Checkout, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shutil.rmtree(".git")
@@ -330,7 +335,7 @@ def test_what_dvc_says_when_it_fails(
     assert printed.rstrip().endswith("wrong: 1")
 
 
-def test_a_stage_that_runs(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_running_stage(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in (".dvc/config", "dvc.yaml", "dvc.lock"):
         write_bytes(here / name, b"")
     with locks.exclusive(Path(".dvc/tmp/stage.lock"), "runs"):
@@ -375,8 +380,8 @@ def test_queues(here: Path, monkeypatch: pytest.MonkeyPatch, states: tuple[str, 
     (here / ".dvc/tmp/exps/celery").mkdir(parents=True)
     lines = [f"2c8723{i}  exp-{i}      05:57 AM   {state}" for i, state in enumerate(states)]
     table = ["Task     Name        Created    Status", *lines] if lines else ["No experiment tasks in the queue."]
-    said = "\n".join([*table, "", f"Worker status: {workers}", ""])
-    monkeypatch.setattr(checkout, "run_dvc", lambda *_: said)
+    output = "\n".join([*table, "", f"Worker status: {workers}", ""])
+    monkeypatch.setattr(checkout, "run_dvc", lambda *_: output)
     found = _one(checkout.check_queue())
     assert (found.state, found.fix) == ("wrong" if fix else "ok", fix)
     for state in states:
@@ -388,8 +393,8 @@ def test_queues(here: Path, monkeypatch: pytest.MonkeyPatch, states: tuple[str, 
 
 
 def _storage(monkeypatch: pytest.MonkeyPatch, works: str, configured: str) -> Callable[[], list[Finding]]:
-    said = {"version": f"Platform: x\nCache types: {works}\nCaches: local\n", "config": f"{configured}\n"}
-    monkeypatch.setattr(storage, "run_dvc", lambda command, *_: said[command])
+    outputs = {"version": f"Platform: x\nCache types: {works}\nCaches: local\n", "config": f"{configured}\n"}
+    monkeypatch.setattr(storage, "run_dvc", lambda command, *_: outputs[command])
     return lambda: list(storage.check_storage())
 
 
@@ -409,9 +414,9 @@ def test_link_types(here: Path, monkeypatch: pytest.MonkeyPatch, works: str, con
     assert (found.state, bool(found.fix)) == (("note", True) if link == "copy" else ("ok", False))
 
 
-def test_what_copies_cost_and_how_to_be_rid_of_them(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_copies_are_reported_with_their_size_and_a_fix(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stages = {"train": {"outs": [{"size": 3_000_000}, {"size": 400_000}]}, "evaluate": {"outs": [{}]}, "plot": {}}
-    write_json(here / "dvc.lock", {"schema": "2.0", "stages": stages})  # JSON is YAML, too
+    write_json(here / "dvc.lock", {"schema": "2.0", "stages": stages})  # JSON is valid YAML
     found = _one(_storage(monkeypatch, "hardlink, symlink", "copy")(), "cache")
     assert found.text.endswith("3.4 MB more for the outputs of dvc.lock")
     assert found.fix == "dvc config --local cache.type 'hardlink,symlink,copy' && dvc checkout --relink"
@@ -419,7 +424,7 @@ def test_what_copies_cost_and_how_to_be_rid_of_them(here: Path, monkeypatch: pyt
     assert found.fix.startswith("dvc cache dir --local FOLDER")
 
 
-def test_dvc_says_which_link_types_work(own: Checkout) -> None:
+def test_the_link_types_that_work_come_from_dvc(own: Checkout) -> None:
     assert _one(storage.check_storage(), "cache").text.split(":")[0] in {"reflink", "hardlink", "symlink"}
     shutil.rmtree(".dvc/cache")
     assert _one(storage.check_storage(), "cache") == Finding("ok", "cache", "none yet; the first run creates it")
@@ -444,11 +449,11 @@ def test_the_disk_is_too_small_for_the_data_set(here: Path, monkeypatch: pytest.
     write_dataset(DATASET, DatasetCard("digits", ("0", "1"), (8, 8, 1), 1437, 360))
     _free(monkeypatch, needed + 1)
     assert _one(_storage(monkeypatch, "", "copy")(), "disk").state == "wrong"
-    write_json(DATASET, {"dataset": "cifar10"})  # of another version
+    write_json(DATASET, {"dataset": "cifar10"})  # written by another version
     assert "is already downloaded" not in _one(linked(), "disk").text
 
 
-def test_what_images_of_ones_own_need(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_space_that_the_users_images_need(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     look = _storage(monkeypatch, "hardlink", "hardlink")
     _edit("params.yaml", "dataset: digits ", "dataset: folder ")
     _edit("params.yaml", "folder: data/README.md", "folder: data/images")
@@ -471,7 +476,7 @@ def test_what_images_of_ones_own_need(here: Path, monkeypatch: pytest.MonkeyPatc
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The settings that doctor applies."""
+    """Set the environment variables that doctor sets."""
     for name, value in runs.QUICK.items():
         monkeypatch.setenv(name, value)
 
@@ -481,7 +486,7 @@ def _sql(command: str, value: str) -> None:
         connection.execute(command, (value,))
 
 
-def test_no_store_is_made_by_a_look(here: Path) -> None:
+def test_doctor_creates_no_store(here: Path) -> None:
     uri = f"sqlite:///{here}/mlflow.db"
     assert _one(runs.check_store()) == Finding("ok", "MLflow", f"no runs yet; they go to {uri}")
     (here / "mlflow.db").touch()
@@ -494,7 +499,7 @@ def test_no_store_is_made_by_a_look(here: Path) -> None:
     )
 
 
-def test_a_store_and_the_files_of_its_runs(here: Path, fill: Fill) -> None:
+def test_a_store_with_and_without_the_files_of_its_runs(here: Path, fill: Fill) -> None:
     fill(here)
     assert list(runs.check_store()) == [
         Finding("ok", "MLflow", f"sqlite:///{here}/mlflow.db, which `make ui` shows"),
@@ -509,14 +514,14 @@ def test_a_store_and_the_files_of_its_runs(here: Path, fill: Fill) -> None:
     assert _one(runs.check_store(), "artifacts").state == "ok"
 
 
-def test_a_run_whose_process_is_gone(here: Path, fill: Fill) -> None:
+def test_a_run_whose_process_has_ended(here: Path, fill: Fill) -> None:
     fill(here)
     host, number, start = this_process().split()
     mark = "UPDATE tags SET value = ? WHERE key = 'process'"
     for process in (f"{host} {number} {start}", f"another-{host} {number} 1"):
         _sql(mark, process)
         assert _one(runs.check_store(), "runs") == Finding("ok", "runs", "running: 1; stuck: none")
-    _sql(mark, f"{host} {number} 1")  # a later process has its number
+    _sql(mark, f"{host} {number} 1")  # a later process has the same number
     found = _one(runs.check_store(), "runs")
     assert (found.state, found.text) == ("wrong", "marked as running, but the process has ended: second")
     assert found.fix.startswith("python -m reprocnn sync")
@@ -533,7 +538,7 @@ def test_a_checkout_that_was_moved_or_copied(tmp_path: Path, monkeypatch: pytest
     found = _one(runs.check_store(), "artifacts")
     assert (found.state, found.text) == ("wrong", f"stored in {old}/mlartifacts: this checkout was moved or copied")
     aside, *others = found.fix.splitlines()
-    assert not others, "a link would put the runs of two checkouts into one folder"
+    assert not others, "a link would mix the files of two checkouts"
     shutil.rmtree(old.parent)
     link, again = _one(runs.check_store(), "artifacts").fix.splitlines()
     assert again == aside
@@ -546,7 +551,7 @@ def test_a_checkout_that_was_moved_or_copied(tmp_path: Path, monkeypatch: pytest
     assert (new / "mlartifacts/old/mlflow.db").exists()
 
 
-def test_artifacts_elsewhere(here: Path, fill: Fill) -> None:
+def test_artifacts_outside_the_checkout(here: Path, fill: Fill) -> None:
     fill(here)
     place = "UPDATE experiments SET artifact_location = ?"
     _sql(place, f"file://{here}/.dvc/tmp/exps/tmp1/mlartifacts")
@@ -570,7 +575,7 @@ def test_a_store_that_cant_be_read(here: Path) -> None:
     assert (here / "mlflow.db").read_text() == "no database at all"
 
 
-def test_a_file_that_the_user_names(here: Path, monkeypatch: pytest.MonkeyPatch, fill: Fill) -> None:
+def test_a_sqlite_file_that_the_user_named(here: Path, monkeypatch: pytest.MonkeyPatch, fill: Fill) -> None:
     (here / "shared").mkdir()
     fill(here / "shared")  # with artifacts beside it, as another checkout has them
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///shared/mlflow.db")
@@ -582,7 +587,7 @@ def test_a_file_that_the_user_names(here: Path, monkeypatch: pytest.MonkeyPatch,
     assert "mv " not in found.fix
 
 
-def test_a_store_of_another_mlflow(here: Path, fill: Fill) -> None:
+def test_a_store_of_another_mlflow_version(here: Path, fill: Fill) -> None:
     fill(here)
     _sql("UPDATE alembic_version SET version_num = ?", "451aebb31d03")
     found = _one(runs.check_store())
@@ -597,9 +602,9 @@ def test_a_store_of_another_mlflow(here: Path, fill: Fill) -> None:
 def test_a_server_that_is_down_and_runs_in_two_places(here: Path, monkeypatch: pytest.MonkeyPatch, fill: Fill) -> None:
     fill(here)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://user:word@127.0.0.1:9")
-    begun = time.monotonic()
+    start = time.monotonic()
     down, elsewhere = runs.check_store()
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - start < 10
     assert down.state == "wrong"
     assert down.text == "http://***@127.0.0.1:9: nothing listens there (connection refused)"
     assert down.fix.startswith("start the server")
@@ -608,7 +613,7 @@ def test_a_server_that_is_down_and_runs_in_two_places(here: Path, monkeypatch: p
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
     assert [finding.state for finding in runs.check_store()] == ["ok", "ok", "ok"]
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
-    (here / "mlflow.db").write_text("no database at all")  # not in use: it hurts nobody
+    (here / "mlflow.db").write_text("no database at all")  # not in use, so not reported
     assert _one(runs.check_store()).text.startswith("http://127.0.0.1:9")
 
 
@@ -616,23 +621,23 @@ def test_a_server_that_is_down_and_runs_in_two_places(here: Path, monkeypatch: p
 def test_a_server_that_does_not_answer(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{silent.getsockname()[1]}")
-        begun = time.monotonic()
+        start = time.monotonic()
         found = _one(runs.check_store())
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - start < 10
     assert (found.state, found.text.rpartition(": ")[2]) == ("wrong", "no answer in time (timed out)")
 
 
-def test_a_folder_of_runs_is_not_made_by_a_look(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_doctor_creates_no_file_store(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "./mlruns")
     assert _one(runs.check_store()) == Finding("ok", "MLflow", f"no runs yet; they go to file://{here}/mlruns")
     assert not (here / "mlruns").exists()
 
 
-def test_the_environment_is_changed_in_the_main_thread_alone(
+def test_only_the_main_thread_changes_the_environment(
     here: Path, fill: Fill, monkeypatch: pytest.MonkeyPatch, environment_changes: list[str]
 ) -> None:
-    """Or a process that another thread starts may get half of it: `OSError: Bad address`."""
+    """Otherwise starting a process in another thread can fail with `OSError: Bad address`."""
     fill(here)
     monkeypatch.setattr(doctor, "_CHECKS", {"MLflow": runs.check_store})
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
@@ -644,7 +649,7 @@ def test_the_environment_is_changed_in_the_main_thread_alone(
 # Checkpoints
 
 
-def test_checkpoints_that_are_left(here: Path) -> None:
+def test_leftover_checkpoints(here: Path) -> None:
     assert _one(checkout.check_checkpoints()) == Finding("ok", "checkpoints", "none left")
     root = checkpoints_folder()
     write_bytes(root / "abc" / "state.npz", bytes(2_000_000))
@@ -663,7 +668,7 @@ def test_checkpoints_that_are_left(here: Path) -> None:
 
 @pytest.fixture
 def ours(here: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder whose code is the one that runs, with a uv.lock."""
+    """A folder that counts as the checkout whose code is running, with a uv.lock."""
     monkeypatch.setattr(machine, "_SOURCE", here / "src")
     monkeypatch.setattr(machine.shutil, "which", lambda _: machine.sys.executable)
     shutil.copy(ROOT / "uv.lock", here)
@@ -684,7 +689,7 @@ def test_a_package_of_another_version(ours: Path, monkeypatch: pytest.MonkeyPatc
     assert found.text.startswith("packages differ from uv.lock: tqdm 1.0, expected 4.")
 
 
-def test_another_checkouts_code(here: Path) -> None:
+def test_the_code_of_another_checkout(here: Path) -> None:
     found = _one(machine.check_python())
     assert (found.state, found.fix) == ("wrong", "rm -rf .venv && make setup && source .venv/bin/activate")
     assert f"runs the code in {ROOT / 'src'}, not in this checkout" in found.text
@@ -692,15 +697,15 @@ def test_another_checkouts_code(here: Path) -> None:
     assert _one(machine.check_python()).fix == "source .venv/bin/activate"
 
 
-def test_the_stages_python_is_another(ours: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for found, said in (("/usr/bin/python", "/usr/bin/python"), (None, "not found")):
+def test_the_stages_use_another_python(ours: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for found, shown in (("/usr/bin/python", "/usr/bin/python"), (None, "not found")):
         monkeypatch.setattr(machine.shutil, "which", lambda _, found=found: found)
         finding = _one(machine.check_python())
         assert (finding.state, finding.fix) == ("wrong", "source .venv/bin/activate")
-        assert f"the `python` of the stages is {said}" in finding.text
+        assert f"the `python` of the stages is {shown}" in finding.text
 
 
-def test_processor_and_threads(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cpu_and_threads(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "_CPU_MAX", here / "cpu.max")
     cpu, threads = machine.check_cpu()
     assert cpu_name() in cpu.text
@@ -722,14 +727,14 @@ def test_processor_and_threads(here: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 @pytest.fixture
 def nvidia(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, int], None]:
-    """Puts an nvidia-smi on the path that prints something and ends with a status; the system has one device."""
+    """Return a function that puts a fake nvidia-smi on PATH; it prints a text and exits with a status. One GPU exists."""
     (tmp_path / "gpus" / "0000:01:00.0").mkdir(parents=True)
     monkeypatch.setattr(machine, "_GPU_DEVICES", tmp_path / "gpus")
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
 
-    def make(says: str, status: int = 0) -> None:
-        (tmp_path / "nvidia-smi").write_text(f"#!/bin/sh\necho '{says}'\nexit {status}\n")
+    def make(text: str, status: int = 0) -> None:
+        (tmp_path / "nvidia-smi").write_text(f"#!/bin/sh\necho '{text}'\nexit {status}\n")
         (tmp_path / "nvidia-smi").chmod(0o755)
 
     return make
