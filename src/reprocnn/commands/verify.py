@@ -63,7 +63,7 @@ def _hashes(stage: dict[str, Any]) -> dict[str, str]:
 
 
 def _print_comparison(committed: dict[str, Any], made: dict[str, Any]) -> Iterator[str]:
-    """Print one line per output; yield the paths of those that differ."""
+    """Yield the paths of the outputs that differ, and print one line per output on the way."""
     print(f"\n{'stage':11} {'output':29} {'committed':13} here")
     for stage, definition in made.items():
         expected = _hashes(committed.get(stage, {}))

@@ -727,7 +727,7 @@ def test_cpu_and_threads(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def nvidia(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, int], None]:
-    """Return a function that puts a fake nvidia-smi on PATH; it prints a text and exits with a status. One GPU exists."""
+    """Return a function that puts a fake nvidia-smi on PATH; it prints a text and exits with a status. A GPU exists."""
     (tmp_path / "gpus" / "0000:01:00.0").mkdir(parents=True)
     monkeypatch.setattr(machine, "_GPU_DEVICES", tmp_path / "gpus")
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")

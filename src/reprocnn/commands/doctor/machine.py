@@ -17,6 +17,7 @@ from reprocnn.run.identity import environment
 from reprocnn.run.state import repository
 
 _SOURCE = Path(__file__).resolve().parents[3]
+"""The folder `src` whose code is running."""
 _CPU_MAX = Path("/sys/fs/cgroup/cpu.max")
 _GPU_DEVICES = Path("/proc/driver/nvidia/gpus")
 _ACTIVATE = "source .venv/bin/activate"
