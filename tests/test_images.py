@@ -27,7 +27,7 @@ def test_images_of_the_users_own(checkout: Checkout, make_images: Callable[..., 
     checkout.run("git", "checkout", ".")
     printed = checkout.run("dvc", "exp", "run", "-n", "copied", "--temp", "-C", "data/images", *FOLDER, *OWN, "train")
     assert "images: 16 + 4 images of 8x8x3" in printed
-    assert "the images at data/images are in neither Git nor DVC" in printed
+    assert "neither Git nor DVC tracks the images at data/images" in printed
     (run,) = [r for r in runs_of(checkout) if r["name"] == "copied"]
     assert run["tags"]["images.untracked"] == "data/images"  # type: ignore[index]
     printed = checkout.run("dvc", "exp", "run", "-n", "here", *FOLDER, *OWN, "train")
@@ -69,10 +69,10 @@ def test_the_images_of_an_experiment_are_those_of_its_revision(
     assert _lock_hash(checkout, "pinned", "data/images") == tracked
     # As `verify` and `reproduce` have it
     code = "import sys; from pathlib import Path; from reprocnn.ledger import revisions\n"
-    code += "print(revisions.clone(revisions.of('pinned').commit, Path(sys.argv[1])))"
+    code += "print(revisions.clone(revisions.find('pinned').commit, Path(sys.argv[1])))"
     clone = tmp_path / "clone"
     printed = checkout.run("python", "-c", code, str(clone), PYTHONPATH=str(checkout.folder / "src"))
-    assert "in neither Git nor DVC" not in printed
+    assert "neither Git nor DVC" not in printed
     assert sum(file.is_file() for file in (clone / "data" / "images").rglob("*")) == before
     checkout.run("git", "reset", "-q", "--hard", "HEAD~1")
     shutil.rmtree(images)

@@ -57,7 +57,7 @@ def told(here: Path, monkeypatch: pytest.MonkeyPatch) -> Told:
         monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
         monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "2")
         with pytest.raises(UserError) as found:
-            store.connected()
+            store.connect_or_explain()
         assert "\n" not in found.value.problem + found.value.fix
         return found.value
 

@@ -30,7 +30,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Git:
 
 
 def test_on_a_branch_no_branch_was_left(run: Git) -> None:
-    assert git.left_branch() == ""
+    assert git.abandoned_branch() == ""
 
 
 def _detach(run: Git) -> None:
@@ -40,29 +40,29 @@ def _detach(run: Git) -> None:
 
 def test_a_head_that_was_detached_at_its_commit_left_its_branch(run: Git) -> None:
     _detach(run)
-    assert git.left_branch() == "main"
-    assert git.way_back("main") == "git switch main"
+    assert git.abandoned_branch() == "main"
+    assert git.recovery_command("main") == "git switch main"
     run("commit", "-q", "--allow-empty", "-m", "on no branch")
-    assert git.left_branch() == "main"
-    assert git.way_back("main") == f"git switch main && git merge {run('rev-parse', 'HEAD')[:10]}"
+    assert git.abandoned_branch() == "main"
+    assert git.recovery_command("main") == f"git switch main && git merge {run('rev-parse', 'HEAD')[:10]}"
 
 
 def test_a_head_that_the_dvc_of_now_detached_is_no_fault(run: Git) -> None:
     _detach(run)
-    assert git.left_branch(since=1.0) == ""
+    assert git.abandoned_branch(since=1.0) == ""
 
 
 @pytest.mark.parametrize("place", ["HEAD~1", "v1", "--detach"])
 def test_a_head_that_a_person_moved_is_no_fault(run: Git, place: str) -> None:
     run("tag", "v1")
     run("checkout", "-q", place)
-    assert git.left_branch() == ""
+    assert git.abandoned_branch() == ""
 
 
 def test_a_branch_that_is_gone_is_not_named(run: Git) -> None:
     _detach(run)
     run("branch", "-q", "-D", "main")
-    assert git.left_branch() == ""
+    assert git.abandoned_branch() == ""
 
 
 def test_what_git_and_dvc_track(run: Git, tmp_path: Path) -> None:

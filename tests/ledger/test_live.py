@@ -78,8 +78,8 @@ def test_a_training_that_ends_before_the_store_is_ready_was_seen_all_the_same(
 def test_evaluate_and_plot_add_to_the_trainings_run_and_leave_its_end(trained: Path) -> None:
     _train()
     before = _runs()[0].info
-    mirror.show("evaluate")
-    mirror.show("plot")
+    mirror.log_stage("evaluate")
+    mirror.log_stage("plot")
     (run,) = _runs()
     assert (run.info.status, run.info.end_time) == (before.status, before.end_time)
     assert run.data.metrics["test_accuracy"] == 0.5
@@ -89,7 +89,7 @@ def test_evaluate_and_plot_add_to_the_trainings_run_and_leave_its_end(trained: P
 
 def test_evaluate_does_not_log_figures_of_an_earlier_model(trained: Path) -> None:
     _train()
-    mirror.show("evaluate")
+    mirror.log_stage("evaluate")
     (run,) = _runs()
     assert "figures" not in {f.path for f in store.connect()[0].list_artifacts(run.info.run_id)}
 
@@ -101,8 +101,8 @@ def test_an_experiment_that_shares_the_model_gets_a_run_of_its_own(
     monkeypatch.setenv("DVC_EXP_NAME", "exp-b")
     text = PARAMS.read_text()
     PARAMS.write_text(text.replace("top_k: 5", "top_k: 3"))
-    mirror.show("evaluate")
-    mirror.show("evaluate")
+    mirror.log_stage("evaluate")
+    mirror.log_stage("evaluate")
     named = {run.info.run_name: run for run in _runs()}
     assert len(named) == 2
     assert named["exp-b"].data.params["top_k"] == "3"
@@ -141,8 +141,8 @@ def test_a_tracker_that_is_down_costs_seconds_and_the_journal_has_what_it_missed
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     start = time.monotonic()
     _train()
-    mirror.show("evaluate")
-    mirror.show("plot")
+    mirror.log_stage("evaluate")
+    mirror.log_stage("plot")
     assert time.monotonic() - start < 12
     printed = capsys.readouterr().out
     assert printed.count("MLflow at http://127.0.0.1:9: nothing listens there") == 3  # once a stage
@@ -150,7 +150,7 @@ def test_a_tracker_that_is_down_costs_seconds_and_the_journal_has_what_it_missed
     (made,) = record.of_trainings()
     assert made.epochs == EPOCHS
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
-    mirror.show("evaluate")
+    mirror.log_stage("evaluate")
     (run,) = _runs()
     assert run.data.metrics["epoch_seconds"] == 2.0
     assert run.data.tags["cpu"] == "6502"
@@ -204,7 +204,7 @@ def test_a_store_that_is_no_database_costs_a_warning(trained: Path, capsys: pyte
     (trained / "mlflow.db").write_bytes(b"not a database" * 1000)
     start = time.monotonic()
     _train()
-    mirror.show("evaluate")
+    mirror.log_stage("evaluate")
     assert time.monotonic() - start < 20
     printed = capsys.readouterr().out
     assert printed.count("warning") == 2
@@ -228,6 +228,6 @@ def test_a_run_is_finished_though_its_files_have_no_place(trained: Path, capsys:
 def test_the_environment_is_changed_in_the_main_thread_alone(trained: Path, environment_changes: list[str]) -> None:
     """Or a process that another thread starts may get half of it: `OSError: Bad address`."""
     _train()
-    mirror.show("evaluate")
+    mirror.log_stage("evaluate")
     assert [run.info.status for run in _runs()] == ["FINISHED"]
     assert environment_changes == []

@@ -15,7 +15,7 @@ from reprocnn.artifacts.model import MODEL
 from reprocnn.artifacts.scores import PER_CLASS
 from reprocnn.ledger import record, store
 from reprocnn.ledger.git import Changes
-from reprocnn.ledger.mirror import Mirror, find, outside_dvc
+from reprocnn.ledger.mirror import Mirror, find, mlflow_name
 from reprocnn.ledger.origin import BASELINE_TAG, EXPERIMENT_TAG
 from reprocnn.ledger.record import Record, Times
 from reprocnn.params import read_params
@@ -193,8 +193,8 @@ def test_the_environment_beside_the_reports_counts_for_its_own_model_alone(train
     ],
 )
 def test_no_name_in_mlflow_is_one_that_dvc_reads(name: str, found: str) -> None:
-    assert outside_dvc(name) == found
-    assert outside_dvc(found) == found
+    assert mlflow_name(name) == found
+    assert mlflow_name(found) == found
 
 
 def test_a_store_of_files_in_the_checkout_leaves_dvc_alone(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:

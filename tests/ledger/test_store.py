@@ -135,7 +135,7 @@ def test_a_database_that_cant_be_opened_is_told_at_once(here: Path, monkeypatch:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
         begun = time.monotonic()
         with pytest.raises(UserError, match="MLflow at sqlite:") as found:
-            store.connected()
+            store.connect_or_explain()
         assert time.monotonic() - begun < 10, "MLflow tries again for 100 s"
         assert "folder" in found.value.fix
 

@@ -9,7 +9,7 @@ from reprocnn.artifacts.history import Epoch
 from reprocnn.backend import keras
 from reprocnn.errors import UserError
 from reprocnn.run import state
-from reprocnn.run.checkpoints import DAYS, FRESH_VARIABLE, Checkpoint, checkpoint
+from reprocnn.run.checkpoints import FRESH_VARIABLE, MAX_AGE_DAYS, Checkpoint, checkpoint
 
 EPOCHS = [Epoch(1, 1 / 3, 0.5, 0.25, 0.75, 1e-3)]
 BEST = [np.float32([[1, 2]]), np.float32([3])]
@@ -92,7 +92,7 @@ def test_a_training_may_start_anew(here: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_what_nobody_came_back_for_is_removed(here: Path) -> None:
-    for name, days in (("old", DAYS + 1), ("young", DAYS - 1)):
+    for name, days in (("old", MAX_AGE_DAYS + 1), ("young", MAX_AGE_DAYS - 1)):
         folder = state.checkpoints() / name
         folder.mkdir(parents=True)
         (folder / "state.npz").write_text("")

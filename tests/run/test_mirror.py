@@ -15,7 +15,7 @@ from reprocnn.run import mirror, state
 class Work:
     """Notes how often it is done; hangs or fails when told to."""
 
-    patience, patience_again = 5.0, 0.5
+    timeout, retry_timeout = 5.0, 0.5
 
     def __init__(self) -> None:
         self.times = 0
@@ -29,7 +29,7 @@ class Work:
         if self.errors:
             raise self.errors.pop()
 
-    def late(self, seconds: float) -> UserError:
+    def timeout_error(self, seconds: float) -> UserError:
         return UserError(f"no answer within {seconds:g} s", "see the server")
 
 
@@ -67,7 +67,7 @@ def test_a_tracker_that_hangs_is_waited_for_once_in_a_pipeline(
 ) -> None:
     monkeypatch.setattr(mirror, "_threads", [])
     work.hangs.clear()
-    work.patience = 1.0
+    work.timeout = 1.0
     for seconds in (1.0, 0.5):
         mirror.MirrorThread(work).finish()
         assert f"no answer within {seconds:g} s\n  fix: see the server" in capsys.readouterr().out
@@ -96,7 +96,7 @@ def test_a_training_goes_on_where_the_mirror_can_not_start(
         raise OSError("no folder for temporary files")
 
     monkeypatch.setattr("reprocnn.ledger.live.Training", training)
-    assert type(mirror.of_training("key-1")) is mirror.NoMirror
+    assert type(mirror.follow_training("key-1")) is mirror.NoMirror
     assert "MLflow does not see this training: no folder for temporary files" in capsys.readouterr().out
 
 
@@ -105,7 +105,7 @@ def test_a_process_does_not_wait_for_a_thread_that_hangs(tmp_path: Path) -> None
         "import sys, threading; from reprocnn.run import mirror\n"
         "mirror.is_busy = lambda: True\n"
         "threading.Thread(target=threading.Event().wait).start()\n"
-        "print('said'); mirror.leave(sys.argv[1] if sys.argv[2:] else int(sys.argv[1]))\n"
+        "print('said'); mirror.exit_process(sys.argv[1] if sys.argv[2:] else int(sys.argv[1]))\n"
     )
     own = os.environ | {"PYTHONPATH": str(ROOT / "src")}
     for arguments, status, error in ((["3"], 3, ""), (["0"], 0, ""), (["error: x", "text"], 1, "error: x\n")):
@@ -116,10 +116,10 @@ def test_a_process_does_not_wait_for_a_thread_that_hangs(tmp_path: Path) -> None
 
 def test_a_checkout_without_a_ledger_has_no_mirror(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mirror, "_LEDGER", "reprocnn.no_ledger")
-    assert type(mirror.of_training("key-1")) is mirror.NoMirror
+    assert type(mirror.follow_training("key-1")) is mirror.NoMirror
     assert mirror.settings() == {}
-    mirror.show("plot")
-    mirror.note()
+    mirror.log_stage("plot")
+    mirror.warn_if_head_detached()
 
 
 def test_caches_of_a_ledger_that_was_removed_are_no_ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,7 +30,7 @@ PARAMS_OF_TRAIN = {"threads": 2, "epochs": 3}
 
 @pytest.fixture(autouse=True)
 def _folder(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mirror, "of_training", lambda _: mirror.NoMirror())
+    monkeypatch.setattr(mirror, "follow_training", lambda _: mirror.NoMirror())
     write_bytes(Path("data/x"), b"x")
     Path("dvc.yaml").write_text("stages: {train: {deps: [data/x]}}\n")
 
@@ -88,7 +88,7 @@ def test_a_training_that_was_cut_off_goes_on_in_its_journal() -> None:
     assert _statuses() == ["FINISHED"]
     _train()  # the checkpoint is still there: DVC did not record the training
     assert _statuses() == ["FINISHED"]
-    checkpoints.forget(md5(MODEL))
+    checkpoints.remove(md5(MODEL))
     _train()  # as with --force
     assert _statuses() == ["FINISHED", "FINISHED"]
 
@@ -127,11 +127,11 @@ def test_a_checkpoint_goes_when_dvc_has_recorded_the_model_and_no_other_does() -
     _train()
     with pytest.raises(KeyboardInterrupt):
         _train(KeyboardInterrupt(), epochs=4)
-    assert len(checkpoints.left()) == 2
-    checkpoints.forget("another")
-    assert len(checkpoints.left()) == 2
-    checkpoints.forget(md5(MODEL))
-    (left,) = checkpoints.left()
+    assert len(checkpoints.leftover_folders()) == 2
+    checkpoints.remove("another")
+    assert len(checkpoints.leftover_folders()) == 2
+    checkpoints.remove(md5(MODEL))
+    (left,) = checkpoints.leftover_folders()
     assert _statuses() == ["FINISHED", "KILLED"]
     assert journal.trainings()[1].startswith(left.name[:16])
 
@@ -139,8 +139,8 @@ def test_a_checkpoint_goes_when_dvc_has_recorded_the_model_and_no_other_does() -
 def test_the_lock_tells_whether_a_training_runs() -> None:
     with training(PARAMS_OF_TRAIN, []):
         key = journal.read(journal.trainings()[0])[0].values["key"]
-        with checkpoints.unless_in_use(key) as unused:
+        with checkpoints.try_lock(key) as unused:
             assert not unused
         _write_model()
-    with checkpoints.unless_in_use(key) as unused:
+    with checkpoints.try_lock(key) as unused:
         assert unused

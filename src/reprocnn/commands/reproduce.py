@@ -51,8 +51,8 @@ _WORDS = {
 
 
 def _run(run_id: str) -> Any:
-    client, experiment_id = store.connected()
-    with store.explained():
+    client, experiment_id = store.connect_or_explain()
+    with store.explain_errors():
         found = [run for run in store.all_runs(client, experiment_id) if run.info.run_id.startswith(run_id)]
     if len(found) != 1:
         raise UserError(
@@ -110,8 +110,8 @@ def _apply_changes(run: Any, folder: Path) -> list[str]:
 
 def _artifact(run: Any, name: str) -> str | None:
     """Return the text of an artifact; None if the run has no artifact of that name."""
-    client, _ = store.connected()
-    with store.explained():
+    client, _ = store.connect_or_explain()
+    with store.explain_errors():
         if not any(file.path == name for file in client.list_artifacts(run.info.run_id)):
             return None
         return Path(client.download_artifacts(run.info.run_id, name)).read_text()

@@ -17,7 +17,7 @@ from reprocnn.artifacts.training import TRAINING
 from reprocnn.errors import UserError
 from reprocnn.ledger import record, revisions, store
 from reprocnn.ledger.masking import masked
-from reprocnn.ledger.mirror import Mirror, find, find_left
+from reprocnn.ledger.mirror import Mirror, find, find_renamed
 from reprocnn.ledger.origin import experiment_of
 from reprocnn.ledger.record import PROCESS_TAG, Record
 from reprocnn.ledger.revisions import Result
@@ -41,7 +41,7 @@ def sync(names: list[str]) -> None:
         UserError: there is no such experiment, or MLflow does not answer.
     """
     with locks.exclusive(state.sync_lock(), "makes MLflow match DVC"):
-        client, experiment_id = store.connected()
+        client, experiment_id = store.connect_or_explain()
         failed = _each(client, experiment_id, _results(names), _completed)
         if not names:
             failed += _end_journals(client, experiment_id) + _end_runs(client, experiment_id)
@@ -58,8 +58,8 @@ def make_absent() -> None:
         UserError: MLflow does not answer.
     """
     with locks.exclusive(state.sync_lock(), "makes MLflow match DVC"):
-        client, experiment_id = store.connected()
-        with store.explained():
+        client, experiment_id = store.connect_or_explain()
+        with store.explain_errors():
             known = {experiment_of(run.data.tags) for run in store.all_runs(client, experiment_id)}
         absent = [e for e in revisions.experiments() if experiment_of(e.origin) not in known]
         here = [revisions.workspace()] if revisions.LOCK.exists() else []
@@ -77,7 +77,7 @@ def runs(names: list[str]) -> None:
     Raises:
         UserError: there is no such experiment, or MLflow does not answer.
     """
-    client, experiment_id = store.connected()
+    client, experiment_id = store.connect_or_explain()
     failed = _each(client, experiment_id, _results(names), _state)
     print("`python -m reprocnn sync` adds what is missing; `python -m reprocnn reproduce RUN` goes the other way")
     _end(failed)
@@ -108,7 +108,7 @@ def _state(mirror: Mirror, made: Record) -> str:
 
 def _results(names: list[str]) -> list[Result]:
     if names:
-        return [revisions.of(name) for name in names]
+        return [revisions.find(name) for name in names]
     # The workspace last: if it holds an applied experiment, both share the run of that experiment.
     return [*revisions.experiments(), revisions.workspace()]
 
@@ -135,14 +135,14 @@ def _each(
 
 def _on_run(client: "MlflowClient", experiment_id: str, act: Callable[[Mirror, Record], str], made: Record) -> str:
     run = find(client, experiment_id, made)
-    run = run or find_left(client, experiment_id, made, {experiment_of(e.origin) for e in revisions.experiments()})
+    run = run or find_renamed(client, experiment_id, made, {experiment_of(e.origin) for e in revisions.experiments()})
     return act(Mirror(client, experiment_id, run), made)
 
 
 def _tried(failed: list[UserError], act: Callable[[], str]) -> str:
     """Return what `act` returns. If MLflow fails, add the error to `failed` and return a message with the cause."""
     try:
-        with store.explained():
+        with store.explain_errors():
             return act()
     except UserError as error:
         failed.append(error)
@@ -156,7 +156,7 @@ def _record(result: Result, folder: Path) -> Record:
         raise UserError("its model is neither in DVC's cache nor in a remote", "dvc pull, or dvc repro")
     stages = [s for s, out in (("evaluate", METRICS), ("plot", FIGURES)) if result.has(folder, out)]
     made = record.of_folder(folder, result.name, result.origin, result.model_md5, tuple(stages))
-    made.hashes = made.hashes or result.read
+    made.hashes = made.hashes or result.train_deps
     made.changes = made.changes or result.changes
     if made.model and not result.has(folder, MODEL):
         made.model = None
@@ -177,7 +177,7 @@ def _end_journals(client: "MlflowClient", experiment_id: str) -> list[UserError]
 
 def _ended(made: Record) -> Record | None:
     """Mark a training as killed if no process trains; return its record, or None while one does."""
-    with checkpoints.unless_in_use(made.key) as unused:
+    with checkpoints.try_lock(made.key) as unused:
         now = record.of_training(made.training)  # it may have ended meanwhile
         if not unused or not now:
             return None

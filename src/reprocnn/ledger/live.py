@@ -1,4 +1,4 @@
-"""The MLflow runs of stages while they run. The mirror of `run` imports this by name and calls it beside the stage."""
+"""Log stages to MLflow while they run. The module `run.mirror` imports this one by name and calls it in a thread."""
 
 import time
 from abc import ABC, abstractmethod
@@ -12,79 +12,84 @@ from reprocnn.ledger import git, record
 from reprocnn.ledger.masking import masked
 from reprocnn.ledger.mirror import Mirror, find
 from reprocnn.ledger.origin import origin, run_name, untracked_images
-from reprocnn.ledger.store import SYNC, connect, explained, failure, tracking_uri
+from reprocnn.ledger.store import SYNC_COMMAND, connect, explain_errors, tracking_uri, user_error
 from reprocnn.run import journal, orphans, state
 
-_SERVER_SECONDS = 8.0
-"""Seconds that a stage waits at its end for a server."""
-_AGAIN_SECONDS = 0.5
-"""The same where the server did not answer shortly before."""
-_FILE_SECONDS = 120.0
-"""The same for a SQLite file, which works or fails at once, except where the machine is busy."""
+_SERVER_TIMEOUT = 8.0
+"""Seconds a stage waits at exit for pending uploads to a server."""
+_RETRY_TIMEOUT = 0.5
+"""Seconds it waits if the server timed out recently."""
+_FILE_TIMEOUT = 120.0
+"""Seconds it waits for a SQLite file, which is slow only on a busy machine."""
 
 
 class _Work(ABC):
-    """What a mirror has done, with errors that say what to do."""
+    """Work for a `MirrorThread`, with errors that state the fix."""
 
     @property
-    def patience(self) -> float:
-        """Seconds that a stage waits for this at its end."""
-        return _FILE_SECONDS if _is_file() else _SERVER_SECONDS
+    def timeout(self) -> float:
+        """Seconds a stage waits at exit for pending uploads."""
+        return _FILE_TIMEOUT if _is_sqlite() else _SERVER_TIMEOUT
 
     @property
-    def patience_again(self) -> float:
-        """The same where the tracker did not answer shortly before."""
-        return _FILE_SECONDS if _is_file() else _AGAIN_SECONDS
+    def retry_timeout(self) -> float:
+        """Seconds a stage waits if an earlier stage timed out recently."""
+        return _FILE_TIMEOUT if _is_sqlite() else _RETRY_TIMEOUT
 
     def complete(self) -> None:
-        """Add what the run lacks.
+        """Add what is missing from the run.
 
         Raises:
-            UserError: with the cause and its fix.
+            UserError: MLflow failed; states the cause and its fix.
         """
         try:
-            with explained():
+            with explain_errors():
                 self._complete()
         except UserError as error:
-            raise _then_sync(error) from None
+            raise _with_sync_hint(error) from None
 
-    def late(self, seconds: float) -> UserError:
-        """Return what to say where this did not end within some seconds."""
-        return _then_sync(failure(TimeoutError(f"within {seconds:g} s")))
+    def timeout_error(self, seconds: float) -> UserError:
+        """Return the error to report if the work took longer than the given seconds."""
+        return _with_sync_hint(user_error(TimeoutError(f"within {seconds:g} s")))
 
     @abstractmethod
     def _complete(self) -> None:
-        """Add what the run lacks; raise whatever goes wrong."""
+        """Add what is missing from the run; may raise any exception."""
 
 
-def _is_file() -> bool:
+def _is_sqlite() -> bool:
     return tracking_uri().startswith("sqlite")
 
 
-def _then_sync(error: UserError) -> UserError:
-    return UserError(error.problem, f"{error.fix}\n  then: {SYNC}  # adds what the run lacks")
+def _with_sync_hint(error: UserError) -> UserError:
+    return UserError(error.problem, f"{error.fix}\n  then: {SYNC_COMMAND}  # adds what is missing from the run")
 
 
 class Training(_Work):
-    """The MLflow run of a training that runs.
+    """The MLflow run of a running training.
+
+    Creating it adds the origin to the journal: commit, experiment, uncommitted changes.
 
     Args:
-        training: the id of its journal, which gets the origin: commit, experiment, uncommitted changes.
+        training: the ID of the training.
     """
 
     def __init__(self, training: str) -> None:
         self._training = training
         self._mirror: Mirror | None = None
         self._monitor: Any = None
-        _note_origin(training)
+        _record_origin(training)
 
     def _complete(self) -> None:
         now = record.of_training(self._training)
-        if not now:  # the disk was full for its journal
+        if not now:  # the disk is full and the journal has not been written
             return
         if now.model_md5 and now.model_md5 == md5(MODEL):
             now.add_trained(Path())
-        mirror, self._mirror = self._mirror or _mirror_of(now, live=True), None  # looked for again after a failure
+        mirror, self._mirror = (
+            self._mirror or _open_mirror(now, live=True),
+            None,
+        )  # if a step fails, the next call reopens it
         if now.status != "RUNNING" and self._monitor:
             self._monitor.finish()
         mirror.complete_values(now)
@@ -96,20 +101,20 @@ class Training(_Work):
         mirror.complete_files(now)
 
 
-def _mirror_of(now: record.Record, *, live: bool) -> Mirror:
+def _open_mirror(now: record.Record, *, live: bool) -> Mirror:
     client, experiment_id = connect()
     return Mirror(client, experiment_id, find(client, experiment_id, now), live=live)
 
 
-def _note_origin(training: str) -> None:
-    """Add to a journal where the training comes from; warn of images that nobody else has."""
+def _record_origin(training: str) -> None:
+    """Add the origin of a training to its journal; warn about images that neither Git nor DVC tracks."""
     changes = git.uncommitted()
     untracked = untracked_images(record.params_of(Path()))
     for images in untracked.values():
-        inside = Path(images).resolve().is_relative_to(Path.cwd())  # DVC adds nothing outside or behind a link
+        inside = Path(images).resolve().is_relative_to(Path.cwd())  # `dvc add` takes no path outside or behind a link
         print(
-            f"warning: the images at {images} are in neither Git nor DVC, so nobody else can repeat this run; "
-            + (f"`dvc add {images}` keeps them with it" if inside else "put them into the checkout and `dvc add` them"),
+            f"warning: neither Git nor DVC tracks the images at {images}, so nobody else can repeat this run; "
+            + (f"run `dvc add {images}`" if inside else "move them into the checkout and `dvc add` them"),
             flush=True,
         )
     journal.append(
@@ -123,7 +128,7 @@ def _note_origin(training: str) -> None:
 
 
 def _start_monitor(run_id: str | None) -> Any:
-    """Start MLflow's own thread for the load of CPU, memory, disk and GPU."""
+    """Start MLflow's thread that logs the load of CPU, memory, disk and GPU."""
     from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
     monitor = SystemMetricsMonitor(run_id, resume_logging=True, tracking_uri=tracking_uri())
@@ -132,38 +137,38 @@ def _start_monitor(run_id: str | None) -> Any:
 
 
 class Stage(_Work):
-    """The MLflow run of the model in the workspace, with what evaluate or plot made; the run is made if there is none.
+    """The MLflow run of the model in the workspace, to which evaluate or plot adds; it is created if there is none.
 
     Args:
-        stage: evaluate or plot.
+        stage: `evaluate` or `plot`.
     """
 
     def __init__(self, stage: str) -> None:
         self._stage = stage
 
     def _complete(self) -> None:
-        made = ("evaluate", "plot") if self._stage == "plot" else ("evaluate",)
-        now = record.of_folder(Path(), run_name(), origin(git.uncommitted()), md5(MODEL), made)
+        stages = ("evaluate", "plot") if self._stage == "plot" else ("evaluate",)
+        now = record.of_folder(Path(), run_name(), origin(git.uncommitted()), md5(MODEL), stages)
         if self._stage == "plot":
-            now.model = None  # to log it takes TensorFlow; evaluate has done that
-        _mirror_of(now, live=False).complete(now)
+            now.model = None  # logged by evaluate; plot does not import TensorFlow
+        _open_mirror(now, live=False).complete(now)
 
 
-def note() -> None:
-    """Say, once for each dvc process, where HEAD was left by a `dvc exp run` that was killed."""
-    started = orphans.dvc_started()
-    if state.repository() != Path.cwd() or _is_told(started):
+def warn_if_head_detached() -> None:
+    """Warn, once per dvc process, if a killed `dvc exp run` left HEAD detached."""
+    started = orphans.dvc_start_time()
+    if state.repository() != Path.cwd() or _has_warned(started):
         return
-    if branch := git.left_branch(since=started):
+    if branch := git.abandoned_branch(since=started):
         print(
-            f"warning: an earlier `dvc exp run` was killed and left HEAD off branch {branch}: a commit now would be on "
-            f"no branch; when this run has ended: {git.way_back(branch)}",
+            f"warning: a killed `dvc exp run` left HEAD detached from branch {branch}; commits would be on no branch; "
+            f"after this run: {git.recovery_command(branch)}",
             flush=True,
         )
-        state.warned().parent.mkdir(parents=True, exist_ok=True)
-        state.warned().write_text(str(started))
+        state.head_warning().parent.mkdir(parents=True, exist_ok=True)
+        state.head_warning().write_text(str(started))
 
 
-def _is_told(started: float) -> bool:
-    file = state.warned()
+def _has_warned(started: float) -> bool:
+    file = state.head_warning()
     return file.exists() and file.read_text() == str(started) and started < time.time()

@@ -1,4 +1,4 @@
-"""Where a run comes from: commit, DVC experiment, user."""
+"""Describe where a run comes from: commit, DVC experiment, user."""
 
 import getpass
 import os
@@ -10,37 +10,38 @@ from reprocnn.ledger.git import Changes, git, is_tracked
 
 EXPERIMENT_TAG, BASELINE_TAG = "dvc.exp.name", "dvc.exp.baseline_rev"
 NO_EXPERIMENT = "none"
-"""The value of both outside of `dvc exp run`."""
+"""The value of both tags outside of `dvc exp run`."""
 
-OUTSIDE = {EXPERIMENT_TAG: NO_EXPERIMENT, BASELINE_TAG: NO_EXPERIMENT}
-"""The tags of a run outside of any experiment."""
+NO_EXPERIMENT_TAGS = {EXPERIMENT_TAG: NO_EXPERIMENT, BASELINE_TAG: NO_EXPERIMENT}
+"""The experiment tags of a run outside of `dvc exp run`."""
 
 IMAGES_TAG = "images.untracked"
+"""The tag with the folder of images that neither Git nor DVC tracks."""
 
 
 def experiment_of(tags: Mapping[str, str]) -> tuple[str, str]:
-    """Return name and baseline of the experiment that a run is of, by its tags."""
+    """Return the name and the baseline of the experiment of a run, from its tags."""
     return tags.get(EXPERIMENT_TAG, NO_EXPERIMENT), tags.get(BASELINE_TAG, NO_EXPERIMENT)
 
 
 def _user() -> str:
-    with suppress(OSError, KeyError):  # a container may have no name for it
+    with suppress(OSError, KeyError):  # in a container the user ID may have no name
         return getpass.getuser()
     return "unknown"
 
 
 def run_name() -> str:
-    """Return the name of the DVC experiment, or branch and commit."""
+    """Return the name of the running DVC experiment; outside of one, `branch@commit`."""
     branch = git("rev-parse", "--abbrev-ref", "HEAD") or "no-git"
     commit = git("rev-parse", "--short", "HEAD") or "no-commit"
     return os.environ.get("DVC_EXP_NAME") or f"{branch}@{commit}"
 
 
 def origin(changes: Changes) -> dict[str, str]:
-    """Return where the code, the params and the process come from, as tags.
+    """Return the tags of a run that say where its code, params and process come from.
 
     Args:
-        changes: that are not committed.
+        changes: the uncommitted changes.
     """
     return {
         "git.commit": git("rev-parse", "HEAD") or "none",
@@ -54,7 +55,7 @@ def origin(changes: Changes) -> dict[str, str]:
 
 
 def untracked_images(params: dict[str, str]) -> dict[str, str]:
-    """Return the tag of a run whose images are in neither Git nor DVC; empty for other runs."""
+    """Return the tag of a run whose images neither Git nor DVC tracks; empty for other runs."""
     if params.get("dataset") != "folder" or is_tracked(params["folder"]):
         return {}
     return {IMAGES_TAG: params["folder"]}

@@ -1,7 +1,7 @@
-"""The record of a training: all that its MLflow run shows, made from the journal and from DVC's files.
+"""Collect all that the MLflow run of a training shows, from the journal and from DVC's files.
 
-While a training runs, its journal is all there is. For a result that DVC restored, or that was pulled, there may be no
-journal: then the record is made from DVC's files alone.
+A running training has only its journal. A result that DVC restored or pulled may have no journal; its record is made
+from DVC's files alone.
 """
 
 from contextlib import suppress
@@ -18,7 +18,7 @@ from reprocnn.artifacts.predictions import PREDICTIONS
 from reprocnn.artifacts.scores import CONFUSION_MATRIX, METRICS, PER_CLASS
 from reprocnn.artifacts.training import TRAINING
 from reprocnn.ledger.git import Changes
-from reprocnn.ledger.origin import OUTSIDE, experiment_of
+from reprocnn.ledger.origin import NO_EXPERIMENT_TAGS, experiment_of
 from reprocnn.params import PARAMS, read_params
 from reprocnn.run import identity, journal
 from reprocnn.run.journal import Event
@@ -26,7 +26,7 @@ from reprocnn.run.journal import Event
 MODEL_TAG, TRAINING_TAG, RESTORED_TAG, PROCESS_TAG = identity.MODEL_MD5, "training.id", "restored", "process"
 
 UNKNOWN = "unknown"
-"""Name of a training that was killed before its origin was noted."""
+"""Name of a training that was killed before its origin was recorded."""
 
 _TRAINED = (PARAMS, Path("dvc.yaml"), HISTORY, MODEL_CARD, TRAINING)
 _EVALUATED = (METRICS, PER_CLASS, CONFUSION_MATRIX, PREDICTIONS)
@@ -42,29 +42,29 @@ class Times:
 
 @dataclass
 class Record:
-    """What a run has. Times are Unix times in seconds.
+    """The content of an MLflow run. Times are Unix times in seconds.
 
     Args:
-        name: of the run.
+        name: the name of the run.
         origin: commit and DVC experiment, as tags.
-        started: when the training began.
+        started: when the training started.
         ended: when it ended; None while it runs.
-        status: in MLflow's words: RUNNING, FINISHED, FAILED, KILLED.
-        training: id of the training, however often it was cut off; empty where no journal tells of it.
-        key: of the training, by which its checkpoint is found.
-        run_id: of the MLflow run, where the journal has it.
-        process: host, number and start of the process that trains.
-        environment: machine and versions; empty where they are not known.
-        params: all of params.yaml, as MLflow holds them.
-        dataset: its name.
-        hashes: md5 of what the train stage reads, by path, as dvc.lock has them.
-        changes: what was not committed.
+        status: as in MLflow: RUNNING, FINISHED, FAILED, KILLED.
+        training: the ID of the training, the same after each resume; empty if it has no journal.
+        key: the key of the training, which names its checkpoint.
+        run_id: the ID of the MLflow run, if the journal has it.
+        process: the training process, as `identity.this_process` identifies it.
+        environment: machine and versions; empty if unknown.
+        params: the content of params.yaml, as text.
+        dataset: the name of the data set.
+        hashes: path -> md5 of each dependency of the train stage, as in dvc.lock.
+        changes: the uncommitted changes.
         epochs: the history.
-        times: of the epochs by their numbers, where they are known.
-        final: metrics of the whole: of train, and with `test_` of evaluate.
-        files: artifacts by their names.
-        model: the saved model, where it is at hand.
-        model_md5: of it.
+        times: epoch -> its times, if known.
+        final: metrics of the training, and those of evaluate with the prefix `test_`.
+        files: artifact name -> file.
+        model: the file of the model, if available.
+        model_md5: the md5 of the model.
     """
 
     name: str
@@ -96,21 +96,21 @@ class Record:
         return {**self.origin, **self.environment, **seed, **{key: value for key, value in own.items() if value}}
 
     def add_trained(self, folder: Path) -> None:
-        """Take what train left in a folder, which may be that of an older version of this project."""
+        """Add the outputs of train in a folder, which may be of an older version of this project."""
         self.epochs = read_history(folder / HISTORY)
         self.dataset = read_json(folder / MODEL_CARD)["dataset"]
-        self.final |= _beside_epochs(read_json(folder / TRAINING))
+        self.final |= _summary_metrics(read_json(folder / TRAINING))
         self._add_files(folder, _TRAINED)
         if (folder / MODEL).exists():
             self.model = folder / MODEL
 
     def add_evaluated(self, folder: Path) -> None:
-        """Take what evaluate left in a folder."""
+        """Add the outputs of evaluate in a folder."""
         self.final |= {f"test_{name}": value for name, value in read_json(folder / METRICS).items()}
         self._add_files(folder, _EVALUATED)
 
     def add_plotted(self, folder: Path) -> None:
-        """Take what plot left in a folder."""
+        """Add the outputs of plot in a folder."""
         for figure in sorted((folder / FIGURES).glob("*.png")):
             self.files[f"figures/{figure.name}"] = figure
         self._add_files(folder, (REPORT,))
@@ -119,32 +119,32 @@ class Record:
         self.files |= {name.name: folder / name for name in names if (folder / name).exists()}
 
 
-def _beside_epochs(metrics: dict[str, float]) -> dict[str, float]:
-    """Return the metrics of a training but those that each epoch has."""
+def _summary_metrics(metrics: dict[str, float]) -> dict[str, float]:
+    """Return the metrics of a training, except those that each epoch has."""
     return {name: value for name, value in metrics.items() if name not in Epoch.__dataclass_fields__}
 
 
 def of_training(training: str) -> Record | None:
-    """Return the record of a training as its journal has it; None where there is no journal.
+    """Build the record of a training from its journal; None if there is no journal.
 
-    Events that another version of this project wrote may have other values, and then count for nothing.
+    Events that another version of this project wrote may have other values; such events are ignored.
     """
     made: Record | None = None
     for event in journal.read(training):
         with suppress(LookupError, TypeError, ValueError):
             if event.kind == "begin":
-                made = _begun(training, event, made)
+                made = _begin(training, event, made)
             elif made:
-                _add(made, event)
+                _apply(made, event)
     return made
 
 
-def _begun(training: str, event: Event, before: Record | None) -> Record:
-    """Return the record of a training that begins or resumes, which keeps its run and its epochs."""
+def _begin(training: str, event: Event, before: Record | None) -> Record:
+    """Build the record of a training that starts or resumes; a resumed one keeps its run and its epochs."""
     values = event.values
     return Record(
         name=before.name if before else UNKNOWN,
-        origin=before.origin if before else OUTSIDE,
+        origin=before.origin if before else NO_EXPERIMENT_TAGS,
         started=before.started if before else event.time,
         training=training,
         key=values["key"],
@@ -158,8 +158,8 @@ def _begun(training: str, event: Event, before: Record | None) -> Record:
     )
 
 
-def _add(made: Record, event: Event) -> None:
-    """Bring a record up to an event."""
+def _apply(made: Record, event: Event) -> None:
+    """Add an event to a record."""
     values = event.values
     match event.kind:
         case "origin":
@@ -169,13 +169,13 @@ def _add(made: Record, event: Event) -> None:
             made.name, made.origin = values["name"], made.origin | values["tags"]
         case "epoch":
             epoch = Epoch(**{name: value for name, value in values.items() if name != "seconds"})
-            if epoch.epoch in made.times:  # it came again, after a kill
+            if epoch.epoch in made.times:  # repeated after a kill
                 made.epochs = [known for known in made.epochs if known.epoch != epoch.epoch]
             made.epochs.append(epoch)
             made.times[epoch.epoch] = Times(event.time, values["seconds"])
         case "trained":
             made.model_md5, made.dataset = values["model_md5"], values["dataset"]
-            made.final = _beside_epochs(values["metrics"])
+            made.final = _summary_metrics(values["metrics"])
         case "run":
             made.run_id = values["run_id"]
         case "end":
@@ -183,19 +183,19 @@ def _add(made: Record, event: Event) -> None:
 
 
 def of_trainings() -> list[Record]:
-    """Return the records of all journals, the oldest first."""
+    """Return the records of all journals, oldest first."""
     return [record for training in journal.trainings() if (record := of_training(training))]
 
 
 def of_folder(folder: Path, name: str, origin: dict[str, str], model_md5: str, stages: tuple[str, ...]) -> Record:
-    """Return the record of a trained model from DVC's files and the journal.
+    """Build the record of a trained model from DVC's files and the journal.
 
     Args:
         folder: a checkout, or a copy of its params.yaml, models/ and reports/.
-        name: of the run.
-        origin: tags that say where it comes from.
-        model_md5: of its model.
-        stages: of evaluate and plot, those whose outs are there and belong to the model.
+        name: the name of the run.
+        origin: the tags that say where it comes from.
+        model_md5: the md5 of the model.
+        stages: those of evaluate and plot whose outputs exist and belong to the model.
     """
     params = params_of(folder)
     made = [record for record in of_trainings() if record.model_md5 == model_md5]
@@ -203,7 +203,7 @@ def of_folder(folder: Path, name: str, origin: dict[str, str], model_md5: str, s
     if own:
         record = replace(own[-1], status="FINISHED")
     else:
-        record = _of_another(made, name, origin, model_md5, written=(folder / HISTORY).stat().st_mtime)
+        record = _without_journal(made, name, origin, model_md5, written=(folder / HISTORY).stat().st_mtime)
     record.environment = record.environment or identity.read_environment(folder, model_md5)
     record.params = params
     record.add_trained(folder)
@@ -214,10 +214,10 @@ def of_folder(folder: Path, name: str, origin: dict[str, str], model_md5: str, s
     return record
 
 
-def _of_another(made: list[Record], name: str, origin: dict[str, str], model_md5: str, written: float) -> Record:
-    """Return the record of a result that has no journal of its own.
+def _without_journal(made: list[Record], name: str, origin: dict[str, str], model_md5: str, written: float) -> Record:
+    """Build the record of a result that has no journal of its own.
 
-    The journal of another experiment that made the same bytes tells of times and versions; its run is not this one's.
+    Times and versions come from another experiment that made the same model, if there is one; its MLflow run does not.
     """
     record = Record(name=name, origin=origin, status="FINISHED", model_md5=model_md5, started=written, ended=written)
     if made:
@@ -228,12 +228,12 @@ def _of_another(made: list[Record], name: str, origin: dict[str, str], model_md5
 
 
 def agree(some: dict[str, str], other: dict[str, str]) -> bool:
-    """Return whether the params that both have are equal: this project may have got others since."""
+    """Return whether the params that both have are equal; another version of this project may have other params."""
     return all(other.get(key, value) == value for key, value in some.items())
 
 
 def params_of(folder: Path) -> dict[str, str]:
-    """Return the params of a folder as MLflow holds them."""
+    """Read the params of a folder, as text."""
     return _as_text(read_params(folder / PARAMS))
 
 

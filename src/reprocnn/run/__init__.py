@@ -1,1 +1,1 @@
-"""What surrounds a stage: locks, checkpoints, the identity of a training."""
+"""Code that surrounds a stage: locks, checkpoints, the journal, the identity of a training."""

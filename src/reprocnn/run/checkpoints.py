@@ -1,7 +1,7 @@
-"""Checkpoints: after each epoch all that the next one depends on, so that a killed training resumes to the same bytes.
+"""Save a checkpoint after each epoch, so that a killed training resumes and ends with the same bytes.
 
-Keras' own BackupAndRestore leaves out the state of dropout, the order of the images and the history, and its files can
-be half-written. Here one file has it all. It appears by rename after it has reached the disk.
+Keras' BackupAndRestore omits the state of dropout, the order of the images and the history, and may leave a
+half-written file. Here one file has the whole state. It is flushed to disk and then renamed into place.
 """
 
 import json
@@ -27,17 +27,17 @@ if TYPE_CHECKING:  # the import takes seconds
     import keras
 
 FRESH_VARIABLE = "REPROCNN_FRESH"
-"""If set, a training starts from the beginning where it could resume."""
-DAYS = 30
-"""Days after which a checkpoint that no training resumed from is removed."""
+"""If set, ignore an existing checkpoint and start from the first epoch."""
+MAX_AGE_DAYS = 30
+"""Age at which an unused checkpoint is removed."""
 
 
 class Checkpoint(NoCheckpoint):
     """The checkpoint of one training.
 
     Args:
-        folder: of its own.
-        fresh: whether the training was asked to start from the beginning.
+        folder: the folder of this checkpoint only.
+        fresh: whether the user asked to start from the first epoch.
     """
 
     def __init__(self, folder: Path, fresh: bool = False) -> None:
@@ -46,7 +46,7 @@ class Checkpoint(NoCheckpoint):
         self._warned = False
 
     def save(self, model: "keras.Model", epochs: list[Epoch], best: Weights) -> None:
-        """Keep the state after an epoch; a full disk does not end the training.
+        """Save the state after an epoch. If the disk is full, warn once and continue the training.
 
         Args:
             model: built and compiled.
@@ -63,43 +63,46 @@ class Checkpoint(NoCheckpoint):
             if not self._warned:
                 self._warned = True
                 print(
-                    f"warning: no checkpoint after epoch {len(epochs)} ({error.strerror}); the training goes on, "
-                    "and starts further back if it is killed",
+                    f"warning: no checkpoint after epoch {len(epochs)} ({error.strerror}); the training continues; "
+                    "if it is killed, it resumes at an earlier epoch",
                     file=sys.stderr,
                     flush=True,
                 )
 
     def restore(self, model: "keras.Model") -> tuple[list[Epoch], Weights]:
-        """Bring a model, built and compiled, to the state that was kept.
+        """Restore a model to the saved state.
+
+        Args:
+            model: built and compiled.
 
         Returns:
-            The history so far, and the weights of the best epoch; both empty where nothing was kept.
+            The history so far and the weights of the best epoch; both empty if there is no checkpoint.
         """
         if not self.exists:
             return [], []
-        with np.load(self._file, allow_pickle=False) as kept:
+        with np.load(self._file, allow_pickle=False) as saved:
             for name, variable in _variables(model).items():
-                variable.assign(kept[name])
-            best = [kept[f"best{i}"] for i in range(sum(name.startswith("best") for name in kept))]
-            return [Epoch(**row) for row in json.loads(str(kept["epochs"]))], best
+                variable.assign(saved[name])
+            best = [saved[f"best{i}"] for i in range(sum(name.startswith("best") for name in saved))]
+            return [Epoch(**row) for row in json.loads(str(saved["epochs"]))], best
 
 
 def _variables(model: "keras.Model") -> Mapping[str, "keras.Variable"]:
-    """Weights, the state of every generator, and the optimizer's moments, learning rate and step, by their place."""
+    """Return the weights, random-generator states and optimizer variables, named by group and position."""
     groups = {"model": model.variables, "optimizer": model.optimizer.variables}
     return {f"{group}{i}": variable for group, variables in groups.items() for i, variable in enumerate(variables)}
 
 
 @contextmanager
 def _durable_file(path: Path) -> Iterator[Path]:
-    """Give a path to write to, as `atomic_file` does; the file has reached the disk before it appears."""
+    """Yield a path to write to, as `atomic_file` does, and flush the file to disk before the rename."""
     with atomic_file(path) as partial:
         yield partial
-        _to_disk(partial)
-    _to_disk(path.parent)
+        _flush_to_disk(partial)
+    _flush_to_disk(path.parent)
 
 
-def _to_disk(path: Path) -> None:
+def _flush_to_disk(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -109,18 +112,18 @@ def _to_disk(path: Path) -> None:
 
 @contextmanager
 def checkpoint(key: str) -> Iterator[Checkpoint]:
-    """Give the checkpoint of a training, to one process at a time.
+    """Yield the checkpoint of a training, to one process at a time.
 
-    It stays when the block ends well: DVC has not yet recorded what was trained. `forget` removes it later. It goes
-    away where a mistake of the user's ends the training: the same would end it again.
+    The checkpoint stays after a successful block, because DVC has not recorded the model yet; `remove` deletes it
+    later. After a UserError it is deleted, because resuming would only repeat the error.
 
     Args:
-        key: of the training.
+        key: the key of the training.
     """
     root = state.checkpoints()
     folder = root / key
     _remove_old(root)
-    with locks.exclusive(_lock(key), "trains the same model on the same data"):
+    with locks.exclusive(_lock(key), "is training the same model on the same data"):
         if fresh := bool(os.environ.get(FRESH_VARIABLE)):
             shutil.rmtree(folder, ignore_errors=True)
         try:
@@ -135,36 +138,36 @@ def _lock(key: str) -> Path:
 
 
 def _remove_old(root: Path) -> None:
-    oldest = time.time() - DAYS * 86_400
+    oldest = time.time() - MAX_AGE_DAYS * 86_400
     for folder in root.glob("*/"):
         with suppress(FileNotFoundError):  # another process removed it
             if folder.stat().st_mtime < oldest:
                 shutil.rmtree(folder)
 
 
-def left() -> list[Path]:
-    """Return the folders of trainings that were cut off: those of which no process holds the lock."""
+def leftover_folders() -> list[Path]:
+    """Return the checkpoint folders that no running training uses."""
     root = state.checkpoints()
     return [folder for folder in root.glob("*") if folder.is_dir() and not locks.holder(_lock(folder.name))]
 
 
-def unless_in_use(key: str) -> AbstractContextManager[bool]:
-    """Keep others from training for a block; give whether that worked, that is, no process trains.
+def try_lock(key: str) -> AbstractContextManager[bool]:
+    """Lock a training for the block; yield whether that worked. False: a process is running this training.
 
     Args:
-        key: of the training.
+        key: the key of the training.
     """
-    return locks.at_once(_lock(key))
+    return locks.try_lock(_lock(key))
 
 
-def forget(model_md5: str) -> None:
-    """Remove the checkpoints of trainings that made a model, which DVC has recorded.
+def remove(model_md5: str) -> None:
+    """Remove the checkpoints of the trainings that made a model, once DVC has recorded it.
 
     Args:
-        model_md5: of the model's file.
+        model_md5: md5 of the model file.
     """
-    for folder in left():
+    for folder in leftover_folders():
         for training in journal.trainings(folder.name[:16]):
-            made = [event.values["model_md5"] for event in journal.read(training) if event.kind == "trained"]
-            if model_md5 in made:
+            trained = [event.values["model_md5"] for event in journal.read(training) if event.kind == "trained"]
+            if model_md5 in trained:
                 shutil.rmtree(folder, ignore_errors=True)

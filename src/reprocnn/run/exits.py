@@ -1,4 +1,7 @@
-"""How a stage or a command ends: exit status, and two lines, not a traceback, for what a user can put right."""
+"""Turn the end of a stage or command into an exit status.
+
+Errors that the user can fix become two lines of text without a traceback.
+"""
 
 import errno
 import os
@@ -9,26 +12,26 @@ from collections.abc import Callable
 from reprocnn.errors import UserError
 
 TRACEBACK_VARIABLE = "REPROCNN_TRACEBACK"
-"""If set, an error of the system keeps its traceback."""
-_WHERE = f"{TRACEBACK_VARIABLE}=1 shows where it happened"
+"""If set, an OSError keeps its traceback."""
+_TRACEBACK_HINT = f"{TRACEBACK_VARIABLE}=1 shows the traceback"
 
 
 def exit_on_sigterm() -> None:
-    """Make SIGTERM raise SystemExit, with status 143, so that every `finally` runs."""
+    """Make SIGTERM raise SystemExit with status 143, so that every `finally` block runs."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
 
 
-def status_of(act: Callable[[], None]) -> int | str:
-    """Run a stage or a command.
+def run(action: Callable[[], None]) -> int | str:
+    """Run a stage or a command, and catch everything but bugs.
 
     Returns:
-        What to hand to `sys.exit`: 0, an exit status, or the text of an error. Bugs raise, with their traceback.
+        The argument for `sys.exit`: 0, an exit status, or the text of an error.
     """
     try:
-        act()
+        action()
     except UserError as error:
         return str(error)
-    except BrokenPipeError:  # whoever read the output has enough
+    except BrokenPipeError:  # the reader of the output is gone, as in `... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
     except OSError as error:
@@ -43,19 +46,19 @@ def status_of(act: Callable[[], None]) -> int | str:
 
 
 def explain(error: OSError) -> UserError:
-    """Return what happened, with the file, and what to do about it, by the kind of the error."""
+    """Convert an error of the system to a UserError with the file and a fix for this kind of error."""
     problem = f"{error.strerror or error}" + (f" ({error.filename})" if error.filename else "")
     match error.errno:
         case errno.ENOSPC | errno.EDQUOT:
-            fix = "make room on the disk, then run it again"
+            fix = "free disk space, then run it again"
         case errno.EACCES | errno.EPERM | errno.EROFS:
-            fix = "give this user the right to read and write there, then run it again"
+            fix = "give this user read and write permission there, then run it again"
         case errno.ENOENT:
-            fix = f"dvc repro makes what a stage lacks, `git status` shows what was deleted; {_WHERE}"
+            fix = f"dvc repro makes missing outputs, `git status` shows deleted files; {_TRACEBACK_HINT}"
         case errno.EMFILE | errno.ENFILE:
             fix = "allow more open files, for example `ulimit -n 4096`, then run it again"
         case errno.ENOMEM:
             fix = "free memory, or use smaller images or batches, then run it again"
         case _:
-            fix = f"put right what the message names, then run it again; {_WHERE}"
+            fix = f"fix what the message names, then run it again; {_TRACEBACK_HINT}"
     return UserError(problem, fix)

@@ -1,4 +1,4 @@
-"""Check that this Python has the project's packages. Imported first, so it needs the standard library alone."""
+"""Check that this Python has the project's packages. Imported first, so it uses only the standard library."""
 
 import sys
 from importlib.util import find_spec
@@ -20,7 +20,7 @@ _PACKAGES = (
 
 
 def check() -> None:
-    """Exit with one line that says which Python to use, unless this is it."""
+    """Exit with one line that says how to use the project's Python, if this is another one."""
     if not (3, 11) <= sys.version_info[:2] <= (3, 13) or not all(map(find_spec, _PACKAGES)):
         sys.exit(
             f"error: {sys.executable} (Python {sys.version.split()[0]}) is not this project's Python: "

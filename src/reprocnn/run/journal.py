@@ -1,15 +1,15 @@
-"""The journal of a training: what happened, event by event, in a file that only grows.
+"""Record the events of a training in a file to which lines are only appended.
 
-It keeps what DVC's outs must not hold (times, process, machine) and what MLflow could not take in time. Each line is
-one event as JSON, with its Unix time in seconds:
+The journal keeps what DVC's outputs must not contain (times, process, machine) and what could not be uploaded to MLflow
+in time. Each line is one event as JSON, with its Unix time in seconds:
 
-- begin: key, params, hashes of what train reads, environment (machine and versions), process; again at each resume
+- begin: key, params, hashes of train's dependencies, environment (machine and versions), process; again at each resume
 - origin: name, tags and uncommitted changes, added by the ledger
-- epoch: the row of the history, and its seconds
-- trained: model_md5, dataset, metrics, when all files of train are written
+- epoch: the row of the history, and the seconds it took
+- trained: model_md5, dataset, metrics; when all outputs of train are written
 - run: run_id of the MLflow run, added by the ledger
 - renamed: name and tags of the experiment that has the result now, added by the ledger
-- end: status, in MLflow's words: FINISHED, FAILED, KILLED
+- end: status as in MLflow: FINISHED, FAILED, KILLED
 """
 
 import json
@@ -33,9 +33,9 @@ class Event:
     """One line of a journal.
 
     Args:
-        kind: what happened, such as `epoch`.
+        kind: the kind of event, such as `epoch`.
         time: Unix time in seconds.
-        values: of that kind.
+        values: the values of the event.
     """
 
     kind: str
@@ -45,22 +45,22 @@ class Event:
 
 _lock = threading.Lock()
 _unwritten: dict[str, list[str]] = {}
-"""Lines of this process that the disk did not take, by training."""
+"""Training ID -> lines that could not be written to disk yet."""
 
 
 class Journal(NoJournal):
     """The journal of one training.
 
     Args:
-        training: its id.
-        wake: called after each event, for example to show it in MLflow.
+        training: the ID of the training.
+        wake: called after each event, for example to upload it to MLflow.
     """
 
     def __init__(self, training: str, wake: Callable[[], None] = lambda: None) -> None:
         self.training, self._wake = training, wake
 
     def epoch(self, epoch: Epoch, seconds: float) -> None:
-        """Add an epoch as it ends."""
+        """Add an epoch at its end."""
         self.add("epoch", **asdict(epoch), seconds=seconds)
 
     def add(self, kind: str, **values: Any) -> None:
@@ -70,7 +70,7 @@ class Journal(NoJournal):
 
 
 def new_id(key: str) -> str:
-    """Return an id for a training of a key; several trainings may have one key, as after `dvc repro --force`."""
+    """Return a new training ID for a key; several trainings may share a key, as after `dvc repro --force`."""
     return f"{key[:16]}-{uuid.uuid4().hex[:8]}"
 
 
@@ -81,14 +81,13 @@ def _file(training: str) -> Path:
 def append(training: str, kind: str, at: float | None = None, **values: Any) -> None:
     """Add an event to a training's journal.
 
-    A full disk does not end the training: this process keeps what could not be written, and writes it with the next
-    event.
+    A full disk does not end the training: lines that can't be written stay in memory until the next event.
 
     Args:
-        training: its id.
-        kind: of the event.
+        training: the ID of the training.
+        kind: the kind of event.
         at: Unix time in seconds; None: now.
-        **values: of the event, as JSON holds them.
+        **values: the values of the event, which JSON can represent.
     """
     line = json.dumps({"event": kind, "time": time.time() if at is None else at, **values})
     with _lock:
@@ -98,7 +97,7 @@ def append(training: str, kind: str, at: float | None = None, **values: Any) -> 
             _unwritten.pop(training, None)
         except OSError as error:
             if training not in _unwritten:
-                print(f"warning: the journal is not written ({error.strerror}); the stage goes on", flush=True)
+                print(f"warning: can't write the journal ({error.strerror}); the stage continues", flush=True)
             _unwritten[training] = lines
 
 
@@ -106,12 +105,12 @@ def _write(file: Path, lines: list[str]) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("a+b") as journal:
         journal.seek(-1 if journal.tell() else 0, os.SEEK_END)
-        whole = journal.read() in {b"", b"\n"}  # else a kill cut a line off
-        journal.write((("" if whole else "\n") + "\n".join(lines) + "\n").encode())
+        complete = journal.read() in {b"", b"\n"}  # a kill may have cut off the last line
+        journal.write((("" if complete else "\n") + "\n".join(lines) + "\n").encode())
 
 
 def read(training: str) -> list[Event]:
-    """Return the events of a training, the oldest first; empty where there is no journal."""
+    """Return the events of a training, oldest first; empty if there is no journal."""
     with _lock:
         lines = [line.encode() for line in _unwritten.get(training, ())]
         with suppress(OSError):
@@ -120,7 +119,7 @@ def read(training: str) -> list[Event]:
 
 
 def _parse(line: bytes) -> Event | None:
-    """Return the event of a line; None for a line that was cut off."""
+    """Parse a line; return None if it is not a complete event."""
     try:
         values = json.loads(line)
         return Event(values.pop("event"), values.pop("time"), values)
@@ -129,16 +128,17 @@ def _parse(line: bytes) -> Event | None:
 
 
 def trainings(key: str = "") -> list[str]:
-    """Return the ids of trainings, the oldest first.
+    """Return the IDs of the trainings, oldest first.
 
     Args:
-        key: with which the ids begin; empty: all.
+        key: the prefix of the IDs; empty: all trainings.
     """
-    started = {file.stem: _started(file.stem) for file in state.journals().glob(f"{key}*.jsonl")}
-    return sorted((training for training in started if started[training]), key=lambda t: started[t])
+    starts = {file.stem: _start_time(file.stem) for file in state.journals().glob(f"{key}*.jsonl")}
+    return sorted((training for training in starts if starts[training]), key=lambda training: starts[training])
 
 
-def _started(training: str) -> float:
+def _start_time(training: str) -> float:
+    """Return the Unix time of a training's first event; 0 if the journal doesn't start with `begin`."""
     with suppress(OSError), _file(training).open("rb") as journal:
         first = _parse(journal.readline())
         return first.time if first and first.kind == "begin" else 0.0
@@ -146,6 +146,6 @@ def _started(training: str) -> float:
 
 
 def status(events: list[Event]) -> str:
-    """Return how a training ended, in MLflow's words; RUNNING while it runs, and after a kill that left no event."""
+    """Return the MLflow status of a training. It stays RUNNING after a kill that left no `end` event."""
     last = [event for event in events if event.kind in {"begin", "end"}][-1:]
     return last[0].values["status"] if last and last[0].kind == "end" else "RUNNING"

@@ -1,7 +1,7 @@
-"""Show MLflow what happens, beside the stage, which never waits for an answer for more than a few seconds.
+"""Log stages to MLflow in a thread, so that a stage never waits long for the tracking server.
 
-The ledger does the work, in a thread; it is imported here by name, and a checkout without it runs just the same.
-What the tracker did not take in time, because it is down, slow, full or read-only, `python -m reprocnn sync` adds.
+The ledger does the work. It is imported by name; without it the stages run all the same. What could not be logged in
+time, because the server is down or slow or its disk is full, is added later by `python -m reprocnn sync`.
 """
 
 import os
@@ -17,33 +17,33 @@ from reprocnn.errors import UserError
 from reprocnn.run import state
 
 _LEDGER = "reprocnn.ledger"
-_HURRY = 8.0
-"""Seconds to wait at the end of a training that was told to end."""
-_SHORTLY = 600.0
-"""Seconds."""
+_INTERRUPTED_TIMEOUT = 8.0
+"""Longest wait in seconds for pending uploads of an interrupted training."""
+_RECENT = 600.0
+"""Seconds after a timeout during which `retry_timeout` applies."""
 
 
 class Work(Protocol):
-    """What the ledger does: bring a run up to what has happened."""
+    """The work of the ledger: bring an MLflow run up to date."""
 
-    patience: float
-    """Seconds that a stage waits for it at its end."""
-    patience_again: float
-    """The same where the tracker did not answer shortly before, so that a pipeline waits once."""
+    timeout: float
+    """Seconds a stage waits at exit for pending uploads."""
+    retry_timeout: float
+    """Seconds a stage waits if an earlier stage timed out recently, so that a pipeline waits only once."""
 
     def complete(self) -> None:
-        """Add what the run lacks; can be repeated.
+        """Upload what is missing from the run; can be repeated.
 
         Raises:
-            UserError: with the cause and its fix.
+            UserError: the upload failed; states the cause and its fix.
         """
 
-    def late(self, seconds: float) -> UserError:
-        """Return what to say where it did not end within some seconds."""
+    def timeout_error(self, seconds: float) -> UserError:
+        """Return the error to report if the work took longer than the given seconds."""
 
 
 _threads: "list[MirrorThread]" = []
-"""Those that this process started."""
+"""The threads that this process started."""
 
 
 class NoMirror:
@@ -52,54 +52,54 @@ class NoMirror:
     def wake(self) -> None:
         """Do nothing."""
 
-    def finish(self, *, hurry: bool = False) -> None:
+    def finish(self, *, interrupted: bool = False) -> None:
         """Do nothing."""
 
 
 class MirrorThread(NoMirror):
-    """A thread that does the ledger's work when woken. Where it fails, it says why once and tries at the next wake.
+    """A thread that does the ledger's work when woken. After a failure it warns once and retries at the next wake.
 
     Args:
-        work: of the ledger.
+        work: the work to do.
     """
 
     def __init__(self, work: Work) -> None:
         self._work = work
         self._error: UserError | None = None
-        self._said: set[str] = set()
+        self._printed: set[str] = set()
         self._awake, self._ending, self._ended = threading.Event(), threading.Event(), threading.Event()
         _threads.append(self)
         threading.Thread(target=self._loop, daemon=True).start()
 
     @property
     def is_busy(self) -> bool:
-        """Whether the work is still to be done, or being done, for the last time."""
+        """Whether the thread has not finished its last round of work."""
         return not self._ended.is_set()
 
     def wake(self) -> None:
-        """Have the work done soon."""
+        """Start the work in the thread, without waiting."""
         self._awake.set()
 
-    def finish(self, *, hurry: bool = False) -> None:
-        """Have the work done for the last time; wait for that, but not for long, and say what is left undone.
+    def finish(self, *, interrupted: bool = False) -> None:
+        """Do the work a last time, wait for it up to the timeout, and warn if it failed or timed out.
 
         Args:
-            hurry: whether somebody waits for this process to end.
+            interrupted: whether the training was interrupted, and should exit soon.
         """
-        seconds = min(self._patience(), _HURRY) if hurry else self._patience()
+        seconds = min(self._timeout(), _INTERRUPTED_TIMEOUT) if interrupted else self._timeout()
         self._ending.set()
         self.wake()
         in_time = self._ended.wait(seconds)
         with suppress(OSError):
             state.silent_tracker().unlink(missing_ok=True) if in_time else state.silent_tracker().touch()
-        if error := self._error or (None if in_time else self._work.late(seconds)):
+        if error := self._error or (None if in_time else self._work.timeout_error(seconds)):
             self._warn(error)
 
-    def _patience(self) -> float:
+    def _timeout(self) -> float:
         with suppress(OSError):
-            if time.time() - state.silent_tracker().stat().st_mtime < _SHORTLY:
-                return self._work.patience_again
-        return self._work.patience
+            if time.time() - state.silent_tracker().stat().st_mtime < _RECENT:
+                return self._work.retry_timeout
+        return self._work.timeout
 
     def _loop(self) -> None:
         while True:
@@ -117,69 +117,74 @@ class MirrorThread(NoMirror):
                 self._ended.set()
                 return
 
-    def _warn(self, found: UserError) -> None:
-        """Say a cause once. Not to the error stream: the thread may hold it back, with what TensorFlow writes there."""
-        if found.problem not in self._said:
-            self._said.add(found.problem)
-            print(f"warning: this run is not whole; the stage goes on. {found.problem}", flush=True)
-            print(f"  fix: {found.fix}", flush=True)
+    def _warn(self, error: UserError) -> None:
+        """Print a warning once. Not to stderr: the thread may be capturing it to hide TensorFlow's messages."""
+        if error.problem not in self._printed:
+            self._printed.add(error.problem)
+            print(f"warning: the MLflow run is incomplete; the stage continues. {error.problem}", flush=True)
+            print(f"  fix: {error.fix}", flush=True)
 
 
 def _ledger(module: str) -> Any:
-    """Return a module of the ledger; None in a checkout without it, where a folder with caches may be left."""
+    """Import a module of the ledger; None if the ledger was removed, even if its folder still has __pycache__."""
     found = find_spec(_LEDGER)
     return import_module(f"{_LEDGER}.{module}") if found and found.origin else None
 
 
 def settings() -> dict[str, str]:
-    """Return the environment variables that the ledger needs. Set them before the first thread, and never later:
-    while a thread sets one, no other may start a process.
+    """Return the environment variables that the ledger needs.
+
+    Set them before the first thread starts: no process can safely be started while another thread changes the
+    environment.
     """
     store = _ledger("store")
     return store.settings() if store else {}
 
 
-def of_training(training: str) -> NoMirror:
-    """Show a training, from now on.
+def follow_training(training: str) -> NoMirror:
+    """Log a training to MLflow while it runs.
 
     Args:
-        training: the id of its journal.
+        training: the ID of the training.
+
+    Returns:
+        The thread that does it, or NoMirror if there is no ledger or it can't start.
     """
     live = _ledger("live")
     if not live:
         return NoMirror()
     try:
-        shown = MirrorThread(live.Training(training))
-    except OSError as error:  # such as one of git
-        print(f"warning: MLflow does not see this training: {error}", flush=True)
+        thread = MirrorThread(live.Training(training))
+    except OSError as error:  # for example from git
+        print(f"warning: this training is not logged to MLflow: {error}", flush=True)
         return NoMirror()
-    shown.wake()
-    return shown
+    thread.wake()
+    return thread
 
 
-def show(stage: str) -> None:
-    """Show what evaluate or plot made, and wait for that."""
+def log_stage(stage: str) -> None:
+    """Log the outputs of evaluate or plot to MLflow, and wait for that."""
     if live := _ledger("live"):
         MirrorThread(live.Stage(stage)).finish()
 
 
-def note() -> None:
-    """Say what the ledger has to say of the checkout at the end of a stage."""
+def warn_if_head_detached() -> None:
+    """Warn if a killed experiment left HEAD detached."""
     if live := _ledger("live"):
         with suppress(OSError):
-            live.note()
+            live.warn_if_head_detached()
 
 
 def is_busy() -> bool:
-    """Return whether a tracker still does not answer; Python would wait for the threads that it keeps."""
+    """Return whether uploads are still pending. Python would wait for MLflow's threads at a normal exit."""
     return any(thread.is_busy for thread in _threads)
 
 
-def leave(status: int | str) -> None:
-    """Exit after an error; at once where a tracker does not answer.
+def exit_process(status: int | str) -> None:
+    """Exit with a status. While uploads are pending, exit at once, without waiting for MLflow's threads.
 
     Args:
-        status: as for `sys.exit`; 0 lets the script come to its end, where no tracker is waited for.
+        status: as for `sys.exit`. For 0 without pending uploads, return instead, so that the script ends normally.
     """
     if not is_busy():
         if status:

@@ -18,7 +18,7 @@ from reprocnn.commands.doctor.findings import Finding, dvc, first_line, size
 from reprocnn.data.title import title
 from reprocnn.errors import UserError
 from reprocnn.ledger import revisions
-from reprocnn.ledger.git import git, left_branch, way_back
+from reprocnn.ledger.git import abandoned_branch, git, recovery_command
 from reprocnn.ledger.origin import run_name
 from reprocnn.params import DownloadParams, Params, load_params, read_params
 from reprocnn.run import checkpoints, locks, state
@@ -47,9 +47,9 @@ def repository() -> Iterator[Finding]:
     elif not git("ls-files", "dvc.yaml"):
         text = f"the Git repository {done.stdout.strip()} does not track {Path.cwd()}, and DVC needs that"
         yield Finding("wrong", "git", text, f"{_COMMIT}  # in that repository\ngit init && {_COMMIT}  # in its own")
-    elif branch := left_branch():
+    elif branch := abandoned_branch():
         text = f"HEAD is on no branch since a `dvc exp run` on {branch} was killed; a commit now would be lost from it"
-        yield Finding("wrong", "git", text, way_back(branch))
+        yield Finding("wrong", "git", text, recovery_command(branch))
     else:
         changed = len(git("status", "--porcelain", "--", ".").splitlines())
         yield Finding("ok", "git", run_name() + (f"; not committed: {changed} files" if changed else ""))
@@ -160,7 +160,7 @@ def queue() -> Iterator[Finding]:
 
 def trainings() -> Iterator[Finding]:
     """Check for checkpoints of interrupted trainings."""
-    left = checkpoints.left()
+    left = checkpoints.leftover_folders()
     if not left:
         yield Finding("ok", "checkpoints", "none left")
         return

@@ -38,13 +38,13 @@ def runs() -> Iterator[Finding]:
     try:
         seen = _look(uri)
     except Exception as error:  # MLflow's, SQLAlchemy's, SQLite's, those of a connection
-        found = store.failure(error)
+        found = store.user_error(error)
         yield Finding("wrong", "MLflow", found.problem.removeprefix("MLflow at "), found.fix)
     else:
         yield from _of(uri, seen) if seen else [_none(where)]
     if uri != store.own_uri() and _has_own():
         text = f"older runs are in {store.FILE}, but MLFLOW_TRACKING_URI names {where} to the stages and `make ui`"
-        fix = f"unset MLFLOW_TRACKING_URI  # to use those\n{store.SYNC}  # adds there what DVC has of them"
+        fix = f"unset MLFLOW_TRACKING_URI  # to use those\n{store.SYNC_COMMAND}  # adds there what DVC has of them"
         yield Finding("note", "MLflow", text, fix)
 
 
@@ -58,7 +58,7 @@ def _has_own() -> bool:
 
 def _none(where: str) -> Finding:
     if MODEL.exists():
-        return Finding("note", "MLflow", f"the result that is here has no run in {where}", store.SYNC)
+        return Finding("note", "MLflow", f"the result that is here has no run in {where}", store.SYNC_COMMAND)
     return Finding("ok", "MLflow", f"no runs yet; they go to {where}")
 
 
@@ -104,23 +104,24 @@ def _artifacts(uri: str, location: str, any_finished: bool) -> Finding:
     folder, ours = Path(unquote(parts.path)), repository() / store.ARTIFACTS
     if uri == store.own_uri() and ".dvc/tmp/exps" in folder.as_posix():
         text = f"they go to the folder of an experiment, which goes away: {folder}"
-        return Finding("wrong", "artifacts", text, store.ANEW)
+        return Finding("wrong", "artifacts", text, store.RECREATE_COMMAND)
     if uri == store.own_uri() and folder.name == ours.name and folder.resolve() != ours.resolve():
         text = f"they go to {folder}: this checkout was moved or copied"
         return Finding("wrong", "artifacts", text, _back(folder.parent))
     if any_finished and not folder.exists():
         text = f"{folder} is gone, and with it the files of the runs"
-        return Finding("wrong", "artifacts", text, f"{store.SYNC}  # adds what DVC has, but no models to older runs")
+        fix = f"{store.SYNC_COMMAND}  # adds what DVC has, but no models to older runs"
+        return Finding("wrong", "artifacts", text, fix)
     return Finding("ok", "artifacts", str(folder))
 
 
 def _back(old: Path) -> str:
     """Return the commands that make the paths in the store valid again, one alternative per line."""
     if old.exists():  # a copy: the runs of the two must not share a folder
-        return store.ANEW
+        return store.RECREATE_COMMAND
     parent = "" if old.parent.exists() else f"mkdir -p {shlex.quote(str(old.parent))} && "
     link = f"ln -s {shlex.quote(str(repository()))} {shlex.quote(str(old))}"
-    return f"{parent}{link}  # keeps the runs as they are\n{store.ANEW}"
+    return f"{parent}{link}  # keeps the runs as they are\n{store.RECREATE_COMMAND}"
 
 
 def _ends(running: "list[Run]") -> Finding:
@@ -129,5 +130,5 @@ def _ends(running: "list[Run]") -> Finding:
     stuck = [name for name, process in processes if process and is_gone(process)]
     if stuck:
         text = f"left as running by a process that is gone: {', '.join(stuck)}"
-        return Finding("wrong", "runs", text, f"{store.SYNC}  # marks them as killed")
+        return Finding("wrong", "runs", text, f"{store.SYNC_COMMAND}  # marks them as killed")
     return Finding("ok", "runs", f"running: {len(running)}; stuck: none")
