@@ -87,9 +87,8 @@ def abandoned_branch(since: float = float("inf")) -> str:
     for entry, older in zip(entries, [*entries, ""][1:], strict=True):
         if found := _DETACHING.match(entry):
             commit, time, branch, target = found.groups()
-            by_dvc = (
-                target == commit and older.startswith(commit) and float(time) < since - 1
-            )  # Git's times are whole seconds
+            # Git's times are in whole seconds, hence the margin.
+            by_dvc = target == commit and older.startswith(commit) and float(time) < since - 1
             known = git("rev-parse", "--verify", "--quiet", f"refs/heads/{branch}")
             return branch if by_dvc and known else ""
     return ""

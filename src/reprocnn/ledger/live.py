@@ -81,29 +81,27 @@ class Training(_Work):
         _record_origin(training)
 
     def _complete(self) -> None:
-        now = record.of_training(self._training)
-        if not now:  # the disk is full and the journal has not been written
+        current = record.of_training(self._training)
+        if not current:  # the disk is full and the journal has not been written
             return
-        if now.model_md5 and now.model_md5 == md5(MODEL):
-            now.add_trained(Path())
-        mirror, self._mirror = (
-            self._mirror or _open_mirror(now, live=True),
-            None,
-        )  # if a step fails, the next call reopens it
-        if now.status != "RUNNING" and self._monitor:
+        if current.model_md5 and current.model_md5 == md5(MODEL):
+            current.add_trained(Path())
+        # Set again below: if a step fails, the next call opens the run anew.
+        mirror, self._mirror = self._mirror or _open_mirror(current, live=True), None
+        if current.status != "RUNNING" and self._monitor:
             self._monitor.finish()
-        mirror.complete_values(now)
+        mirror.complete_values(current)
         self._mirror = mirror
-        if now.run_id != mirror.run_id:
+        if current.run_id != mirror.run_id:
             journal.append(self._training, "run", run_id=mirror.run_id)
-        if now.status == "RUNNING" and not self._monitor:
+        if current.status == "RUNNING" and not self._monitor:
             self._monitor = _start_monitor(mirror.run_id)
-        mirror.complete_files(now)
+        mirror.complete_files(current)
 
 
-def _open_mirror(now: record.Record, *, live: bool) -> Mirror:
+def _open_mirror(current: record.Record, *, live: bool) -> Mirror:
     client, experiment_id = connect()
-    return Mirror(client, experiment_id, find(client, experiment_id, now), live=live)
+    return Mirror(client, experiment_id, find(client, experiment_id, current), live=live)
 
 
 def _record_origin(training: str) -> None:
@@ -148,10 +146,10 @@ class Stage(_Work):
 
     def _complete(self) -> None:
         stages = ("evaluate", "plot") if self._stage == "plot" else ("evaluate",)
-        now = record.of_folder(Path(), run_name(), origin(git.uncommitted()), md5(MODEL), stages)
+        current = record.of_folder(Path(), run_name(), origin(git.uncommitted()), md5(MODEL), stages)
         if self._stage == "plot":
-            now.model = None  # logged by evaluate; plot does not import TensorFlow
-        _open_mirror(now, live=False).complete(now)
+            current.model = None  # logged by evaluate; plot does not import TensorFlow
+        _open_mirror(current, live=False).complete(current)
 
 
 def warn_if_head_detached() -> None:

@@ -129,14 +129,14 @@ def of_training(training: str) -> Record | None:
 
     Events that another version of this project wrote may have other values; such events are ignored.
     """
-    made: Record | None = None
+    record: Record | None = None
     for event in journal.read(training):
         with suppress(LookupError, TypeError, ValueError):
             if event.kind == "begin":
-                made = _begin(training, event, made)
-            elif made:
-                _apply(made, event)
-    return made
+                record = _begin(training, event, record)
+            elif record:
+                _apply(record, event)
+    return record
 
 
 def _begin(training: str, event: Event, before: Record | None) -> Record:
@@ -158,28 +158,28 @@ def _begin(training: str, event: Event, before: Record | None) -> Record:
     )
 
 
-def _apply(made: Record, event: Event) -> None:
+def _apply(record: Record, event: Event) -> None:
     """Add an event to a record."""
     values = event.values
     match event.kind:
         case "origin":
-            made.name, made.origin = values["name"], values["tags"]
-            made.changes = Changes(values["diff"], tuple(values["new_files"]))
+            record.name, record.origin = values["name"], values["tags"]
+            record.changes = Changes(values["diff"], tuple(values["new_files"]))
         case "renamed":
-            made.name, made.origin = values["name"], made.origin | values["tags"]
+            record.name, record.origin = values["name"], record.origin | values["tags"]
         case "epoch":
             epoch = Epoch(**{name: value for name, value in values.items() if name != "seconds"})
-            if epoch.epoch in made.times:  # repeated after a kill
-                made.epochs = [known for known in made.epochs if known.epoch != epoch.epoch]
-            made.epochs.append(epoch)
-            made.times[epoch.epoch] = Times(event.time, values["seconds"])
+            if epoch.epoch in record.times:  # repeated after a kill
+                record.epochs = [known for known in record.epochs if known.epoch != epoch.epoch]
+            record.epochs.append(epoch)
+            record.times[epoch.epoch] = Times(event.time, values["seconds"])
         case "trained":
-            made.model_md5, made.dataset = values["model_md5"], values["dataset"]
-            made.final = _summary_metrics(values["metrics"])
+            record.model_md5, record.dataset = values["model_md5"], values["dataset"]
+            record.final = _summary_metrics(values["metrics"])
         case "run":
-            made.run_id = values["run_id"]
+            record.run_id = values["run_id"]
         case "end":
-            made.status, made.ended = values["status"], event.time
+            record.status, record.ended = values["status"], event.time
 
 
 def of_trainings() -> list[Record]:
@@ -198,12 +198,12 @@ def of_folder(folder: Path, name: str, origin: dict[str, str], model_md5: str, s
         stages: those of evaluate and plot whose outputs exist and belong to the model.
     """
     params = params_of(folder)
-    made = [record for record in of_trainings() if record.model_md5 == model_md5]
-    own = [r for r in made if experiment_of(r.origin) == experiment_of(origin) and agree(r.params, params)]
+    same_model = [record for record in of_trainings() if record.model_md5 == model_md5]
+    own = [r for r in same_model if experiment_of(r.origin) == experiment_of(origin) and agree(r.params, params)]
     if own:
         record = replace(own[-1], status="FINISHED")
     else:
-        record = _without_journal(made, name, origin, model_md5, written=(folder / HISTORY).stat().st_mtime)
+        record = _without_journal(same_model, name, origin, model_md5, written=(folder / HISTORY).stat().st_mtime)
     record.environment = record.environment or identity.read_environment(folder, model_md5)
     record.params = params
     record.add_trained(folder)
@@ -214,14 +214,16 @@ def of_folder(folder: Path, name: str, origin: dict[str, str], model_md5: str, s
     return record
 
 
-def _without_journal(made: list[Record], name: str, origin: dict[str, str], model_md5: str, written: float) -> Record:
+def _without_journal(
+    same_model: list[Record], name: str, origin: dict[str, str], model_md5: str, written: float
+) -> Record:
     """Build the record of a result that has no journal of its own.
 
     Times and versions come from another experiment that made the same model, if there is one; its MLflow run does not.
     """
     record = Record(name=name, origin=origin, status="FINISHED", model_md5=model_md5, started=written, ended=written)
-    if made:
-        last = made[-1]
+    if same_model:
+        last = same_model[-1]
         record.started, record.ended, record.times = last.started, last.ended, last.times
         record.environment, record.hashes = last.environment, last.hashes
     return record

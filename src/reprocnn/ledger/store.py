@@ -114,14 +114,14 @@ def connect() -> tuple["MlflowClient", str]:
     uri = tracking_uri()
     file = database(uri)
     if not file:
-        made = client(uri)
-        return made, _experiment(made, _is_database(uri))
+        opened = client(uri)
+        return opened, _experiment(opened, _is_database(uri))
     from filelock import FileLock
 
     with FileLock(state.store_lock()):
         _prepare_sqlite(file)
-        made = client(uri)
-        return made, _experiment(made, True)
+        opened = client(uri)
+        return opened, _experiment(opened, True)
 
 
 def client(uri: str) -> "MlflowClient":
@@ -153,31 +153,31 @@ def _is_database(uri: str) -> bool:
     return uri.partition(":")[0].partition("+")[0] in DATABASE_ENGINES
 
 
-def _experiment(of: "MlflowClient", is_ours: bool) -> str:
+def _experiment(client: "MlflowClient", is_local: bool) -> str:
     """Return the ID of the MLflow experiment; create it if it is missing.
 
     MLflow's `set_experiment` is not used: it changes the environment, perhaps in a thread.
 
     Args:
-        of: client of the store.
-        is_ours: whether this process chooses where artifacts go; otherwise a server does.
+        client: client of the store.
+        is_local: whether this process chooses where artifacts go; otherwise a server does.
     """
     from mlflow.exceptions import MlflowException
 
     name = experiment_name()
-    found = of.get_experiment_by_name(name)
+    found = client.get_experiment_by_name(name)
     if found is None:
         # With this tag the UI opens on the runs, not on the pages for language models.
         kind = {"mlflow.experimentKind": "custom_model_development"}
-        location = _artifacts() if is_ours else None
+        location = _artifacts() if is_local else None
         try:
-            return str(of.create_experiment(name, artifact_location=location, tags=kind))
+            return str(client.create_experiment(name, artifact_location=location, tags=kind))
         except MlflowException as error:
-            found = of.get_experiment_by_name(name)
+            found = client.get_experiment_by_name(name)
             if error.error_code != "RESOURCE_ALREADY_EXISTS" or not found:
                 raise
     if found.lifecycle_stage == "deleted":  # in the UI; runs can't be created in a deleted experiment
-        of.restore_experiment(found.experiment_id)
+        client.restore_experiment(found.experiment_id)
     return str(found.experiment_id)
 
 
