@@ -143,7 +143,7 @@ def test_a_run_that_fails_does_not_stop_the_others(
     }
     printed = capsys.readouterr().out
     assert printed.count("mlartifacts") == 1
-    assert printed.count("it can't be written (Permission denied)") == 1
+    assert printed.count("it isn't writable (Permission denied)") == 1
     assert "failed: 2; the others are done" in printed
 
 
