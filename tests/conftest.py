@@ -1,4 +1,4 @@
-"""What several tests need: a checkout of the working tree, a folder with params.yaml, images that they make."""
+"""Shared fixtures: a checkout of the working tree, a folder with params.yaml, generated images."""
 
 import json
 import os
@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @pytest.fixture(autouse=True)
 def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No setting of the user's, and nothing of DVC's when the tests themselves run in a stage."""
+    """Remove the user's settings, and DVC's variables in case the tests themselves run in a stage."""
     for name in list(os.environ):
         if name.startswith(("DVC_", "MLFLOW_", "REPROCNN_")):
             monkeypatch.delenv(name)
@@ -35,7 +35,7 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder as the working directory, with the project's params.yaml, and .dvc, by which a checkout is known."""
+    """Provide a working directory with the project's params.yaml and a .dvc folder, which marks a checkout."""
     shutil.copy(ROOT / "params.yaml", tmp_path)
     (tmp_path / ".dvc").mkdir()
     monkeypatch.chdir(tmp_path)
@@ -44,25 +44,25 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def environment_changes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The names of the environment variables that a thread other than the main one sets or removes."""
+    """Collect the names of environment variables that other threads than the main one set or remove."""
     changed: list[str] = []
 
-    def seen(act: Callable[..., None]) -> Callable[..., None]:
+    def recorded(function: Callable[..., None]) -> Callable[..., None]:
         def change(name: bytes, *value: bytes) -> None:
             if threading.current_thread() is not threading.main_thread():
                 changed.append(os.fsdecode(name))
-            act(name, *value)
+            function(name, *value)
 
         return change
 
     for name in ("putenv", "unsetenv"):  # what `os.environ` calls
-        monkeypatch.setattr(os, name, seen(getattr(os, name)))
+        monkeypatch.setattr(os, name, recorded(getattr(os, name)))
     return changed
 
 
 @pytest.fixture
 def make_images() -> Callable[..., None]:
-    """Writes n PNG images a class, of one colour a class with some noise."""
+    """Provide a function that writes n PNG images per class, each class in one shade with noise."""
 
     def make(folder: Path, classes: tuple[str, ...] = ("cat", "dog"), n: int = 6, size: int = 12) -> None:
         random = np.random.default_rng(0)
@@ -87,11 +87,11 @@ def mirror() -> Iterator[str]:
 
 
 class Checkout:
-    """A copy of the working tree with a Git repository of its own, in which commands run as a user types them."""
+    """A copy of the working tree with its own Git repository, in which commands run as a user would type them."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        listed = self._listed()
+        listed = self._list_files()
         for name in listed:
             target = folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -102,7 +102,7 @@ class Checkout:
 
     @classmethod
     def of(cls, folder: Path) -> "Checkout":
-        """A checkout that is there already."""
+        """Return the checkout in an existing folder."""
         checkout = cls.__new__(cls)
         checkout.folder = folder
         return checkout
@@ -112,19 +112,25 @@ class Checkout:
         self.run("git", "config", "user.name", "test")
 
     @staticmethod
-    def _listed() -> list[str]:
+    def _list_files() -> list[str]:
         command = ["git", "ls-files", "-co", "--exclude-standard"]
         done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
         return [name for name in done.stdout.splitlines() if (ROOT / name).is_file()]
 
     @staticmethod
     def environment() -> dict[str, str]:
-        """That of a command of the user's."""
+        """Return the environment of a command that a user would type."""
         own = {k: v for k, v in os.environ.items() if not k.startswith(("DVC_", "MLFLOW_"))}
         return own | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{own['PATH']}"}
 
     def run(self, *command: str, fails: bool | None = False, **environment: str) -> str:
-        """Run a command; return what it printed. `fails`: it has to; None: it may."""
+        """Run a command and return its output.
+
+        Args:
+            *command: the command and its arguments.
+            fails: whether the command must fail; None: it may.
+            **environment: additional environment variables.
+        """
         done = subprocess.run(
             command,
             cwd=self.folder,
@@ -145,7 +151,7 @@ class Checkout:
         self.run("git", "commit", "-q", "--allow-empty", "-m", message)
 
     def edit(self, name: str, old: str, new: str) -> None:
-        """Replace text in a file; it has to be there."""
+        """Replace text in a file; fail if the file does not contain it."""
         text = (self.folder / name).read_text()
         assert old in text, f"{old!r} is not in {name}"
         (self.folder / name).write_text(text.replace(old, new))
@@ -153,13 +159,13 @@ class Checkout:
 
 @pytest.fixture(scope="session")
 def make_checkout(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Checkout]:
-    """Makes checkouts."""
+    """Provide a function that creates a checkout."""
     return lambda: Checkout(tmp_path_factory.mktemp("checkout"))
 
 
 @pytest.fixture(scope="module")
 def checkout(make_checkout: Callable[[], Checkout]) -> Checkout:
-    """A checkout in which a short pipeline ran and was committed; its tests run in their order."""
+    """Provide a checkout with the committed result of a short pipeline; the tests of a module share it in order."""
     made = make_checkout()
     made.edit("params.yaml", "model: deep_cnn", "model: mlp")
     made.edit("params.yaml", "epochs: 10", "epochs: 1")
@@ -169,12 +175,12 @@ def checkout(make_checkout: Callable[[], Checkout]) -> Checkout:
 
 
 def ran(printed: str) -> list[str]:
-    """The stages that dvc ran."""
+    """Return the stages that dvc ran, from its output."""
     return re.findall(r"Running stage '(\w+)'", printed)
 
 
 def runs_of(checkout: Checkout) -> list[dict[str, object]]:
-    """The MLflow runs in the store of a checkout."""
+    """Return the MLflow runs in the store of a checkout."""
     code = (
         "import json; from reprocnn.ledger import store; c, e = store.connect()\n"
         "print('@' + json.dumps([dict(id=r.info.run_id, name=r.info.run_name, status=r.info.status,"
@@ -188,29 +194,32 @@ def runs_of(checkout: Checkout) -> list[dict[str, object]]:
     return runs
 
 
-TOLD: list[tuple[str, int, str]] = []
-"""A row a test of faults: the fault, how often it was injected, what happened."""
+OUTCOMES: list[tuple[str, int, str]] = []
+"""One row per test of faults: the fault, how often it was injected, what happened."""
 
 
 class Faults:
-    """How many faults to inject, and what came of them.
+    """The number of faults to inject, and a table of the outcomes.
 
     Args:
-        many: whether `--chaos` was given.
+        many: whether the option `--chaos` was given.
     """
 
     def __init__(self, many: bool) -> None:
         self._many = many
-        self.random = random.Random()  # other moments each time; what failed is in the message
+        self.random = random.Random()  # not seeded: each run tries other moments; a failure names its moment
 
     def times(self, few: int, many: int) -> int:
+        """Return `many` with `--chaos`, else `few`."""
         return many if self._many else few
 
-    def some(self, moments: Sequence[int], few: int, many: int) -> list[int]:
+    def sample(self, moments: Sequence[int], few: int, many: int) -> list[int]:
+        """Return `few` random moments, or `many` with `--chaos`."""
         return self.random.sample(moments, self.times(few, many))
 
-    def tell(self, fault: str, times: int, outcome: str) -> None:
-        TOLD.append((fault, times, outcome))
+    def record(self, fault: str, times: int, outcome: str) -> None:
+        """Add a row to the table that is printed at the end."""
+        OUTCOMES.append((fault, times, outcome))
 
 
 @pytest.fixture
@@ -219,11 +228,11 @@ def faults(request: pytest.FixtureRequest) -> Faults:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--chaos", action="store_true", help="inject many faults, not a few (some 30 minutes)")
+    parser.addoption("--chaos", action="store_true", help="inject many faults instead of a few (about 30 minutes)")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if TOLD:
+    if OUTCOMES:
         terminalreporter.write_line("\n| fault | times | what happened |\n|---|---|---|")
-        for fault, times, outcome in TOLD:
+        for fault, times, outcome in OUTCOMES:
             terminalreporter.write_line(f"| {fault} | {times} | {outcome} |")

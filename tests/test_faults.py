@@ -1,6 +1,6 @@
-"""Faults, injected into real processes: whatever happens, the next run ends with the same bytes and one MLflow run.
+"""Inject faults into real processes: the next run always ends with the same bytes and one MLflow run.
 
-`make test` injects one or a few of the quick ones; `make chaos` many of all, and prints the README's table.
+`make test` injects a few of the quick faults; `make chaos` injects many of all kinds and prints the table of outcomes.
 """
 
 import json
@@ -24,13 +24,13 @@ from reprocnn.artifacts.files import md5
 
 KILLER = Path(__file__).with_name("killer.py")
 TRAINED = ("models/model.keras", "models/model.json", "reports/history.csv", "reports/training.json")
-EPOCHS, BATCHES = 4, 41 + 1  # of training and of validation
-RENAMES = EPOCHS + 5  # checkpoints; model, card, history, metrics, environment
+EPOCHS, BATCHES = 4, 41 + 1  # batches per epoch: training + validation
+RENAMES = EPOCHS + 5  # a checkpoint per epoch; then model, card, history, metrics, environment
 
 
 @pytest.fixture(scope="module")
 def checkout(make_checkout: Callable[[], Checkout]) -> Checkout:
-    """A checkout in which a short pipeline ran and was committed."""
+    """Provide a checkout with the committed result of a short pipeline."""
     made = make_checkout()
     made.edit("params.yaml", "model: deep_cnn", "model: simple_cnn")
     made.edit("params.yaml", "padding: auto", "padding: same")
@@ -46,7 +46,7 @@ def _hashes(checkout: Checkout, names: tuple[str, ...]) -> dict[str, str]:
 
 
 def _runs(checkout: Checkout) -> list[tuple[str, str, list[int]]]:
-    """Name, status and epochs of each MLflow run, the newest first."""
+    """Return name, status and epochs of each MLflow run, newest first."""
     code = (
         "import json; from reprocnn.ledger import store; c, e = store.connect()\n"
         "print('@' + json.dumps([(r.info.run_name, r.info.status, [m.step for m in"
@@ -56,44 +56,44 @@ def _runs(checkout: Checkout) -> list[tuple[str, str, list[int]]]:
     return [tuple(run) for run in json.loads(printed.split("@", 1)[1])]
 
 
-def _killed(checkout: Checkout, stage: str, event: str, last: int) -> bool:
-    """Run a stage that is killed at an event; False where it ended before."""
+def _run_killed(checkout: Checkout, stage: str, event: str, last: int) -> bool:
+    """Run a stage and kill it at an event; return whether it was killed before its end."""
     command = [sys.executable, str(KILLER), stage, event, str(last)]
     done = subprocess.run(command, cwd=checkout.folder, capture_output=True, text=True, env=Checkout.environment())
     assert done.returncode in {0, -signal.SIGKILL}, done.stdout + done.stderr
     return done.returncode != 0
 
 
-def test_a_killed_training_goes_on_to_the_same_bytes(checkout: Checkout, faults: Faults) -> None:
+def test_a_killed_training_resumes_and_ends_with_the_same_bytes(checkout: Checkout, faults: Faults) -> None:
     expected = _hashes(checkout, TRAINED)
     before = len(_runs(checkout))
     moments = [
         *(("batch", faults.random.randrange(1, EPOCHS * BATCHES)) for _ in range(faults.times(1, 12))),
-        *(("save", n) for n in faults.some(range(1, EPOCHS + 1), 1, 4)),
-        *(("rename", n) for n in faults.some(range(1, RENAMES + 1), 1, 4)),
-        *(("renamed", n) for n in faults.some(range(1, RENAMES + 1), 0, 4)),
+        *(("save", n) for n in faults.sample(range(1, EPOCHS + 1), 1, 4)),
+        *(("rename", n) for n in faults.sample(range(1, RENAMES + 1), 1, 4)),
+        *(("renamed", n) for n in faults.sample(range(1, RENAMES + 1), 0, 4)),
     ]
     resumed = 0
     for event, last in moments:
-        assert _killed(checkout, "train", event, last), (event, last)
+        assert _run_killed(checkout, "train", event, last), (event, last)
         printed = checkout.run("python", "stages/train.py")
         resumed += "resuming " in printed
         assert _hashes(checkout, TRAINED) == expected, (event, last)
-        checkout.run("python", "stages/evaluate.py")  # which DVC starts when it has recorded the training
+        checkout.run("python", "stages/evaluate.py")  # DVC would start it after recording the training
         assert not list((checkout.folder / ".dvc/tmp/reprocnn/checkpoints").glob("*/"))
     runs = _runs(checkout)[: len(_runs(checkout)) - before]
-    assert len(runs) == len(moments)  # each went on in its own run
+    assert len(runs) == len(moments)  # each resumed in its own run
     for _, status, epochs in runs:
         assert status == "FINISHED"
         assert epochs == list(range(1, EPOCHS + 1))
-    faults.tell(
+    faults.record(
         "SIGKILL of train: in a batch, in a checkpoint, before and after each rename",
         len(moments),
         f"same bytes each time, {resumed} resumed from a checkpoint; one MLflow run each, every epoch once",
     )
 
 
-def test_a_kill_before_dvc_recorded_the_training_costs_no_training(checkout: Checkout) -> None:
+def test_a_kill_before_dvc_recorded_the_training_does_not_retrain(checkout: Checkout) -> None:
     expected = _hashes(checkout, TRAINED)
     before = len(_runs(checkout))
     checkout.run("python", "stages/train.py")
@@ -105,7 +105,7 @@ def test_a_kill_before_dvc_recorded_the_training_costs_no_training(checkout: Che
     checkout.run("python", "stages/evaluate.py")
 
 
-def test_evaluate_and_plot_killed_between_their_files_make_the_same_the_next_time(
+def test_evaluate_and_plot_killed_between_files_write_the_same_bytes_next_time(
     checkout: Checkout, faults: Faults
 ) -> None:
     outs = {
@@ -117,36 +117,36 @@ def test_evaluate_and_plot_killed_between_their_files_make_the_same_the_next_tim
         paths = tuple(f"reports/{name}" for name in names)
         expected = _hashes(checkout, paths)
         for event in ("rename", "renamed"):
-            for last in faults.some(range(1, 6), 1 if event == "rename" else 0, 3):
-                assert _killed(checkout, stage, event, last)
+            for last in faults.sample(range(1, 6), 1 if event == "rename" else 0, 3):
+                assert _run_killed(checkout, stage, event, last)
                 checkout.run("python", f"stages/{stage}.py")
                 assert _hashes(checkout, paths) == expected
                 times += 1
     left = [p for folder in ("reports", "models", "data") for p in (checkout.folder / folder).rglob("*.partial*")]
     assert not left
-    faults.tell(
+    faults.record(
         "SIGKILL of evaluate and plot, before and after each rename", times, "same bytes, no part of a file left"
     )
 
 
-def _group(number: int, signal_: int) -> None:
+def _signal_group(number: int, signal_: int) -> None:
     os.killpg(number, signal_)
 
 
-def _dvc_alone(number: int, signal_: int) -> None:
+def _signal_dvc(number: int, signal_: int) -> None:
     os.kill(number, signal_)
 
 
 KILLS = {
-    "SIGKILL of dvc alone": (_dvc_alone, signal.SIGKILL),
-    "SIGKILL of dvc and its stage": (_group, signal.SIGKILL),
-    "SIGTERM of dvc alone": (_dvc_alone, signal.SIGTERM),
-    "Ctrl-C": (_group, signal.SIGINT),
+    "SIGKILL of dvc alone": (_signal_dvc, signal.SIGKILL),
+    "SIGKILL of dvc and its stage": (_signal_group, signal.SIGKILL),
+    "SIGTERM of dvc alone": (_signal_dvc, signal.SIGTERM),
+    "Ctrl-C": (_signal_group, signal.SIGINT),
 }
 
 
-def _mend(checkout: Checkout) -> bool:
-    """Remove DVC's own lock file where dvc was killed as it wrote it, as doctor says; return whether it was."""
+def _remove_cut_lock(checkout: Checkout) -> bool:
+    """Remove DVC's lock file, as doctor advises, if dvc was killed while writing it; return whether it was."""
     file = checkout.folder / ".dvc/tmp/rwlock"
     try:
         json.loads(file.read_bytes())
@@ -158,8 +158,8 @@ def _mend(checkout: Checkout) -> bool:
     return False
 
 
-def test_a_pipeline_that_was_killed_goes_on(checkout: Checkout, faults: Faults) -> None:
-    """Of dvc and of the stage, at random moments, the next dvc at once; then it ends as if nothing had been."""
+def test_a_killed_pipeline_can_be_run_again(checkout: Checkout, faults: Faults) -> None:
+    """Kill dvc or its stage at random moments and start the next dvc at once; the last one ends with the same bytes."""
     names = ("dvc.lock", *TRAINED, "reports/metrics.json", "reports/report.html")
     expected = _hashes(checkout, names)
     times, cut = faults.times(1, 3 * len(KILLS)), 0
@@ -177,7 +177,7 @@ def test_a_pipeline_that_was_killed_goes_on(checkout: Checkout, faults: Faults) 
         if process.poll() is None:
             kill(process.pid, signal_)
         process.wait()
-        cut += _mend(checkout)
+        cut += _remove_cut_lock(checkout)
         if number % len(KILLS) == len(KILLS) - 1 or number == times - 1:
             checkout.run("dvc", "repro", "--force", "--downstream", "train")
             assert _hashes(checkout, names) == expected
@@ -185,7 +185,7 @@ def test_a_pipeline_that_was_killed_goes_on(checkout: Checkout, faults: Faults) 
     assert checkout.run("git", "status", "--porcelain", "--untracked-files=no") == ""
     checkout.reprocnn("sync")
     assert not [run for run in _runs(checkout) if run[1] == "RUNNING"]
-    faults.tell(
+    faults.record(
         f"{', '.join(KILLS)}, 3 to 25 s after the start of `dvc repro`, the next `dvc repro` at once",
         times,
         "dvc.lock, model and reports the same bytes at the end; no MLflow run left running"
@@ -193,9 +193,9 @@ def test_a_pipeline_that_was_killed_goes_on(checkout: Checkout, faults: Faults) 
     )
 
 
-def test_a_disk_that_is_full_for_a_checkpoint_does_not_end_the_training(checkout: Checkout, faults: Faults) -> None:
+def test_a_full_disk_for_a_checkpoint_does_not_end_the_training(checkout: Checkout, faults: Faults) -> None:
     expected = _hashes(checkout, TRAINED)
-    assert _killed(checkout, "train", "save", 2)
+    assert _run_killed(checkout, "train", "save", 2)
     (folder,) = (checkout.folder / ".dvc/tmp/reprocnn/checkpoints").glob("*/")
     (folder / "state.npz.partial").unlink()
     (folder / "state.npz.partial").symlink_to("/dev/full")
@@ -203,11 +203,11 @@ def test_a_disk_that_is_full_for_a_checkpoint_does_not_end_the_training(checkout
     assert "resuming at epoch 2 of 4" in printed
     assert printed.count("warning: no checkpoint after epoch 2 (No space left on device)") == 1
     assert _hashes(checkout, TRAINED) == expected
-    faults.tell("a disk that is full for a checkpoint (`/dev/full`)", 1, "one warning; same bytes")
+    faults.record("a disk that is full for a checkpoint (`/dev/full`)", 1, "one warning; same bytes")
 
 
-class _Slow(BaseHTTPRequestHandler):
-    """A tracking server that takes its time, and then fails."""
+class _SlowHandler(BaseHTTPRequestHandler):
+    """A tracking server that fails after 10 s."""
 
     def do_GET(self) -> None:
         time.sleep(10)
@@ -221,8 +221,8 @@ class _Slow(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def _slow() -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), _Slow) as server:
+def _slow_server() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _SlowHandler) as server:
         server.daemon_threads = True
         server.block_on_close = False
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -231,8 +231,8 @@ def _slow() -> Iterator[str]:
 
 
 @contextmanager
-def _silent() -> Iterator[str]:
-    with socket.create_server(("127.0.0.1", 0)) as server:  # takes connections, and never answers
+def _silent_server() -> Iterator[str]:
+    with socket.create_server(("127.0.0.1", 0)) as server:  # accepts connections but never answers
         yield f"http://127.0.0.1:{server.getsockname()[1]}"
 
 
@@ -249,21 +249,21 @@ def test_a_tracker_that_is_slow_or_silent_delays_the_pipeline_by_at_most_ten_sec
     expected = _hashes(checkout, TRAINED)
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
-    down = seconds(f"http://127.0.0.1:{port}")  # nobody there: what the stages take by themselves
-    for name, server in {"takes 10 s for an answer": _slow, "never answers": _silent}.items():
+    down = seconds(f"http://127.0.0.1:{port}")  # no server: the time of the stages themselves
+    for name, server in {"takes 10 s for an answer": _slow_server, "never answers": _silent_server}.items():
         (checkout.folder / ".dvc/tmp/reprocnn/silent-tracker").unlink(missing_ok=True)
         with server() as uri:
             delay = seconds(uri) - down
-        assert delay < 12, name  # 10, and what two cores vary by
+        assert delay < 12, name  # 10 s and some tolerance for a busy machine
         assert _hashes(checkout, TRAINED) == expected
-        faults.tell(f"a tracking server that {name}", 1, f"train, evaluate and plot took {delay:.1f} s longer in all")
+        faults.record(f"a tracking server that {name}", 1, f"train, evaluate and plot took {delay:.1f} s longer in all")
     checkout.reprocnn("sync")
     assert _runs(checkout)[0][1:] == ("FINISHED", list(range(1, EPOCHS + 1)))
 
 
 @pytest.mark.chaos
-def test_a_server_that_dies_in_the_middle_loses_nothing(checkout: Checkout, faults: Faults) -> None:
-    """A real server; what it missed is there after it came back and `sync`."""
+def test_a_server_killed_during_training_loses_nothing(checkout: Checkout, faults: Faults) -> None:
+    """After a restart of a real server, `sync` adds what is missing."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     folder = checkout.folder / "server"
@@ -307,13 +307,13 @@ def test_a_server_that_dies_in_the_middle_loses_nothing(checkout: Checkout, faul
     finally:
         os.killpg(server.pid, signal.SIGTERM)
         server.wait()
-    faults.tell("SIGKILL of a real tracking server in epoch 3", 1, "training ends; `sync` completes its run")
+    faults.record("SIGKILL of a real tracking server in epoch 3", 1, "training ends; `sync` completes its run")
 
 
 @pytest.mark.chaos
-def test_eight_experiments_at_once_on_a_fresh_store(checkout: Checkout, faults: Faults) -> None:
+def test_eight_experiments_at_once_without_a_store(checkout: Checkout, faults: Faults) -> None:
     n = 8
-    for way, start in {"--temp": _at_once, "--queue": _queued}.items():
+    for way, start in {"--temp": _run_at_once, "--queue": _run_queued}.items():
         for path in checkout.folder.glob("mlflow.db*"):
             path.unlink()
         start(checkout, n)
@@ -322,10 +322,10 @@ def test_eight_experiments_at_once_on_a_fresh_store(checkout: Checkout, faults: 
         assert {run[1:2] for run in runs} == {("FINISHED",)}
         lines = checkout.reprocnn("runs")
         assert len(re.findall(rf"{way[2:]}\d +\w{{7}} +run \w+  whole", lines)) == n, lines
-        faults.tell(f"{n} experiments with `{way}` at once, on a store that does not exist", 1, f"{n} whole runs")
+        faults.record(f"{n} experiments with `{way}` at once, on a store that does not exist", 1, f"{n} complete runs")
 
 
-def _at_once(checkout: Checkout, n: int) -> None:
+def _run_at_once(checkout: Checkout, n: int) -> None:
     command = ["dvc", "--wait-for-lock", "exp", "run", "--temp", "--force"]
     processes = [
         subprocess.Popen(
@@ -343,7 +343,7 @@ def _at_once(checkout: Checkout, n: int) -> None:
         assert process.returncode == 0, printed
 
 
-def _queued(checkout: Checkout, n: int) -> None:
+def _run_queued(checkout: Checkout, n: int) -> None:
     for i in range(n):
         checkout.run("dvc", "exp", "run", "--queue", "-n", f"queue{i}", "-S", f"seed={i + 11}")
     checkout.run("dvc", "queue", "start", "-j", "4")

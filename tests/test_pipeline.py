@@ -1,4 +1,4 @@
-"""The pipeline: dvc.yaml agrees with the code, and does through `dvc` itself what a user expects."""
+"""Test that dvc.yaml agrees with the code, and that the pipeline works as a user expects, through `dvc` itself."""
 
 import ast
 import importlib
@@ -23,7 +23,7 @@ from reprocnn.params import read_params
 SRC = ROOT / "src" / "reprocnn"
 STAGES = ("download", "preprocess", "train", "evaluate", "plot")
 DEFINITIONS = read_params(ROOT / "dvc.yaml")["stages"]
-# What can't change an out; dvc.yaml says why.
+# Files that can't affect outputs; dvc.yaml says why.
 EXEMPT = {
     *(SRC / name for name in ("catalog.py", "errors.py", "params.py")),
     *(SRC / "run").glob("*.py"),
@@ -35,7 +35,7 @@ ARTIFACTS = {
 
 
 def _module_files(name: str) -> list[Path]:
-    """The files that `import name` runs: the module and the packages around it."""
+    """Return the files that `import name` runs: the module and its parent packages."""
     parts = name.split(".")
     found = []
     for end in range(1, len(parts) + 1):
@@ -45,7 +45,7 @@ def _module_files(name: str) -> list[Path]:
 
 
 def _imports(file: Path) -> set[Path]:
-    """The files of reprocnn that a file imports, at any depth of the file, but not for types alone."""
+    """Return the files of reprocnn that a file imports, inside functions too, except for type checking."""
     names = set()
     tree = ast.parse(file.read_text())
     for node in ast.walk(tree):
@@ -62,7 +62,7 @@ def _imports(file: Path) -> set[Path]:
 
 
 def _reached(first: set[Path]) -> set[Path]:
-    """These files of reprocnn and all that they import, except through the exempt ones."""
+    """Return these files of reprocnn and all that they import, directly or not, except through the exempt ones."""
     reached: set[Path] = set()
     todo = set(first)
     while todo:
@@ -74,7 +74,7 @@ def _reached(first: set[Path]) -> set[Path]:
 
 
 def _artifacts(script: Path) -> set[Path]:
-    """The paths of artifacts that a stage imports."""
+    """Return the paths of artifacts that a stage imports."""
     nodes = [node for node in ast.walk(ast.parse(script.read_text())) if isinstance(node, ast.ImportFrom)]
     values = [getattr(ARTIFACTS[n.module], a.name) for n in nodes if n.module in ARTIFACTS for a in n.names]
     return {value for value in values if isinstance(value, Path)}
@@ -92,7 +92,7 @@ def _outs(stage: str) -> set[str]:
     ("stage", "model"), [*((stage, "") for stage in STAGES if stage != "train"), *(("train", name) for name in MODELS)]
 )
 def test_deps_are_exactly_the_code_that_a_stage_imports(stage: str, model: str) -> None:
-    """`train` imports the module of its model by name."""
+    """For train, add the module of its model, which it imports by name."""
     deps = {d for d in _names(DEFINITIONS[stage]["deps"]) if d.startswith(("src/", "stages/"))}
     assert f"stages/{stage}.py" in deps
     own = SRC / "models" / f"{model}.py"
@@ -101,20 +101,20 @@ def test_deps_are_exactly_the_code_that_a_stage_imports(stage: str, model: str) 
     scripts = _imports(ROOT / "stages" / f"{stage}.py") | _imports(ROOT / "stages" / "_stage.py")
     for file in _reached(scripts | ({own} if model else set())):
         if file.name == "__init__.py" and not ast.parse(file.read_text()).body[1:]:
-            continue  # a docstring and nothing else
+            continue  # only a docstring
         covering = [d for d in code if file == ROOT / d or (ROOT / d) in file.parents]
-        assert covering, f"{stage} imports {file.relative_to(ROOT)}, which is no dep of it"
+        assert covering, f"{stage} imports {file.relative_to(ROOT)}, which is not among its deps"
         used |= set(covering)
     assert used == code, f"{stage} does not import {code - used}"
 
 
-def test_packages_have_nothing_but_a_docstring() -> None:
+def test_init_files_have_only_a_docstring() -> None:
     for file in SRC.rglob("__init__.py"):
         assert len(ast.parse(file.read_text()).body) == 1, file
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_data_deps_and_outs_are_exactly_the_paths_that_a_stage_names(stage: str) -> None:
+def test_data_deps_and_outs_are_exactly_the_paths_that_a_stage_imports(stage: str) -> None:
     named = {path.as_posix() for path in _artifacts(ROOT / "stages" / f"{stage}.py")}
     code = ("src/", "stages/", "${")
     deps = {d for d in _names(DEFINITIONS[stage]["deps"]) if not d.startswith(code)}
@@ -131,21 +131,21 @@ def test_params_are_exactly_the_section_that_a_stage_loads(stage: str) -> None:
     assert set(DEFINITIONS[stage].get("params", [])) == fields
 
 
-def test_the_sections_have_every_field_read_somewhere() -> None:
+def test_every_param_is_read_somewhere() -> None:
     sources = "\n".join(p.read_text() for p in [*SRC.rglob("*.py"), *(ROOT / "stages").glob("*.py")])
     for name in params.Params.model_fields:
         read = re.search(rf"\b(params|recipe)\.{name}\b", sources)
         assert read or name in params.ModelParams.model_fields, name
 
 
-def test_the_readme_has_no_gap_and_its_pictures_exist() -> None:
+def test_the_readme_has_no_placeholder_and_its_links_exist() -> None:
     text = (ROOT / "README.md").read_text()
     assert "@@" not in text
     for target in re.findall(r"\]\(([^)#]+)\)", text):
         assert target.startswith("http") or (ROOT / target).exists(), target
 
 
-def test_every_stage_has_a_description_and_every_path_a_stage() -> None:
+def test_every_stage_has_a_description_and_every_path_belongs_to_a_stage() -> None:
     assert tuple(DEFINITIONS) == STAGES
     assert all(DEFINITIONS[stage]["desc"] for stage in STAGES)
     values = [value for module in ARTIFACTS.values() for value in vars(module).values()]
@@ -153,8 +153,8 @@ def test_every_stage_has_a_description_and_every_path_a_stage() -> None:
     assert known == {out for stage in STAGES for out in _outs(stage)}
 
 
-def test_no_out_keeps_a_stage_out_of_the_run_cache() -> None:
-    """DVC keeps no entry for a stage with an out that is not in its cache, other than metrics and plots."""
+def test_every_stage_is_in_the_run_cache() -> None:
+    """DVC does not cache the run of a stage with an uncached output that is neither a metric nor a plot."""
     for stage in STAGES:
         assert all(isinstance(out, str) for out in DEFINITIONS[stage]["outs"]), stage
 
@@ -172,7 +172,7 @@ def _delete_run(checkout: Checkout, run_id: str) -> None:
     checkout.run("python", "-c", code, PYTHONPATH=str(checkout.folder / "src"))
 
 
-def test_a_checkout_is_a_valid_project_and_repro_makes_everything(checkout: Checkout) -> None:
+def test_repro_makes_every_output_and_one_run(checkout: Checkout) -> None:
     for stage in STAGES:
         for out in _outs(stage):
             assert (checkout.folder / out).exists(), out
@@ -188,30 +188,30 @@ def test_a_second_repro_runs_nothing(checkout: Checkout) -> None:
     assert ran(checkout.run("dvc", "repro")) == []
 
 
-def test_caches_of_python_and_editors_change_nothing(checkout: Checkout) -> None:
+def test_caches_of_python_and_editors_are_ignored(checkout: Checkout) -> None:
     (checkout.folder / "src/reprocnn/models/__pycache__").mkdir(exist_ok=True)
     (checkout.folder / "src/reprocnn/models/__pycache__/x.pyc").write_text("")
     (checkout.folder / "src/reprocnn/models/mlp.py~").write_text("")
     assert ran(checkout.run("dvc", "repro")) == []
 
 
-def _note(checkout: Checkout, *names: str) -> None:
-    """Change files without a change of what they do."""
+def _add_comment(checkout: Checkout, *names: str) -> None:
+    """Append a comment to files, which changes their hash but not what they do."""
     for name in names:
         with (checkout.folder / name).open("a") as file:
             file.write("# a note\n")
 
 
-def test_editing_a_figure_or_its_writer_draws_again_and_does_not_retrain(checkout: Checkout) -> None:
+def test_editing_a_figure_or_its_writer_only_plots(checkout: Checkout) -> None:
     checkout.edit("src/reprocnn/reporting/figures.py", "test accuracy", "accuracy")
     assert ran(checkout.run("dvc", "repro")) == ["plot"]
-    _note(checkout, "src/reprocnn/artifacts/figures.py")
+    _add_comment(checkout, "src/reprocnn/artifacts/figures.py")
     assert ran(checkout.run("dvc", "repro")) == ["plot"]
     assert len(runs_of(checkout)) == 1
 
 
-def test_editing_the_downloader_downloads_again_and_nothing_else(checkout: Checkout) -> None:
-    _note(checkout, "src/reprocnn/data/fetch.py")
+def test_editing_the_downloader_only_downloads(checkout: Checkout) -> None:
+    _add_comment(checkout, "src/reprocnn/data/fetch.py")
     other = checkout.folder / "src/reprocnn/data/other.py"
     other.write_text('"""Another source."""\n')
     assert ran(checkout.run("dvc", "repro")) == ["download"]
@@ -219,12 +219,14 @@ def test_editing_the_downloader_downloads_again_and_nothing_else(checkout: Check
     checkout.run("git", "checkout", ".")
 
 
-def test_what_can_not_change_an_out_rebuilds_nothing(checkout: Checkout) -> None:
-    """What observes or checks, another model, and a new one."""
+def test_editing_code_that_cannot_affect_outputs_runs_nothing(checkout: Checkout) -> None:
+    """Edit the code that only observes or checks, edit another model, and add a new one."""
     src = checkout.folder / "src/reprocnn"
     for room in ("ledger", "run", "commands"):
-        _note(checkout, *(file.relative_to(checkout.folder).as_posix() for file in (src / room).rglob("*.py")))
-    _note(checkout, *(f"src/reprocnn/{name}.py" for name in ("catalog", "cli", "errors", "params", "models/resnet")))
+        _add_comment(checkout, *(file.relative_to(checkout.folder).as_posix() for file in (src / room).rglob("*.py")))
+    _add_comment(
+        checkout, *(f"src/reprocnn/{name}.py" for name in ("catalog", "cli", "errors", "params", "models/resnet"))
+    )
     (src / "models/tiny.py").write_text((src / "models/mlp.py").read_text().replace("(128, 64)", "(4,)"))
     row = '    "tiny": Model(options=("dropout",), source="a test", accuracy=""),\n'
     checkout.edit("src/reprocnn/catalog.py", '    "mlp": ', f'{row}    "mlp": ')
@@ -241,7 +243,7 @@ def test_what_can_not_change_an_out_rebuilds_nothing(checkout: Checkout) -> None
 
 
 def test_without_the_ledger_the_pipeline_makes_the_same_bytes_and_resumes(checkout: Checkout, tmp_path: Path) -> None:
-    """What shows a run can't change it: the checkpoint and the journal are not its business."""
+    """Checkpoint and journal do not need the ledger."""
     checkout.run("git", "clone", "-q", str(checkout.folder), str(tmp_path / "clone"))
     clone = Checkout.of(tmp_path / "clone")
     clone.set_user()
@@ -256,10 +258,10 @@ def test_without_the_ledger_the_pipeline_makes_the_same_bytes_and_resumes(checko
     assert "resuming at epoch 2 of 3" in printed
     changed = clone.run("git", "status", "--porcelain").split()
     assert [name for name in changed if not name.startswith(("D", "src/reprocnn/ledger"))] == []
-    assert len(runs_of_folder(clone)) == 1
+    assert len(logged_params(clone)) == 1
 
 
-def runs_of_folder(clone: Checkout) -> list[Path]:
+def logged_params(clone: Checkout) -> list[Path]:
     return list((clone.folder / "mlartifacts").glob("*/*/params.yaml"))
 
 
@@ -267,7 +269,7 @@ def test_editing_a_layer_or_the_fit_retrains(checkout: Checkout) -> None:
     checkout.edit("src/reprocnn/models/layers.py", '"softmax"', '"sigmoid"')
     assert ran(checkout.run("dvc", "repro")) == ["train", "evaluate", "plot"]
     checkout.run("git", "checkout", "src/reprocnn/models/layers.py")
-    _note(checkout, "src/reprocnn/training/fit.py")
+    _add_comment(checkout, "src/reprocnn/training/fit.py")
     assert "train" in ran(checkout.run("dvc", "repro"))
     checkout.edit("src/reprocnn/models/mlp.py", "(128, 64)", "(32, 16)")
     assert ran(checkout.run("dvc", "repro")) == ["train", "evaluate", "plot"]
@@ -282,7 +284,7 @@ def test_the_data_stages_and_plot_do_not_import_tensorflow(checkout: Checkout) -
             "assert 'tensorflow' not in sys.modules and 'keras' not in sys.modules"
         )
         checkout.run("python", "-c", code)
-    assert "up to date" in checkout.run("dvc", "status")  # and gave the same bytes
+    assert "up to date" in checkout.run("dvc", "status")  # the stages wrote the same bytes
 
 
 def test_an_experiment_is_one_run_with_its_name(checkout: Checkout) -> None:
@@ -305,14 +307,14 @@ def test_an_experiment_is_one_run_with_its_name(checkout: Checkout) -> None:
     checkout.run("dvc", "checkout")
 
 
-def test_a_repeated_experiment_is_restored_and_gets_its_run(checkout: Checkout) -> None:
+def test_a_repeated_experiment_is_restored_and_gets_a_run(checkout: Checkout) -> None:
     settings = ("-S", "epochs=2", "-S", "learning_rate=1e-3")
     printed = checkout.run("dvc", "exp", "run", "-n", "again", *settings)
-    assert ran(printed) == []  # the workspace was back at the committed params
+    assert ran(printed) == []  # the run cache has the result
     for stage in ("train", "evaluate", "plot"):
         assert f"Stage '{stage}' is cached - skipping run" in printed
     assert re.search(r"again +\w{7} +no run", checkout.reprocnn("runs"))
-    code = "from reprocnn.commands import sync; sync.make_absent()"  # as `make ui` does before it opens
+    code = "from reprocnn.commands import sync; sync.make_absent()"  # as `make ui` does first
     printed = checkout.run("python", "-c", code, PYTHONPATH=str(checkout.folder / "src"))
     assert re.search(r"again +\w{7} +run \w+  added run, params", printed)
     assert "two " not in printed
@@ -326,8 +328,8 @@ def test_a_repeated_experiment_is_restored_and_gets_its_run(checkout: Checkout) 
     _delete_run(checkout, str(second["id"]))
 
 
-def test_one_training_is_one_run_under_any_name(checkout: Checkout) -> None:
-    """After `dvc exp rename`, and `dvc exp save` of what `dvc repro` made."""
+def test_a_renamed_or_saved_result_keeps_its_run(checkout: Checkout) -> None:
+    """Rename an experiment, and save a result of `dvc repro` as an experiment."""
     before = {str(r["id"]): str(r["name"]) for r in runs_of(checkout)}
     checkout.run("dvc", "exp", "rename", "two", "deux")
     checkout.run("dvc", "exp", "save", "-n", "kept")
@@ -347,8 +349,8 @@ def test_one_training_is_one_run_under_any_name(checkout: Checkout) -> None:
     checkout.reprocnn("sync")
 
 
-def test_a_store_that_was_lost_is_made_again_from_dvcs_files(checkout: Checkout) -> None:
-    """With what the journals have, and without them, as a colleague who pulled the experiment has it."""
+def test_a_lost_store_is_recreated_from_dvcs_files(checkout: Checkout) -> None:
+    """Recreate the runs with the journals and without, as for a colleague who pulled the experiment."""
     before = {str(r["name"]): r for r in runs_of(checkout)}
     for journals in (True, False):
         for path in checkout.folder.glob("mlflow.db*"):
@@ -378,7 +380,7 @@ def test_a_store_that_was_lost_is_made_again_from_dvcs_files(checkout: Checkout)
         assert list(model.rglob("*.keras"))
 
 
-def test_a_run_leads_to_its_experiment(checkout: Checkout, tmp_path: Path) -> None:
+def test_reproduce_checks_out_the_experiment_of_a_run(checkout: Checkout, tmp_path: Path) -> None:
     (run,) = [r for r in runs_of(checkout) if r["name"] == "two"]
     printed = checkout.reprocnn("reproduce", str(run["id"])[:12], "--folder", str(tmp_path / "there"))
     reference = checkout.run("git", "for-each-ref", "--format=%(refname)", "refs/exps/*/*/two").strip()
@@ -390,7 +392,7 @@ def test_a_run_leads_to_its_experiment(checkout: Checkout, tmp_path: Path) -> No
     assert "Traceback" not in printed
 
 
-def test_verify_repeats_an_experiment_and_names_what_differs(checkout: Checkout) -> None:
+def test_verify_repeats_an_experiment_and_names_differences(checkout: Checkout) -> None:
     before = checkout.run("git", "status", "--porcelain"), len(runs_of(checkout))
     printed = checkout.reprocnn("verify", "two")
     assert "every out is equal, byte for byte" in printed
@@ -398,7 +400,7 @@ def test_verify_repeats_an_experiment_and_names_what_differs(checkout: Checkout)
     assert before == (checkout.run("git", "status", "--porcelain"), len(runs_of(checkout)))
     lock = (checkout.folder / "dvc.lock").read_text()
     checkout.edit("dvc.lock", re.findall(r"models/model.keras\n.*\n +md5: (\w+)", lock)[0], "f0" * 16)
-    _note(checkout, "src/reprocnn/models/mlp.py")
+    _add_comment(checkout, "src/reprocnn/models/mlp.py")
     checkout.commit("a lock that is wrong")
     printed = checkout.reprocnn("verify", fails=True)
     assert "differing: models/model.keras" in printed
@@ -408,7 +410,7 @@ def test_verify_repeats_an_experiment_and_names_what_differs(checkout: Checkout)
     assert "no experiment or revision is called 'nothing'" in printed
 
 
-def test_plots_show_and_diff(checkout: Checkout) -> None:
+def test_metrics_and_plots_can_be_compared(checkout: Checkout) -> None:
     assert "accuracy" in checkout.run("dvc", "metrics", "diff", "HEAD", "two")
     assert "two" in checkout.run("dvc", "exp", "show", "--only-changed", "--no-pager")
     checkout.run("dvc", "plots", "show", "-o", "plots_show")
@@ -429,27 +431,27 @@ def test_plots_show_and_diff(checkout: Checkout) -> None:
 @pytest.mark.parametrize(
     ("setting", "expected"),
     [
-        ("batch_size=-1", "batch_size: found -1"),  # as long as 32: Git must not take the file for unchanged
+        ("batch_size=-1", "batch_size: found -1"),  # the file keeps its size: Git must still see the change
         ("epochs=abc", "epochs: found 'abc'"),
-        ("model=resnext", "src/reprocnn/models/resnext.py"),  # DVC's own: the model's file is a dep
+        ("model=resnext", "src/reprocnn/models/resnext.py"),  # DVC's own error: the model's file is a dep
         ("epoch=3", "Could not override 'epoch'"),
     ],
 )
-def test_a_wrong_experiment_is_refused_and_the_result_comes_back(
+def test_an_invalid_experiment_is_rejected_and_the_result_can_be_restored(
     checkout: Checkout, setting: str, expected: str
 ) -> None:
     printed = checkout.run("dvc", "exp", "run", "-S", setting, fails=True)
     assert expected in printed
     assert "Traceback" not in printed
-    if "found" in expected:  # a stage ran, DVC itself refuses the others
+    if "found" in expected:  # rejected by a stage; DVC itself rejects the others
         assert " M params.yaml" in checkout.run("git", "status", "--porcelain")
-    checkout.run("git", "checkout", "--", "params.yaml", "dvc.lock", "reports")  # as the README says
+    checkout.run("git", "checkout", "--", "params.yaml", "dvc.lock", "reports")  # the commands in the README
     checkout.run("dvc", "checkout")
     assert "up to date" in checkout.run("dvc", "status")
     assert checkout.run("git", "status", "--porcelain", "--untracked-files=no") == ""
 
 
-def test_an_unknown_key_is_refused_by_the_next_stage_that_runs(checkout: Checkout) -> None:
+def test_an_unknown_key_is_rejected_by_the_next_stage(checkout: Checkout) -> None:
     checkout.edit("src/reprocnn/reporting/figures.py", "most confident", "worst")
     printed = checkout.run("dvc", "exp", "run", "-S", "+zzz=1", fails=True)
     assert "unknown key `zzz`" in printed
@@ -464,7 +466,7 @@ def test_without_git_make_run_says_what_to_do(checkout: Checkout, tmp_path: Path
     assert "git init && git add -A && git commit" in printed
 
 
-def test_the_wrong_python_is_named_in_one_line(checkout: Checkout, tmp_path: Path) -> None:
+def test_the_wrong_python_gives_a_one_line_error(checkout: Checkout, tmp_path: Path) -> None:
     import venv
 
     venv.create(tmp_path / "other", with_pip=False)
@@ -474,7 +476,7 @@ def test_the_wrong_python_is_named_in_one_line(checkout: Checkout, tmp_path: Pat
     assert "source .venv/bin/activate" in printed
 
 
-def test_two_queued_experiments_at_once_on_a_fresh_store(checkout: Checkout) -> None:
+def test_two_queued_experiments_at_once_without_a_store(checkout: Checkout) -> None:
     for name in checkout.folder.glob("mlflow.db*"):
         name.unlink()
     checkout.run("dvc", "exp", "run", "--queue", "-S", "learning_rate=0.002,0.0005")
@@ -507,20 +509,18 @@ def test_a_temp_run_uses_its_own_code_and_keeps_its_artifacts(checkout: Checkout
     checkout.run("git", "checkout", ".")
 
 
-def test_a_fresh_clone_has_a_whole_run_where_the_model_comes_out_as_committed(
-    checkout: Checkout, tmp_path: Path
-) -> None:
+def test_a_fresh_clone_reproduces_the_result_and_gets_a_complete_run(checkout: Checkout, tmp_path: Path) -> None:
     checkout.run("dvc", "checkout")
     checkout.run("git", "clone", "-q", str(checkout.folder), str(tmp_path / "clone"))
     clone = Checkout.of(tmp_path / "clone")
     assert set(ran(clone.run("dvc", "repro"))) == set(STAGES)
-    assert clone.run("git", "status", "--porcelain") == ""  # the same bytes, reports and lock included
+    assert clone.run("git", "status", "--porcelain") == ""  # the same bytes, including reports and dvc.lock
     (run,) = runs_of(clone)
     assert "test_accuracy" in run["metrics"]  # type: ignore[operator]
     assert "figures" in run["files"]  # type: ignore[operator]
 
 
-def test_what_a_shell_sets_does_not_reach_the_stages(checkout: Checkout) -> None:
+def test_variables_of_the_shell_do_not_affect_the_stages(checkout: Checkout) -> None:
     lock = (checkout.folder / "dvc.lock").read_text()
     shell = {
         "MPLBACKEND": "module://matplotlib_inline.backend_inline",
@@ -538,26 +538,26 @@ def test_what_a_shell_sets_does_not_reach_the_stages(checkout: Checkout) -> None
     assert re.search(r"workspace +run \w+  whole", checkout.reprocnn("runs"))
 
 
-def test_a_killed_experiment_is_told_of_with_the_way_back(checkout: Checkout) -> None:
-    """`kill -9` of `dvc exp run` leaves HEAD off its branch, and so does the next run."""
+def test_a_killed_experiment_causes_a_warning_with_the_recovery_command(checkout: Checkout) -> None:
+    """`kill -9` of `dvc exp run` leaves HEAD detached, also in the next run."""
     command = ["dvc", "exp", "run", "--force", "download"]
     with subprocess.Popen(command, cwd=checkout.folder, env=checkout.environment(), start_new_session=True) as process:
         while "main" in (checkout.folder / ".git/HEAD").read_text():
             assert process.poll() is None
         os.killpg(process.pid, signal.SIGKILL)
-    time.sleep(3)  # Git's times, and those of processes, are whole seconds; a person takes longer, too
+    time.sleep(3)  # times of Git and of processes are in whole seconds; a user also takes longer
     printed = checkout.run("dvc", "exp", "run", "--force", "download")
-    assert "left HEAD off branch main" in printed
-    assert "when this run has ended: git switch main" in printed
+    assert "left HEAD detached from branch main" in printed
+    assert "after this run: git switch main" in printed
     checkout.run("git", "commit", "-q", "--allow-empty", "-m", "on no branch")
     head = checkout.run("git", "rev-parse", "HEAD").strip()
-    (way,) = re.findall(r"fix: (git switch .*)", checkout.reprocnn("doctor", fails=True))
-    checkout.run("sh", "-c", way)
+    (command,) = re.findall(r"fix: (git switch .*)", checkout.reprocnn("doctor", fails=True))
+    checkout.run("sh", "-c", command)
     assert checkout.run("git", "rev-parse", "main").strip() == head
     assert "git switch" not in checkout.run("dvc", "exp", "run", "--force", "download")
 
 
-def test_a_project_in_a_folder_of_a_bigger_repository(checkout: Checkout, tmp_path: Path) -> None:
+def test_a_project_in_a_subfolder_of_a_repository(checkout: Checkout, tmp_path: Path) -> None:
     project = tmp_path / "big" / "apps" / "digits"
     shutil.copytree(checkout.folder, project, ignore=shutil.ignore_patterns(".git", "mlflow*", "mlartifacts", "exps"))
     inner = Checkout.of(project)
