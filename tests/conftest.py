@@ -1,4 +1,4 @@
-"""What several tests need: a checkout of the working tree, a folder with params.yaml, images that they make."""
+"""Shared fixtures: a checkout of the working tree, a folder with params.yaml, generated images."""
 
 import os
 import random
@@ -30,7 +30,7 @@ def _own_temporary_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 @pytest.fixture(autouse=True)
 def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No setting of the user's, and nothing of DVC's when the tests themselves run in a stage."""
+    """Remove the user's settings, and DVC's variables in case the tests themselves run in a stage."""
     for name in list(os.environ):
         if name.startswith(("DVC_", "MLFLOW_", "REPROCNN_")):
             monkeypatch.delenv(name)
@@ -41,7 +41,7 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder as the working directory, with the project's params.yaml, and .dvc, by which a checkout is known."""
+    """Provide a working directory with the project's params.yaml and a .dvc folder, which marks a checkout."""
     shutil.copy(ROOT / "params.yaml", tmp_path)
     (tmp_path / ".dvc").mkdir()
     monkeypatch.chdir(tmp_path)
@@ -50,25 +50,25 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def environment_changes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The names of the environment variables that a thread other than the main one sets or removes."""
+    """Collect the names of environment variables that other threads than the main one set or remove."""
     changed: list[str] = []
 
-    def seen(act: Callable[..., None]) -> Callable[..., None]:
+    def recorded(function: Callable[..., None]) -> Callable[..., None]:
         def change(name: bytes, *value: bytes) -> None:
             if threading.current_thread() is not threading.main_thread():
                 changed.append(os.fsdecode(name))
-            act(name, *value)
+            function(name, *value)
 
         return change
 
     for name in ("putenv", "unsetenv"):  # what `os.environ` calls
-        monkeypatch.setattr(os, name, seen(getattr(os, name)))
+        monkeypatch.setattr(os, name, recorded(getattr(os, name)))
     return changed
 
 
 @pytest.fixture
 def make_images() -> Callable[..., None]:
-    """Writes n PNG images a class, of one colour a class with some noise."""
+    """Provide a function that writes n PNG images per class, each class in one shade with noise."""
 
     def make(folder: Path, classes: tuple[str, ...] = ("cat", "dog"), n: int = 6, size: int = 12) -> None:
         random = np.random.default_rng(0)
@@ -141,12 +141,12 @@ def empty_store(schema: Path, here: Path) -> None:
     shutil.copy(schema, here / store.FILE)
 
 
-TOLD: list[tuple[str, int, str]] = []
-"""A row a test of faults: the fault, how often it was injected, what happened."""
+OUTCOMES: list[tuple[str, int, str]] = []
+"""One row per test of faults: the fault, how often it was injected, what happened."""
 
 
 class Faults:
-    """How many faults to inject, and what came of them.
+    """The number of faults to inject, and a table of the outcomes.
 
     Args:
         many: whether `--chaos` was given.
@@ -158,13 +158,16 @@ class Faults:
         self.random = random.Random(seed)
 
     def times(self, few: int, many: int) -> int:
+        """Return `many` with `--chaos`, else `few`."""
         return many if self._many else few
 
-    def some(self, moments: Sequence[int], few: int, many: int) -> list[int]:
+    def sample(self, moments: Sequence[int], few: int, many: int) -> list[int]:
+        """Return `few` random moments, or `many` with `--chaos`."""
         return self.random.sample(moments, self.times(few, many))
 
-    def tell(self, fault: str, times: int, outcome: str) -> None:
-        TOLD.append((fault, times, outcome))
+    def record(self, fault: str, times: int, outcome: str) -> None:
+        """Add a row to the table that is printed at the end."""
+        OUTCOMES.append((fault, times, outcome))
 
 
 @pytest.fixture
@@ -177,7 +180,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if TOLD:
+    if OUTCOMES:
         terminalreporter.write_line("\n| fault | times | what happened |\n|---|---|---|")
-        for fault, times, outcome in TOLD:
+        for fault, times, outcome in OUTCOMES:
             terminalreporter.write_line(f"| {fault} | {times} | {outcome} |")

@@ -1,9 +1,9 @@
-"""Runs a stage and kills it with SIGKILL at a chosen moment.
+"""Run a stage and kill it with SIGKILL at the Nth event.
 
-Usage: python killer.py STAGE EVENT N   (in a checkout; the stage is the checkout's own)
+Usage: python killer.py STAGE EVENT N   (in a checkout, whose own code runs)
 
-EVENT is what is counted, and the Nth one is the last: `batch` (read), `save` (a checkpoint, half-written), `rename`
-(of a file that was written, not done), `renamed` (done).
+EVENT is `batch` (before a batch is read), `save` (a checkpoint is half-written), `rename` (before a finished file is
+renamed) or `renamed` (after it).
 """
 
 import os
@@ -18,8 +18,8 @@ STAGE, EVENT, LAST = sys.argv[1], sys.argv[2], int(sys.argv[3])
 seen = 0
 
 
-def count() -> bool:
-    """Whether this is the last event."""
+def is_last() -> bool:
+    """Count this event; return whether it is the last one."""
     global seen
     seen += 1
     return seen == LAST
@@ -29,26 +29,26 @@ def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def batch(original: Callable[..., Any]) -> Callable[..., Any]:
+def kill_at_batch(original: Callable[..., Any]) -> Callable[..., Any]:
     def read(*arguments: Any) -> Any:
-        if count():
+        if is_last():
             die()
         return original(*arguments)
 
     return read
 
 
-def save(file: Any, **arrays: Any) -> None:
-    if count():
+def save_half(file: Any, **arrays: Any) -> None:
+    if is_last():
         file.write(b"half")
         file.flush()
         die()
     savez(file, **arrays)
 
 
-def rename(original: Callable[..., Any]) -> Callable[..., Any]:
+def kill_at_rename(original: Callable[..., Any]) -> Callable[..., Any]:
     def replace(self: Path, target: Path) -> Any:
-        last = count()
+        last = is_last()
         if last and EVENT == "rename":
             die()
         done = original(self, target)
@@ -65,12 +65,12 @@ import _stage  # noqa: E402, F401  the checkout's own code comes first
 if EVENT == "batch":
     from reprocnn.training.batches import Batches
 
-    Batches.__getitem__ = batch(Batches.__getitem__)
+    Batches.__getitem__ = kill_at_batch(Batches.__getitem__)
 elif EVENT == "save":
     import numpy as np
 
-    savez, np.savez = np.savez, save
+    savez, np.savez = np.savez, save_half
 else:
-    Path.replace = rename(Path.replace)  # type: ignore[method-assign]
+    Path.replace = kill_at_rename(Path.replace)  # type: ignore[method-assign]
 
 runpy.run_path(f"stages/{STAGE}.py", run_name="__main__")

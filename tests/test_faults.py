@@ -1,4 +1,4 @@
-"""Faults, injected into real processes: whatever happens, the next run ends with the same bytes and one MLflow run.
+"""Inject faults into real processes: the next run always ends with the same bytes and one MLflow run.
 
 `make test` kills one training; `make test-all` injects one or a few of the quick faults; `make chaos` many of all, and
 prints the table of docs/reproducibility.md.
@@ -26,8 +26,8 @@ from reprocnn.artifacts.files import md5
 
 KILLER = Path(__file__).with_name("killer.py")
 TRAINED = ("models/model.keras", "models/model.json", "reports/history.csv", "reports/training.json")
-EPOCHS, BATCHES = 4, 41 + 1  # of training and of validation
-RENAMES = EPOCHS + 5  # checkpoints; model, card, history, metrics, environment
+EPOCHS, BATCHES = 4, 41 + 1  # batches per epoch: training + validation
+RENAMES = EPOCHS + 5  # a checkpoint per epoch; then model, card, history, metrics, environment
 
 
 def _run_longer_pipeline(checkout: Checkout) -> None:
@@ -75,9 +75,9 @@ def test_a_killed_training_goes_on_to_the_same_bytes(trained: Checkout, faults: 
     before = len(trained.runs())
     moments = [
         *(("batch", faults.random.randrange(1, EPOCHS * BATCHES)) for _ in range(faults.times(1, 12))),
-        *(("save", n) for n in faults.some(range(1, EPOCHS + 1), 1, 4)),
-        *(("rename", n) for n in faults.some(range(1, RENAMES + 1), 1, 4)),
-        *(("renamed", n) for n in faults.some(range(1, RENAMES + 1), 0, 4)),
+        *(("save", n) for n in faults.sample(range(1, EPOCHS + 1), 1, 4)),
+        *(("rename", n) for n in faults.sample(range(1, RENAMES + 1), 1, 4)),
+        *(("renamed", n) for n in faults.sample(range(1, RENAMES + 1), 0, 4)),
     ]
     resumed = 0
     for event, last in moments:
@@ -132,24 +132,24 @@ def test_evaluate_and_plot_killed_between_their_files_make_the_same_the_next_tim
                 times += 1
     left = [p for folder in ("reports", "models", "data") for p in (trained.folder / folder).rglob("*.partial*")]
     assert not left
-    faults.tell(
+    faults.record(
         "SIGKILL of evaluate and plot, before and after each rename", times, "same bytes, no part of a file left"
     )
 
 
-def _group(number: int, signal_: int) -> None:
+def _signal_group(number: int, signal_: int) -> None:
     os.killpg(number, signal_)
 
 
-def _dvc_alone(number: int, signal_: int) -> None:
+def _signal_dvc(number: int, signal_: int) -> None:
     os.kill(number, signal_)
 
 
 KILLS = {
-    "SIGKILL of dvc alone": (_dvc_alone, signal.SIGKILL),
-    "SIGKILL of dvc and its stage": (_group, signal.SIGKILL),
-    "SIGTERM of dvc alone": (_dvc_alone, signal.SIGTERM),
-    "Ctrl-C": (_group, signal.SIGINT),
+    "SIGKILL of dvc alone": (_signal_dvc, signal.SIGKILL),
+    "SIGKILL of dvc and its stage": (_signal_group, signal.SIGKILL),
+    "SIGTERM of dvc alone": (_signal_dvc, signal.SIGTERM),
+    "Ctrl-C": (_signal_group, signal.SIGINT),
 }
 
 
@@ -216,8 +216,8 @@ def test_a_disk_that_is_full_for_a_checkpoint_does_not_end_the_training(trained:
     faults.tell("a disk that is full for a checkpoint (`/dev/full`)", 1, "one warning; same bytes")
 
 
-class _Slow(BaseHTTPRequestHandler):
-    """A tracking server that takes its time, and then fails."""
+class _SlowHandler(BaseHTTPRequestHandler):
+    """A tracking server that fails after 10 s."""
 
     def do_GET(self) -> None:
         time.sleep(10)
@@ -231,8 +231,8 @@ class _Slow(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def _slow() -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), _Slow) as server:
+def _slow_server() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _SlowHandler) as server:
         server.daemon_threads = True
         server.block_on_close = False
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -241,8 +241,8 @@ def _slow() -> Iterator[str]:
 
 
 @contextmanager
-def _silent() -> Iterator[str]:
-    with socket.create_server(("127.0.0.1", 0)) as server:  # takes connections, and never answers
+def _silent_server() -> Iterator[str]:
+    with socket.create_server(("127.0.0.1", 0)) as server:  # accepts connections but never answers
         yield f"http://127.0.0.1:{server.getsockname()[1]}"
 
 
@@ -260,7 +260,7 @@ def test_a_tracker_that_is_slow_or_silent_delays_the_pipeline_by_at_most_ten_sec
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
     down = seconds(f"http://127.0.0.1:{port}")  # nobody there: what the stages take by themselves
-    for name, server in {"takes 10 s for an answer": _slow, "never answers": _silent}.items():
+    for name, server in {"takes 10 s for an answer": _slow_server, "never answers": _silent_server}.items():
         (trained.folder / ".dvc/tmp/reprocnn/silent-tracker").unlink(missing_ok=True)
         with server() as uri:
             delay = seconds(uri) - down
@@ -318,7 +318,7 @@ def test_a_server_that_dies_in_the_middle_loses_nothing(trained: Checkout, fault
     finally:
         os.killpg(server.pid, signal.SIGTERM)
         server.wait()
-    faults.tell("SIGKILL of a real tracking server in epoch 3", 1, "training ends; `sync` completes its run")
+    faults.record("SIGKILL of a real tracking server in epoch 3", 1, "training ends; `sync` completes its run")
 
 
 @pytest.mark.chaos

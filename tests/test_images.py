@@ -69,10 +69,10 @@ def test_the_images_of_an_experiment_are_those_of_its_revision(
     assert _lock_hash(checkout, "pinned", "data/images") == tracked
     # As `verify` and `reproduce` have it
     code = "import sys; from pathlib import Path; from reprocnn.ledger import revisions\n"
-    code += "print(revisions.clone(revisions.of('pinned').commit, Path(sys.argv[1])))"
+    code += "print(revisions.clone(revisions.find('pinned').commit, Path(sys.argv[1])))"
     clone = tmp_path / "clone"
     printed = checkout.run("python", "-c", code, str(clone), PYTHONPATH=str(checkout.folder / "src"))
-    assert "in neither Git nor DVC" not in printed
+    assert "neither Git nor DVC" not in printed
     assert sum(file.is_file() for file in (clone / "data" / "images").rglob("*")) == before
 
 

@@ -1,4 +1,4 @@
-"""The pipeline: dvc.yaml agrees with the code, and does through `dvc` itself what a user expects."""
+"""Test that dvc.yaml agrees with the code, and that the pipeline works as a user expects, through `dvc` itself."""
 
 import ast
 import importlib
@@ -25,7 +25,7 @@ from reprocnn.params import read_params
 SRC = ROOT / "src" / "reprocnn"
 STAGES = ("download", "preprocess", "train", "evaluate", "plot")
 DEFINITIONS = read_params(ROOT / "dvc.yaml")["stages"]
-# What can't change an out; dvc.yaml says why.
+# Files that can't affect outputs; dvc.yaml says why.
 EXEMPT = {
     *(SRC / name for name in ("catalog.py", "errors.py", "params.py")),
     *(SRC / "run").glob("*.py"),
@@ -37,7 +37,7 @@ ARTIFACTS = {
 
 
 def _module_files(name: str) -> list[Path]:
-    """The files that `import name` runs: the module and the packages around it."""
+    """Return the files that `import name` runs: the module and its parent packages."""
     parts = name.split(".")
     found = []
     for end in range(1, len(parts) + 1):
@@ -47,7 +47,7 @@ def _module_files(name: str) -> list[Path]:
 
 
 def _imports(file: Path) -> set[Path]:
-    """The files of reprocnn that a file imports, at any depth of the file, but not for types alone."""
+    """Return the files of reprocnn that a file imports, inside functions too, except for type checking."""
     names = set()
     tree = ast.parse(file.read_text())
     for node in ast.walk(tree):
@@ -64,7 +64,7 @@ def _imports(file: Path) -> set[Path]:
 
 
 def _reached(first: set[Path]) -> set[Path]:
-    """These files of reprocnn and all that they import, except through the exempt ones."""
+    """Return these files of reprocnn and all that they import, directly or not, except through the exempt ones."""
     reached: set[Path] = set()
     todo = set(first)
     while todo:
@@ -76,7 +76,7 @@ def _reached(first: set[Path]) -> set[Path]:
 
 
 def _artifacts(script: Path) -> set[Path]:
-    """The paths of artifacts that a stage imports."""
+    """Return the paths of artifacts that a stage imports."""
     nodes = [node for node in ast.walk(ast.parse(script.read_text())) if isinstance(node, ast.ImportFrom)]
     values = [getattr(ARTIFACTS[n.module], a.name) for n in nodes if n.module in ARTIFACTS for a in n.names]
     return {value for value in values if isinstance(value, Path)}
@@ -94,7 +94,7 @@ def _outs(stage: str) -> set[str]:
     ("stage", "model"), [*((stage, "") for stage in STAGES if stage != "train"), *(("train", name) for name in MODELS)]
 )
 def test_deps_are_exactly_the_code_that_a_stage_imports(stage: str, model: str) -> None:
-    """`train` imports the module of its model by name."""
+    """For train, add the module of its model, which it imports by name."""
     deps = {d for d in _names(DEFINITIONS[stage]["deps"]) if d.startswith(("src/", "stages/"))}
     assert f"stages/{stage}.py" in deps
     own = SRC / "models" / f"{model}.py"
@@ -103,20 +103,20 @@ def test_deps_are_exactly_the_code_that_a_stage_imports(stage: str, model: str) 
     scripts = _imports(ROOT / "stages" / f"{stage}.py") | _imports(ROOT / "stages" / "_stage.py")
     for file in _reached(scripts | ({own} if model else set())):
         if file.name == "__init__.py" and not ast.parse(file.read_text()).body[1:]:
-            continue  # a docstring and nothing else
+            continue  # only a docstring
         covering = [d for d in code if file == ROOT / d or (ROOT / d) in file.parents]
-        assert covering, f"{stage} imports {file.relative_to(ROOT)}, which is no dep of it"
+        assert covering, f"{stage} imports {file.relative_to(ROOT)}, which is not among its deps"
         used |= set(covering)
     assert used == code, f"{stage} does not import {code - used}"
 
 
-def test_packages_have_nothing_but_a_docstring() -> None:
+def test_init_files_have_only_a_docstring() -> None:
     for file in SRC.rglob("__init__.py"):
         assert len(ast.parse(file.read_text()).body) == 1, file
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_data_deps_and_outs_are_exactly_the_paths_that_a_stage_names(stage: str) -> None:
+def test_data_deps_and_outs_are_exactly_the_paths_that_a_stage_imports(stage: str) -> None:
     named = {path.as_posix() for path in _artifacts(ROOT / "stages" / f"{stage}.py")}
     code = ("src/", "stages/", "${")
     deps = {d for d in _names(DEFINITIONS[stage]["deps"]) if not d.startswith(code)}
@@ -133,7 +133,7 @@ def test_params_are_exactly_the_section_that_a_stage_loads(stage: str) -> None:
     assert set(DEFINITIONS[stage].get("params", [])) == fields
 
 
-def test_the_sections_have_every_field_read_somewhere() -> None:
+def test_every_param_is_read_somewhere() -> None:
     sources = "\n".join(p.read_text() for p in [*SRC.rglob("*.py"), *(ROOT / "stages").glob("*.py")])
     for name in params.Params.model_fields:
         read = re.search(rf"\b(params|recipe)\.{name}\b", sources)
@@ -148,8 +148,8 @@ def test_every_stage_has_a_description_and_every_path_a_stage() -> None:
     assert known == {out for stage in STAGES for out in _outs(stage)}
 
 
-def test_no_out_keeps_a_stage_out_of_the_run_cache() -> None:
-    """DVC keeps no entry for a stage with an out that is not in its cache, other than metrics and plots."""
+def test_every_stage_is_in_the_run_cache() -> None:
+    """DVC does not cache the run of a stage with an uncached output that is neither a metric nor a plot."""
     for stage in STAGES:
         assert all(isinstance(out, str) for out in DEFINITIONS[stage]["outs"]), stage
 
@@ -184,8 +184,8 @@ def test_repro_makes_everything_and_then_has_nothing_to_do(checkout: Checkout) -
     assert "figures" in first["files"]
 
 
-def _note(checkout: Checkout, *names: str) -> None:
-    """Change files without a change of what they do."""
+def _add_comment(checkout: Checkout, *names: str) -> None:
+    """Append a comment to files, which changes their hash but not what they do."""
     for name in names:
         with (checkout.folder / name).open("a") as file:
             file.write("# a note\n")
@@ -199,8 +199,10 @@ def _changed(checkout: Checkout) -> set[str]:
 def test_a_change_of_code_reaches_the_stages_that_it_can_change(checkout: Checkout) -> None:
     src = checkout.folder / "src/reprocnn"
     for room in ("ledger", "run", "commands"):
-        _note(checkout, *(file.relative_to(checkout.folder).as_posix() for file in (src / room).rglob("*.py")))
-    _note(checkout, *(f"src/reprocnn/{name}.py" for name in ("catalog", "cli", "errors", "params", "models/resnet")))
+        _add_comment(checkout, *(file.relative_to(checkout.folder).as_posix() for file in (src / room).rglob("*.py")))
+    _add_comment(
+        checkout, *(f"src/reprocnn/{name}.py" for name in ("catalog", "cli", "errors", "params", "models/resnet"))
+    )
     (src / "models/tiny.py").write_text((src / "models/mlp.py").read_text())
     assert _changed(checkout) == set(), "a file that can't change an out"
     for name, stages in {
@@ -211,7 +213,7 @@ def test_a_change_of_code_reaches_the_stages_that_it_can_change(checkout: Checko
         "models/mlp": {"train"},
         "training/fit": {"train"},
     }.items():
-        _note(checkout, f"src/reprocnn/{name}.py")
+        _add_comment(checkout, f"src/reprocnn/{name}.py")
         assert _changed(checkout) == stages, name
         checkout.run("git", "checkout", f"src/reprocnn/{name}.py")
 
@@ -368,7 +370,7 @@ def test_verify_repeats_an_experiment(checkout: Checkout) -> None:
 def test_verify_names_what_differs(checkout: Checkout) -> None:
     lock = (checkout.folder / "dvc.lock").read_text()
     checkout.edit("dvc.lock", re.findall(r"models/model.keras\n.*\n +md5: (\w+)", lock)[0], "f0" * 16)
-    _note(checkout, "src/reprocnn/models/mlp.py")
+    _add_comment(checkout, "src/reprocnn/models/mlp.py")
     checkout.commit("a lock that is wrong")
     printed = checkout.reprocnn("verify", fails=True)
     assert "differing: models/model.keras" in printed
@@ -380,7 +382,7 @@ def test_verify_of_what_does_not_exist(checkout: Checkout) -> None:
     assert "no experiment or revision is called 'nothing'" in printed
 
 
-def test_plots_show_and_diff(checkout: Checkout) -> None:
+def test_metrics_and_plots_can_be_compared(checkout: Checkout) -> None:
     assert "accuracy" in checkout.run("dvc", "metrics", "diff", "HEAD", "two")
     assert "two" in checkout.run("dvc", "exp", "show", "--only-changed", "--no-pager")
     checkout.run("dvc", "plots", "diff", "HEAD", "two")
@@ -406,13 +408,13 @@ def test_plots_show_and_diff(checkout: Checkout) -> None:
         ("epoch=3", "Could not override 'epoch'"),
     ],
 )
-def test_a_wrong_experiment_is_refused_and_the_result_comes_back(
+def test_an_invalid_experiment_is_rejected_and_the_result_can_be_restored(
     checkout: Checkout, setting: str, expected: str
 ) -> None:
     printed = checkout.run("dvc", "exp", "run", "-S", setting, fails=True)
     assert expected in printed
     assert "Traceback" not in printed
-    if "found" in expected:  # a stage ran, DVC itself refuses the others
+    if "found" in expected:  # rejected by a stage; DVC itself rejects the others
         assert " M params.yaml" in checkout.run("git", "status", "--porcelain")
     checkout.run("git", "checkout", "--", "params.yaml", "dvc.lock", "reports")  # as docs/troubleshooting.md says
     checkout.run("dvc", "checkout")
@@ -420,7 +422,7 @@ def test_a_wrong_experiment_is_refused_and_the_result_comes_back(
     assert checkout.run("git", "status", "--porcelain", "--untracked-files=no") == ""
 
 
-def test_an_unknown_key_is_refused_by_the_next_stage_that_runs(checkout: Checkout) -> None:
+def test_an_unknown_key_is_rejected_by_the_next_stage(checkout: Checkout) -> None:
     checkout.edit("src/reprocnn/reporting/figures.py", "most confident", "worst")
     printed = checkout.run("dvc", "exp", "run", "-S", "+zzz=1", fails=True)
     assert "unknown key `zzz`" in printed
@@ -501,8 +503,8 @@ def test_what_a_shell_sets_does_not_reach_the_stages(checkout: Checkout) -> None
     assert re.search(r"workspace +run \w+  complete", checkout.reprocnn("runs"))
 
 
-def test_a_killed_experiment_is_told_of_with_the_way_back(checkout: Checkout) -> None:
-    """`kill -9` of `dvc exp run` leaves HEAD off its branch, and so does the next run."""
+def test_a_killed_experiment_causes_a_warning_with_the_recovery_command(checkout: Checkout) -> None:
+    """`kill -9` of `dvc exp run` leaves HEAD detached, also in the next run."""
     command = ["dvc", "exp", "run", "--force", "download"]
     with subprocess.Popen(command, cwd=checkout.folder, env=checkout.environment(), start_new_session=True) as process:
         while "main" in (checkout.folder / ".git/HEAD").read_text():
@@ -517,8 +519,8 @@ def test_a_killed_experiment_is_told_of_with_the_way_back(checkout: Checkout) ->
     assert "fix, when this run has ended: git switch main" in printed
     checkout.run("git", "commit", "-q", "--allow-empty", "-m", "on no branch")
     head = checkout.run("git", "rev-parse", "HEAD").strip()
-    (way,) = re.findall(r"fix: (git switch .*)", checkout.reprocnn("doctor", fails=True))
-    checkout.run("sh", "-c", way)
+    (command,) = re.findall(r"fix: (git switch .*)", checkout.reprocnn("doctor", fails=True))
+    checkout.run("sh", "-c", command)
     assert checkout.run("git", "rev-parse", "main").strip() == head
     assert "git switch" not in checkout.run("dvc", "exp", "run", "--force", "download")
 

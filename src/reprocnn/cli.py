@@ -27,7 +27,7 @@ def main(arguments: list[str] | None = None) -> None:
     os.chdir(state.repository())
     os.environ.update(store.settings() | parsed.settings)  # before the first thread
     exits.exit_on_sigterm()
-    if status := exits.status_of(lambda: _run(parsed)):
+    if status := exits.run(lambda: _run(parsed)):
         sys.exit(status)
 
 

@@ -147,7 +147,7 @@ def test_a_run_that_cannot_be_changed_does_not_stop_the_others(
     }
     printed = capsys.readouterr().out
     assert printed.count("mlartifacts") == 1
-    assert printed.count("it can't be written (Permission denied)") == 1
+    assert printed.count("it isn't writable (Permission denied)") == 1
     assert "failed: 2; the others succeeded" in printed
 
 

@@ -1,4 +1,4 @@
-"""A folder with what a record is made from."""
+"""A folder with the files that a record is made from."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from reprocnn.artifacts.training import TRAINING, TrainingSummary, write_trainin
 
 @pytest.fixture
 def trained(here: Path, empty_store: None) -> Path:
-    """A folder in which train, evaluate and plot ran; nothing of it is in the MLflow store."""
+    """Provide a working directory with the outputs of train, evaluate and plot, and an MLflow store without runs."""
     write_bytes(MODEL, b"a model")
     write_model_card(MODEL_CARD, ModelCard("digits", "mlp", ("0", "1"), (8, 8, 1)))
     write_history(HISTORY, [Epoch(1, 0.5, 0.6, 0.7, 0.8, 0.001), Epoch(2, 0.25, 0.7, 0.6, 0.9, 0.001)])

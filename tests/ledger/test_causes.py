@@ -1,4 +1,4 @@
-"""Each way in which a store fails has a message and a fix of its own. The failures are real ones."""
+"""Each kind of store failure has its own message and fix. The tests cause the failures for real."""
 
 import errno
 import shutil
@@ -19,8 +19,8 @@ from reprocnn.ledger import store
 from reprocnn.ledger.causes import cause
 
 
-class _Answers(BaseHTTPRequestHandler):
-    """/401/... is answered with status 401, and so on; as JSON where the path says so."""
+class _StatusHandler(BaseHTTPRequestHandler):
+    """Answer /401/... with status 401, and so on; with a JSON body if the path contains /json."""
 
     def do_GET(self) -> None:
         status = int(self.path.split("/")[1])
@@ -38,26 +38,26 @@ class _Answers(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server() -> Iterator[ThreadingHTTPServer]:
-    made = ThreadingHTTPServer(("127.0.0.1", 0), _Answers)
+    made = ThreadingHTTPServer(("127.0.0.1", 0), _StatusHandler)
     threading.Thread(target=made.serve_forever, args=(0.02,), daemon=True).start()
     yield made
     made.shutdown()
     made.server_close()
 
 
-Told = Callable[[str], UserError]
+StoreError = Callable[[str], UserError]
 
 
 @pytest.fixture
-def told(here: Path, monkeypatch: pytest.MonkeyPatch) -> Told:
-    """What is said of a store."""
+def store_error(here: Path, monkeypatch: pytest.MonkeyPatch) -> StoreError:
+    """Provide a function that returns the error of connecting to a store."""
 
     def run(uri: str) -> UserError:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
         monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
         monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "2")
         with pytest.raises(UserError) as found:
-            store.require_store()
+            store.connect_or_explain()
         assert "\n" not in found.value.problem + found.value.fix
         return found.value
 
@@ -67,20 +67,22 @@ def told(here: Path, monkeypatch: pytest.MonkeyPatch) -> Told:
 @pytest.mark.parametrize(
     ("path", "text", "fix"),
     [
-        ("401", "the server asks for a login (401)", "export MLFLOW_TRACKING_USERNAME"),
-        ("403", "the server refuses (403)", "ask the administrator"),
-        ("403/json", "the server refuses (403): PERMISSION_DENIED: not you", "ask the administrator"),
-        ("404", "the answer there isn't an MLflow server's (404)", "correct the host"),
-        ("405", "the answer there isn't an MLflow server's", "correct the host"),
-        ("200", "the answer there isn't an MLflow server's", "correct the host"),
-        ("429", "the server fails (too many 429 error responses)", "see the log"),
-        ("500", "the server fails (too many 500 error responses)", "see the log"),
-        ("503", "the server fails (too many 503 error responses)", "see the log"),
+        ("401", "the server requires a login (401)", "export MLFLOW_TRACKING_USERNAME"),
+        ("403", "the server denies permission (403)", "ask the server's administrator"),
+        ("403/json", "the server denies permission (403): PERMISSION_DENIED: not you", "ask the server's"),
+        ("404", "the answer is not from an MLflow server (404)", "correct the host"),
+        ("405", "the answer is not from an MLflow server", "correct the host"),
+        ("200", "the answer is not from an MLflow server", "correct the host"),
+        ("429", "the server returns errors (too many 429 error responses)", "check the server's log"),
+        ("500", "the server returns errors (too many 500 error responses)", "check the server's log"),
+        ("503", "the server returns errors (too many 503 error responses)", "check the server's log"),
     ],
 )
-def test_what_a_server_answers(server: ThreadingHTTPServer, told: Told, path: str, text: str, fix: str) -> None:
+def test_error_responses_of_a_server(
+    server: ThreadingHTTPServer, store_error: StoreError, path: str, text: str, fix: str
+) -> None:
     uri = f"http://127.0.0.1:{server.server_port}/{path}"
-    found = told(uri)
+    found = store_error(uri)
     assert found.problem.startswith(f"MLflow at {uri}: {text}")
     assert found.fix.startswith(fix)
 
@@ -90,41 +92,29 @@ def test_what_a_server_answers(server: ThreadingHTTPServer, told: Told, path: st
     [
         ("http://127.0.0.1:9", "nothing listens there (connection refused)", "start the server"),
         ("http://me:my-word@127.0.0.1:9", "nothing listens there", "start the server"),
-        ("http://no-such-host.invalid:5000", "the host name is unknown", "correct the host"),
-        ("htp://127.0.0.1:9", "MLflow knows no store of this kind", "write MLFLOW_TRACKING_URI as http://"),
-        ("localhost:5000", "MLflow knows no store of this kind", "write MLFLOW_TRACKING_URI as http://"),
-        (
-            "127.0.0.1:5000",
-            "it is a folder, which MLflow no longer accepts",
-            "export MLFLOW_ALLOW_FILE_STORE=true; for",
-        ),
-        ("./mlruns", "it is a folder, which MLflow no longer accepts", "export MLFLOW_ALLOW_FILE_STORE=true; for"),
+        ("http://no-such-host.invalid:5000", "unknown host name", "correct the host"),
+        ("htp://127.0.0.1:9", "MLflow does not support this kind of URI", "write MLFLOW_TRACKING_URI as http://"),
+        ("localhost:5000", "MLflow does not support this kind of URI", "write MLFLOW_TRACKING_URI as http://"),
+        ("127.0.0.1:5000", "it is a folder, which MLflow no longer supports", "export MLFLOW_ALLOW_FILE_STORE=true"),
+        ("./mlruns", "it is a folder, which MLflow no longer supports", "export MLFLOW_ALLOW_FILE_STORE=true"),
         ("http://host:port", "Failed to parse: 'host:port'", "write MLFLOW_TRACKING_URI as http://"),
-        (
-            "postgresql://me:my-word@localhost/x",
-            "this store needs the package psycopg",
-            "uv pip install 'psycopg[binary]'",
-        ),
-        (
-            "postgresql+psycopg2://localhost/x",
-            "this store needs the package psycopg2",
-            "uv pip install 'psycopg2-binary'",
-        ),
-        ("mysql://localhost/x", "this store needs the package MySQLdb", "uv pip install 'mysqlclient'"),
+        ("postgresql://me:my-word@localhost/x", "this store needs the package psycopg,", "uv pip install 'psycopg["),
+        ("postgresql+psycopg2://localhost/x", "this store needs the package psycopg2,", "uv pip install 'psycopg2-b"),
+        ("mysql://localhost/x", "this store needs the package MySQLdb,", "uv pip install 'mysqlclient'"),
         ("databricks", "Reading Databricks credential configuration failed", "fix what the message names"),
     ],
 )
-def test_an_address_that_leads_nowhere(told: Told, here: Path, uri: str, text: str, fix: str) -> None:
-    found = told(uri)
+def test_addresses_without_a_store(store_error: StoreError, here: Path, uri: str, text: str, fix: str) -> None:
+    found = store_error(uri)
     assert f": {text}" in found.problem
     assert found.fix.startswith(fix)
     assert "my-word" not in found.problem
     assert not (here / "mlruns").exists()
 
 
-def test_a_server_that_is_silent_or_hangs_up(told: Told) -> None:
+def test_a_server_that_does_not_answer_or_closes_the_connection(store_error: StoreError) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        assert "no answer in time" in told(f"http://127.0.0.1:{silent.getsockname()[1]}").problem
+        assert "no answer in time" in store_error(f"http://127.0.0.1:{silent.getsockname()[1]}").problem
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
         def hang_up() -> None:
@@ -135,15 +125,16 @@ def test_a_server_that_is_silent_or_hangs_up(told: Told) -> None:
                     return
 
         threading.Thread(target=hang_up, daemon=True).start()
-        assert "it closed the connection" in told(f"http://127.0.0.1:{listening.getsockname()[1]}").problem
+        found = store_error(f"http://127.0.0.1:{listening.getsockname()[1]}")
+        assert "the server closed the connection" in found.problem
         listening.shutdown(socket.SHUT_RDWR)
 
 
-def test_tls(server: ThreadingHTTPServer, told: Told, tmp_path: Path) -> None:
+def test_tls(server: ThreadingHTTPServer, store_error: StoreError, tmp_path: Path) -> None:
     uri = f"https://127.0.0.1:{server.server_port}/200"
-    found = told(uri)
+    found = store_error(uri)
     assert (found.problem, found.fix[:13]) == (
-        f"MLflow at {uri}: it does not use TLS (WRONG_VERSION_NUMBER)",
+        f"MLflow at {uri}: the server does not use TLS (WRONG_VERSION_NUMBER)",
         "write http://",
     )
     if not shutil.which("openssl"):
@@ -154,19 +145,19 @@ def test_tls(server: ThreadingHTTPServer, told: Told, tmp_path: Path) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     server.socket = context.wrap_socket(server.socket, server_side=True)
-    found = told(uri)
-    assert "its certificate is not trusted (self-signed certificate)" in found.problem
+    found = store_error(uri)
+    assert "the server's certificate is not trusted (self-signed certificate)" in found.problem
     assert found.fix.startswith("export MLFLOW_TRACKING_SERVER_CERT_PATH=")
 
 
-def test_files_of_sqlite(told: Told, here: Path) -> None:
+def test_a_damaged_sqlite_file(store_error: StoreError, here: Path) -> None:
     store.connect()
     good = here / "mlflow.db"
     for number, content in enumerate((b"no database at all" * 100, good.read_bytes()[:5000] + b"x" * 200_000)):
         (here / f"{number}.db").write_bytes(content)
-        found = told(f"sqlite:///{number}.db")
+        found = store_error(f"sqlite:///{number}.db")
         assert "the file is damaged" in found.problem
-        assert found.fix == "restore a backup"
+        assert found.fix == "restore it from a backup"
 
 
 def _sqlite_error(act: Callable[[sqlite3.Connection], object], uri: str) -> sqlite3.Error:
@@ -175,7 +166,7 @@ def _sqlite_error(act: Callable[[sqlite3.Connection], object], uri: str) -> sqli
     return found.value
 
 
-def test_a_file_that_is_full_read_only_or_locked(tmp_path: Path) -> None:
+def test_a_sqlite_file_that_is_full_read_only_or_locked(tmp_path: Path) -> None:
     file = tmp_path / "x.db"
     with closing(sqlite3.connect(file)) as other:
         other.execute("CREATE TABLE a (b)")
@@ -187,12 +178,12 @@ def test_a_file_that_is_full_read_only_or_locked(tmp_path: Path) -> None:
         assert cause(_sqlite_error(fill, file.as_uri())).text.startswith("the disk is full")
         write = "INSERT INTO a VALUES (1)"
         error = _sqlite_error(lambda c: c.execute(write), f"{file.as_uri()}?mode=ro")
-        assert cause(error).text.startswith("the file can't be written")
+        assert cause(error).text.startswith("the file isn't writable")
         other.execute("BEGIN EXCLUSIVE")
-        assert cause(_sqlite_error(lambda c: c.execute(write), file.as_uri())).text.startswith("another process writes")
+        assert cause(_sqlite_error(lambda c: c.execute(write), file.as_uri())).text.startswith("another process is")
 
 
-def test_a_disk_that_is_full_and_a_folder_that_cant_be_written() -> None:
+def test_a_full_disk_and_a_folder_without_write_permission() -> None:
     with pytest.raises(OSError, match="No space left") as full, Path("/dev/full").open("w", buffering=1) as file:
         file.write("x\n")
     assert cause(full.value) == (
@@ -201,11 +192,11 @@ def test_a_disk_that_is_full_and_a_folder_that_cant_be_written() -> None:
         False,
     )
     refused = cause(PermissionError(errno.EACCES, "Permission denied", "/srv/runs"))
-    assert refused.text == "/srv/runs can't be written (Permission denied)"
+    assert refused.text == "/srv/runs isn't writable (Permission denied)"
 
 
-def test_an_unknown_error_keeps_what_helps() -> None:
-    """The innermost reason; not cut in a word, and not just before what helps."""
+def test_an_unknown_error_keeps_its_helpful_part() -> None:
+    """Keep the innermost message, cut at the end of a sentence if it is too long."""
     try:
         try:
             raise RuntimeError("the bucket is in eu-west-1")

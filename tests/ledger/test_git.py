@@ -13,7 +13,7 @@ Git = Callable[..., str]
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Git:
-    """Runs git in a repository with two commits, on main, which is the working directory."""
+    """Provide a function that runs git in the working directory, a repository with two commits on main."""
     (tmp_path / "source").mkdir()
     monkeypatch.chdir(tmp_path / "source")
 
@@ -29,43 +29,43 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Git:
     return run
 
 
-def test_on_a_branch_no_branch_was_left(run: Git) -> None:
-    assert git.left_branch() == ""
+def test_no_branch_is_abandoned_while_head_is_on_one(run: Git) -> None:
+    assert git.abandoned_branch() == ""
 
 
 def _detach(run: Git) -> None:
-    """As DVC does: at the commit of the branch, by its hash."""
+    """Detach HEAD as DVC does: at the commit of the branch, by its hash."""
     run("checkout", "-q", run("rev-parse", "HEAD"))
 
 
-def test_a_head_that_was_detached_at_its_commit_left_its_branch(run: Git) -> None:
+def test_a_head_detached_by_dvc_names_its_branch(run: Git) -> None:
     _detach(run)
-    assert git.left_branch() == "main"
-    assert git.way_back("main") == "git switch main"
+    assert git.abandoned_branch() == "main"
+    assert git.recovery_command("main") == "git switch main"
     run("commit", "-q", "--allow-empty", "-m", "on no branch")
-    assert git.left_branch() == "main"
-    assert git.way_back("main") == f"git switch main && git merge {run('rev-parse', 'HEAD')[:10]}"
+    assert git.abandoned_branch() == "main"
+    assert git.recovery_command("main") == f"git switch main && git merge {run('rev-parse', 'HEAD')[:10]}"
 
 
-def test_a_head_that_the_dvc_of_now_detached_is_no_fault(run: Git) -> None:
+def test_a_head_detached_by_the_running_dvc_is_ignored(run: Git) -> None:
     _detach(run)
-    assert git.left_branch(since=1.0) == ""
+    assert git.abandoned_branch(since=1.0) == ""
 
 
 @pytest.mark.parametrize("place", ["HEAD~1", "v1", "--detach"])
-def test_a_head_that_a_person_moved_is_no_fault(run: Git, place: str) -> None:
+def test_a_head_moved_by_the_user_is_ignored(run: Git, place: str) -> None:
     run("tag", "v1")
     run("checkout", "-q", place)
-    assert git.left_branch() == ""
+    assert git.abandoned_branch() == ""
 
 
-def test_a_branch_that_is_gone_is_not_named(run: Git) -> None:
+def test_a_deleted_branch_is_not_named(run: Git) -> None:
     _detach(run)
     run("branch", "-q", "-D", "main")
-    assert git.left_branch() == ""
+    assert git.abandoned_branch() == ""
 
 
-def test_what_git_and_dvc_track(run: Git, tmp_path: Path) -> None:
+def test_paths_that_git_or_dvc_track(run: Git, tmp_path: Path) -> None:
     for name in ("pets/cat/1.png", "others/1.png", "raw.dvc", "more/zoo.dvc"):
         Path(name).parent.mkdir(parents=True, exist_ok=True)
         Path(name).touch()
@@ -76,7 +76,7 @@ def test_what_git_and_dvc_track(run: Git, tmp_path: Path) -> None:
         assert not git.is_tracked(name), name
 
 
-def test_a_clone_has_a_commit_that_only_a_ref_of_dvcs_names(run: Git, tmp_path: Path) -> None:
+def test_a_clone_has_the_commit_of_an_experiment(run: Git, tmp_path: Path) -> None:
     tree = run("rev-parse", "HEAD~1^{tree}")
     commit = run("commit-tree", tree, "-p", "HEAD", "-m", "experiment")
     run("update-ref", "refs/exps/ab/cd/name", commit)
@@ -88,7 +88,7 @@ def test_a_clone_has_a_commit_that_only_a_ref_of_dvcs_names(run: Git, tmp_path: 
 
 
 @pytest.mark.parametrize("option", ["--depth=1", "--filter=blob:none"])
-def test_a_clone_of_a_clone_that_lacks_something(
+def test_a_clone_of_a_shallow_or_partial_clone(
     run: Git, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: str
 ) -> None:
     run("config", "uploadpack.allowFilter", "true")
@@ -99,9 +99,7 @@ def test_a_clone_of_a_clone_that_lacks_something(
     assert (git.clone(commit, tmp_path / "clone") / "file").read_text() == ("second" if "depth" in option else "first")
 
 
-def test_the_project_in_a_clone_of_a_bigger_repository(
-    run: Git, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_clone_of_a_project_in_a_subfolder(run: Git, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("apps").mkdir()
     Path("apps/params.yaml").write_text("inner")
     run("add", "-A")
@@ -112,7 +110,7 @@ def test_the_project_in_a_clone_of_a_bigger_repository(
     assert (git.clone(head, tmp_path / "clone") / "params.yaml").read_text() == "inner"
 
 
-def test_a_change_of_the_same_size_and_second_is_seen(here: Path) -> None:
+def test_a_change_with_the_same_size_and_mtime_is_found(here: Path) -> None:
     def run(*arguments: str) -> None:
         subprocess.run(["git", "-c", "user.name=t", "-c", "user.email=t@t", *arguments], check=True, cwd=here)
 

@@ -23,11 +23,11 @@ from reprocnn.ledger.masking import masked
         ("+-----BEGIN RSA PRIVATE KEY-----\n+MIIE\n+-----END RSA PRIVATE KEY-----", "MIIE"),
     ],
 )
-def test_secrets_in_the_diff_are_masked(text: str, secret: str) -> None:
+def test_secrets_in_a_diff_are_masked(text: str, secret: str) -> None:
     assert secret not in masked(text)
     assert "***" in masked(text)
 
 
-def test_a_diff_without_secrets_stays() -> None:
+def test_a_diff_without_secrets_is_unchanged() -> None:
     text = "+epochs: 20\n-model: mlp\n+# see https://example.org/a:b@c\n"
     assert masked(text) == text

@@ -15,7 +15,7 @@ from reprocnn.artifacts.model import MODEL
 from reprocnn.artifacts.scores import PER_CLASS
 from reprocnn.ledger import record, store
 from reprocnn.ledger.git import Changes
-from reprocnn.ledger.mirror import Mirror, find, outside_dvc
+from reprocnn.ledger.mirror import Mirror, find, mlflow_name
 from reprocnn.ledger.origin import BASELINE_TAG, EXPERIMENT_TAG
 from reprocnn.ledger.record import Record, Times
 from reprocnn.params import read_params
@@ -24,10 +24,10 @@ from reprocnn.run.identity import ENVIRONMENT
 
 
 def _record(name: str = "", **changes: Any) -> Record:
-    """Of the folder, as made in an experiment, or outside of one."""
+    """Build the record of the folder as a result of an experiment; without a name, of no experiment."""
     origin = {EXPERIMENT_TAG: name or "none", BASELINE_TAG: "abc" if name else "none"}
     made = record.of_folder(Path(), name or "main@abc", origin, md5(MODEL), ("evaluate", "plot"))
-    made.model = None  # these bytes are none
+    made.model = None  # the fixture has no real model
     return replace(made, **changes)
 
 
@@ -36,7 +36,7 @@ def _mirror(made: Record) -> Mirror:
     return Mirror(client, experiment_id, find(client, experiment_id, made))
 
 
-def test_a_run_gets_everything_once(trained: Path) -> None:
+def test_a_run_gets_everything_exactly_once(trained: Path) -> None:
     made = _record("exp-a")
     added = _mirror(made).complete(made)
     assert added[0] == "run"
@@ -62,27 +62,27 @@ def test_a_run_gets_everything_once(trained: Path) -> None:
 
 
 @pytest.mark.parametrize("lost", ["train_loss", "test_accuracy"])
-def test_what_a_run_lost_is_added_and_nothing_else(trained: Path, lost: str) -> None:
-    whole = _record("exp-a")
-    part = deepcopy(whole)
+def test_only_the_missing_part_of_a_run_is_added(trained: Path, lost: str) -> None:
+    complete = _record("exp-a")
+    incomplete = deepcopy(complete)
     if lost == "train_loss":
-        part.epochs = part.epochs[:1]
+        incomplete.epochs = incomplete.epochs[:1]
     else:
-        del part.final["test_accuracy"]
-    _mirror(part).complete(part)
-    assert _mirror(whole).complete(whole) == (["1 epochs"] if lost == "train_loss" else ["metrics"])
-    mirror = _mirror(whole)
+        del incomplete.final["test_accuracy"]
+    _mirror(incomplete).complete(incomplete)
+    assert _mirror(complete).complete(complete) == (["1 epochs"] if lost == "train_loss" else ["metrics"])
+    mirror = _mirror(complete)
     history = store.connect()[0].get_metric_history(str(mirror.run_id), "train_loss")
     assert [m.step for m in history] == [1, 2]
 
 
-def test_an_epoch_that_arrived_though_the_answer_did_not_is_there_once(trained: Path) -> None:
+def test_an_epoch_sent_twice_is_stored_once(trained: Path) -> None:
     made = _record("exp-a")
-    late = _mirror(made)
-    late.complete(made)
-    late._epochs = set()  # as the client believes after a time-out
-    late.complete(made)
-    history = store.connect()[0].get_metric_history(str(late.run_id), "train_loss")
+    mirror = _mirror(made)
+    mirror.complete(made)
+    mirror._epochs = set()  # what the client knows after a timeout
+    mirror.complete(made)
+    history = store.connect()[0].get_metric_history(str(mirror.run_id), "train_loss")
     assert [m.step for m in history] == [1, 2]
 
 
@@ -92,7 +92,7 @@ def test_a_file_that_changed_is_logged_again(trained: Path) -> None:
     assert _mirror(_record("exp-a")).complete(_record("exp-a")) == ["1 files"]
 
 
-def test_a_run_that_the_user_renamed_stays_so(trained: Path) -> None:
+def test_a_run_renamed_by_the_user_keeps_its_name(trained: Path) -> None:
     made = _record("exp-a")
     mirror = _mirror(made)
     mirror.complete(made)
@@ -119,7 +119,7 @@ def test_a_run_is_found_by_model_experiment_and_params_newest_first(trained: Pat
     plain = made(model, "none")
     made("another", "exp-a")
     older, newest = made(model, "exp-a"), made(model, "exp-a")
-    made(model, "exp-a", top_k="3")  # shares the model, has other test metrics
+    made(model, "exp-a", top_k="3")  # the same model with other test metrics
     assert _mirror(_record("exp-a")).run_id == newest != older
     assert _mirror(_record("exp-b")).run_id is None
     other_baseline = {EXPERIMENT_TAG: "exp-a", BASELINE_TAG: "def"}
@@ -130,7 +130,7 @@ def test_a_run_is_found_by_model_experiment_and_params_newest_first(trained: Pat
     assert _mirror(_record(params={"top_k": "4"})).run_id is None
 
 
-def test_a_journal_gives_what_dvc_does_not_hold_but_its_run_to_its_own_experiment_alone(trained: Path) -> None:
+def test_only_the_own_experiment_gets_the_run_of_a_journal(trained: Path) -> None:
     origin = {EXPERIMENT_TAG: "exp-a", BASELINE_TAG: "abc"}
     begun = {"key": "key", "params": read_params(), "hashes": {}, "environment": {"cpu": "6502"}, "process": "host 1 1"}
     journal.append("key-1", "begin", at=100.0, **begun)
@@ -158,7 +158,7 @@ def test_a_journal_gives_what_dvc_does_not_hold_but_its_run_to_its_own_experimen
     assert json.loads(Path(names).read_text()) == ["new.py"]
 
 
-def test_a_journal_of_another_version_tells_what_it_can(trained: Path) -> None:
+def test_unknown_events_of_another_version_are_ignored(trained: Path) -> None:
     begun = {"key": "key", "params": {}, "hashes": {}, "environment": {}, "process": "host 1 1"}
     journal.append("key-1", "begin", **begun)
     journal.append("key-1", "epoch", **vars(read_history(HISTORY)[0]), new_column=1, seconds=3.0)
@@ -169,7 +169,7 @@ def test_a_journal_of_another_version_tells_what_it_can(trained: Path) -> None:
     assert (made.name, made.epochs, made.final) == (record.UNKNOWN, [], {"best_epoch": 1})
 
 
-def test_the_environment_beside_the_reports_counts_for_its_own_model_alone(trained: Path) -> None:
+def test_the_environment_file_of_another_model_is_ignored(trained: Path) -> None:
     write_json(ENVIRONMENT, {record.MODEL_TAG: md5(MODEL), "cpu": "6502"})
     assert _record().environment == {"cpu": "6502"}
     write_json(ENVIRONMENT, {record.MODEL_TAG: "another", "cpu": "6502"})
@@ -192,12 +192,12 @@ def test_the_environment_beside_the_reports_counts_for_its_own_model_alone(train
         *(("my-dvc.yaml", "my-dvc.yaml"), ("dvc.yaml.txt", "dvc.yaml.txt"), ("version.mlflow", "version.mlflow")),
     ],
 )
-def test_no_name_in_mlflow_is_one_that_dvc_reads(name: str, found: str) -> None:
-    assert outside_dvc(name) == found
-    assert outside_dvc(found) == found
+def test_mlflow_names_are_not_names_that_dvc_reads(name: str, found: str) -> None:
+    assert mlflow_name(name) == found
+    assert mlflow_name(found) == found
 
 
-def test_a_store_of_files_in_the_checkout_leaves_dvc_alone(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_store_in_the_checkout_does_not_disturb_dvc(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "./runs")
     made = _record("exp-a", environment={"version.dvc": "3", "cpu": "6502"})
@@ -209,7 +209,7 @@ def test_a_store_of_files_in_the_checkout_leaves_dvc_alone(trained: Path, monkey
     assert not [name for name in names if is_valid_filename(name) or name in ("dvc.lock", ".dvcignore", ".dvc")]
 
 
-def test_a_run_of_before_the_names_were_changed_is_whole(trained: Path) -> None:
+def test_a_run_with_the_old_names_is_complete(trained: Path) -> None:
     made = _record("exp-a", environment={"version.dvc": "3"})
     mirror = _mirror(made)
     mirror.complete(made)
@@ -222,7 +222,7 @@ def test_a_run_of_before_the_names_were_changed_is_whole(trained: Path) -> None:
 # Artifacts that can't be stored
 
 
-def test_a_run_has_its_end_though_its_files_have_no_place(trained: Path) -> None:
+def test_a_run_gets_its_status_even_if_its_files_cannot_be_stored(trained: Path) -> None:
     client, experiment_id = store.connect()
     (trained / "mlartifacts").write_text("in the way")
     made = _record("exp-a")
@@ -236,7 +236,7 @@ def test_a_run_has_its_end_though_its_files_have_no_place(trained: Path) -> None
     assert experiment_id == run.info.experiment_id
 
 
-def test_a_model_is_logged_in_a_thread_to_the_runs_experiment_and_leaves_the_environment_alone(
+def test_a_model_is_logged_in_a_thread_to_the_experiment_of_its_run(
     trained: Path, monkeypatch: pytest.MonkeyPatch, environment_changes: list[str]
 ) -> None:
     from reprocnn.backend import keras

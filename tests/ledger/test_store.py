@@ -15,9 +15,7 @@ from reprocnn.errors import UserError
 from reprocnn.ledger import store
 
 
-def test_the_store_is_in_the_checkout_also_from_an_experiments_copy(
-    here: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_store_is_in_the_checkout_even_in_a_queued_experiment(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (here / "deep").mkdir()
     monkeypatch.chdir(here / "deep")
     assert store.tracking_uri() == f"sqlite:///{here}/mlflow.db"
@@ -52,12 +50,12 @@ def test_the_store_is_in_the_checkout_also_from_an_experiments_copy(
         ("postgresql://user:word@host/name", "postgresql://user:word@host/name"),
     ],
 )
-def test_a_uri_is_absolute_and_stays_what_it_is(monkeypatch: pytest.MonkeyPatch, given: str, found: str) -> None:
+def test_the_uri_is_absolute_and_stable(monkeypatch: pytest.MonkeyPatch, given: str, found: str) -> None:
     monkeypatch.setenv("DVC_ROOT", "/a")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", given)
     assert store.tracking_uri() == found
     monkeypatch.setenv("MLFLOW_TRACKING_URI", found)
-    assert store.tracking_uri() == found, "it is set again in the environment, for MLflow"
+    assert store.tracking_uri() == found, "the environment gets this value, for MLflow"
 
 
 NAMES = [
@@ -79,7 +77,7 @@ NAMES = [
 
 
 @pytest.mark.parametrize("name", [*NAMES, "".join(NAMES)])
-def test_a_path_may_have_any_character(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_a_path_can_have_any_character(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     name = name.replace("/", "")
     folder = tmp_path / "in" / name
     (folder / ".dvc").mkdir(parents=True)
@@ -91,12 +89,12 @@ def test_a_path_may_have_any_character(tmp_path: Path, monkeypatch: pytest.Monke
     assert Path(client.download_artifacts(run, "figures/x.txt")).read_text() == "hello"
     client.set_terminated(run)
     assert {finding.state for finding in runs.check_store()} == {"ok"}
-    assert list((tmp_path / "in").iterdir()) == [folder], "no folder of another name"
+    assert list((tmp_path / "in").iterdir()) == [folder], "no other folder was created"
     assert {path.name.partition(".db")[0] for path in folder.iterdir()} == {".dvc", "mlflow", "mlartifacts"}
 
 
 @pytest.mark.slow
-def test_the_ui_shows_a_store_in_such_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_ui_serves_a_store_in_such_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "it's 50%2F?#&+ü"
     (folder / ".dvc").mkdir(parents=True)
     monkeypatch.chdir(folder)
@@ -121,13 +119,13 @@ def test_the_ui_shows_a_store_in_such_a_path(tmp_path: Path, monkeypatch: pytest
 
 @pytest.mark.usefixtures("empty_store")
 @pytest.mark.parametrize("setting", ["MLFLOW_EXPERIMENT_ID", "MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_NAME"])
-def test_what_a_shell_may_have_set_for_others(here: Path, monkeypatch: pytest.MonkeyPatch, setting: str) -> None:
+def test_mlflow_variables_of_the_shell_are_ignored(here: Path, monkeypatch: pytest.MonkeyPatch, setting: str) -> None:
     monkeypatch.setenv(setting, "" if setting.endswith("NAME") else "12345")
     client, experiment = store.connect()
     assert client.get_experiment(experiment).name == "reprocnn"
 
 
-def test_a_database_that_cant_be_opened_is_told_at_once(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_database_that_cannot_be_opened_fails_at_once(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (here / "file").touch()
     for uri in (
         f"sqlite:///{here}/file/mlflow.db",
@@ -135,14 +133,14 @@ def test_a_database_that_cant_be_opened_is_told_at_once(here: Path, monkeypatch:
         "sqlite:///file:none?mode=ro&uri=true",
     ):
         monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-        begun = time.monotonic()
+        start = time.monotonic()
         with pytest.raises(UserError, match="MLflow at sqlite:") as found:
-            store.require_store()
-        assert time.monotonic() - begun < 10, "MLflow tries again for 100 s"
+            store.connect_or_explain()
+        assert time.monotonic() - start < 10, "MLflow would retry for 100 s"
         assert "folder" in found.value.fix
 
 
-def test_several_processes_may_start_on_a_store_that_does_not_exist(here: Path) -> None:
+def test_several_processes_can_start_without_a_store(here: Path) -> None:
     code = "from reprocnn.ledger import store; c, e = store.connect(); print(c.create_run(e).info.run_id)"
     environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
     processes = [
@@ -159,14 +157,14 @@ def test_several_processes_may_start_on_a_store_that_does_not_exist(here: Path) 
 
 
 @pytest.mark.usefixtures("empty_store")
-def test_an_experiment_deleted_in_the_ui_comes_back(here: Path) -> None:
+def test_an_experiment_deleted_in_the_ui_is_restored(here: Path) -> None:
     client, experiment = store.connect()
     client.delete_experiment(experiment)
     assert store.connect()[1] == experiment
     assert client.get_experiment(experiment).lifecycle_stage == "active"
 
 
-def test_a_store_whose_making_was_cut_off_is_made_again(here: Path) -> None:
+def test_a_store_killed_during_its_creation_is_created_again(here: Path) -> None:
     code = (
         "import os, threading; from reprocnn.ledger import store\n"
         "def kill():\n"

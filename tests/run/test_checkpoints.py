@@ -9,7 +9,7 @@ from reprocnn.artifacts.history import Epoch
 from reprocnn.backend import keras
 from reprocnn.errors import UserError
 from reprocnn.run import state
-from reprocnn.run.checkpoints import DAYS, FRESH_VARIABLE, Checkpoint, checkpoint
+from reprocnn.run.checkpoints import FRESH_VARIABLE, MAX_AGE_DAYS, Checkpoint, checkpoint
 
 EPOCHS = [Epoch(1, 1 / 3, 0.5, 0.25, 0.75, 1e-3)]
 BEST = [np.float32([[1, 2]]), np.float32([3])]
@@ -28,71 +28,71 @@ def _values(model: keras.Model) -> list[float]:
     return [float(np.ravel(variable)[0]) for variable in (*model.variables, *model.optimizer.variables)]
 
 
-def test_every_variable_and_the_history_come_back(tmp_path: Path) -> None:
+def test_restore_returns_every_variable_and_the_history(tmp_path: Path) -> None:
     Checkpoint(tmp_path).save(_model(3), EPOCHS, BEST)
     model = _model(0)
     epochs, best = Checkpoint(tmp_path).restore(model)
-    assert epochs == EPOCHS  # to the last bit
+    assert epochs == EPOCHS  # bit for bit
     assert all(np.array_equal(a, b) for a, b in zip(best, BEST, strict=True))
     assert set(_values(model)) == {3.0}
     assert [p.name for p in tmp_path.iterdir()] == ["state.npz"]
 
 
-def test_without_a_checkpoint_nothing_changes(tmp_path: Path) -> None:
+def test_restore_without_a_checkpoint_changes_nothing(tmp_path: Path) -> None:
     model = _model(2)
     assert Checkpoint(tmp_path).restore(model) == ([], [])
     assert set(_values(model)) == {2.0}
 
 
-def test_a_disk_that_is_full_warns_once_and_leaves_the_last_checkpoint(
+def test_a_full_disk_warns_once_and_keeps_the_last_checkpoint(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kept = Checkpoint(tmp_path)
-    kept.save(_model(1), EPOCHS, [])
+    saved = Checkpoint(tmp_path)
+    saved.save(_model(1), EPOCHS, [])
 
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(np, "savez", full)
     for _ in range(2):
-        kept.save(_model(2), EPOCHS * 2, [])
+        saved.save(_model(2), EPOCHS * 2, [])
     assert capsys.readouterr().err.count("warning: no checkpoint after epoch 2 (No space left on device)") == 1
     assert Checkpoint(tmp_path).restore(_model(0)) == (EPOCHS, [])
     assert [p.name for p in tmp_path.iterdir()] == ["state.npz"]
 
 
-def test_it_stays_when_the_training_is_cut_off_and_until_dvc_has_recorded_its_end(here: Path) -> None:
+def test_a_checkpoint_stays_after_an_interruption_and_after_success(here: Path) -> None:
     folder = state.checkpoints() / "abc"
-    with pytest.raises(KeyboardInterrupt), checkpoint("abc") as kept:
-        kept.save(_model(1), EPOCHS, [])
+    with pytest.raises(KeyboardInterrupt), checkpoint("abc") as saved:
+        saved.save(_model(1), EPOCHS, [])
         raise KeyboardInterrupt
     assert folder.exists()
-    with checkpoint("other") as kept:
-        assert kept.restore(_model(0)) == ([], [])
-    with checkpoint("abc") as kept:
-        assert kept.restore(_model(0)) == (EPOCHS, [])
-    assert folder.exists()  # `forget` removes it
+    with checkpoint("other") as saved:
+        assert saved.restore(_model(0)) == ([], [])
+    with checkpoint("abc") as saved:
+        assert saved.restore(_model(0)) == (EPOCHS, [])
+    assert folder.exists()  # `remove` deletes it later
 
 
-def test_it_goes_when_a_mistake_ended_the_training(here: Path) -> None:
-    with pytest.raises(UserError), checkpoint("abc") as kept:
-        kept.save(_model(1), EPOCHS, [])
+def test_a_checkpoint_is_removed_after_a_user_error(here: Path) -> None:
+    with pytest.raises(UserError), checkpoint("abc") as saved:
+        saved.save(_model(1), EPOCHS, [])
         raise UserError("diverged", "use a lower learning_rate")
     assert not (state.checkpoints() / "abc").exists()
 
 
-def test_a_training_may_start_anew(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(KeyboardInterrupt), checkpoint("abc") as kept:
-        kept.save(_model(1), EPOCHS, [])
+def test_a_training_can_start_from_the_first_epoch(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(KeyboardInterrupt), checkpoint("abc") as saved:
+        saved.save(_model(1), EPOCHS, [])
         raise KeyboardInterrupt
     monkeypatch.setenv(FRESH_VARIABLE, "1")
-    with checkpoint("abc") as kept:
-        assert kept.fresh
-        assert kept.restore(_model(0)) == ([], [])
+    with checkpoint("abc") as saved:
+        assert saved.fresh
+        assert saved.restore(_model(0)) == ([], [])
 
 
-def test_what_nobody_came_back_for_is_removed(here: Path) -> None:
-    for name, days in (("old", DAYS + 1), ("young", DAYS - 1)):
+def test_old_checkpoints_are_removed(here: Path) -> None:
+    for name, days in (("old", MAX_AGE_DAYS + 1), ("young", MAX_AGE_DAYS - 1)):
         folder = state.checkpoints() / name
         folder.mkdir(parents=True)
         (folder / "state.npz").write_text("")

@@ -25,19 +25,19 @@ def _raising(error: BaseException) -> object:
         ),
         (
             FileNotFoundError(2, "No such file or directory", "a.npy"),
-            "error: No such file or directory (a.npy)\n  fix: `dvc repro`",
+            "error: No such file or directory (a.npy)\n  fix: dvc repro",
         ),
         (PermissionError(13, "Permission denied", "a.npy"), "error: Permission denied (a.npy)\n  fix: give this user"),
     ],
 )
-def test_an_error_that_a_user_can_put_right_is_two_lines(error: Exception, expected: str) -> None:
+def test_an_error_that_the_user_can_fix_gives_two_lines(error: Exception, expected: str) -> None:
     with pytest.raises(SystemExit) as ended:
         _stage.run("download", _raising(error))  # type: ignore[arg-type]
     assert str(ended.value.code).startswith(expected)
     assert len(str(ended.value.code).splitlines()) == 2
 
 
-def test_ctrl_c_ends_with_130_and_a_bug_with_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_exits_with_130_and_a_bug_with_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SystemExit) as ended:
         _stage.run("download", _raising(KeyboardInterrupt()))  # type: ignore[arg-type]
     assert ended.value.code == 130
@@ -48,15 +48,15 @@ def test_ctrl_c_ends_with_130_and_a_bug_with_its_traceback(monkeypatch: pytest.M
         _stage.run("download", _raising(OSError(28, "No space")))  # type: ignore[arg-type]
 
 
-def test_a_stage_gives_params_yaml_another_second(here: Path) -> None:
-    """Git then compares its content, though DVC put the file of this size and second into the index."""
+def test_a_stage_advances_the_mtime_of_params_yaml(here: Path) -> None:
+    """Otherwise Git may take a changed file for unchanged, as it has the size and second of the index entry."""
     for mtime in (time.time() - 60, time.time()):
         os.utime("params.yaml", (mtime, mtime))
         _stage.run("download", lambda: None)
         assert int((here / "params.yaml").stat().st_mtime) > int(mtime)
 
 
-def test_a_failing_stage_renews_the_time_too(here: Path) -> None:
+def test_a_failing_stage_advances_the_mtime_too(here: Path) -> None:
     os.utime("params.yaml", (1, 1))
     with pytest.raises(SystemExit):
         _stage.run("download", _raising(UserError("what was found", "what to do")))  # type: ignore[arg-type]

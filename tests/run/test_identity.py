@@ -8,8 +8,8 @@ from reprocnn.run import identity
 from reprocnn.run.identity import content_md5, environment, is_gone, key, stage_hashes, this_process
 
 
-def test_a_hash_is_what_dvc_records() -> None:
-    """Of files and folders: dvc.lock is made by DVC."""
+def test_hashes_equal_those_of_dvc() -> None:
+    """Compare files and folders with dvc.lock, which DVC wrote."""
     stages = read_params(ROOT / "dvc.lock")["stages"]
     outs = [out for stage in stages.values() for out in stage["outs"] if out["path"].startswith("reports/")]
     found = {out["path"]: out["md5"] for out in outs if (ROOT / out["path"]).exists()}
@@ -18,7 +18,7 @@ def test_a_hash_is_what_dvc_records() -> None:
         assert content_md5(ROOT / name) == md5, name
 
 
-def test_the_hashes_of_a_training_have_the_file_of_its_model(here: Path) -> None:
+def test_stage_hashes_include_the_file_of_the_model(here: Path) -> None:
     (here / "dvc.yaml").write_text("stages: {train: {deps: ['${model}.py', params.yaml]}}")
     (here / "deep_cnn.py").write_text("abc")
     hashes = stage_hashes("train")
@@ -26,7 +26,7 @@ def test_the_hashes_of_a_training_have_the_file_of_its_model(here: Path) -> None
     assert hashes["deep_cnn.py"] == "900150983cd24fb0d6963f7d28e17f72"
 
 
-def test_the_environment_is_the_same_twice_and_names_what_results_depend_on() -> None:
+def test_the_environment_is_repeatable_and_names_what_results_depend_on() -> None:
     found = environment([], 3)
     assert found == environment([], 3)
     assert found["threads"] == "3"
@@ -37,23 +37,23 @@ def test_the_environment_is_the_same_twice_and_names_what_results_depend_on() ->
         assert found[name], name
 
 
-def test_a_process_is_gone_when_it_has_ended_or_its_number_is_anothers() -> None:
+def test_a_process_is_gone_if_it_ended_or_its_id_was_reused() -> None:
     this = this_process()
     host, number, start = this.split()
     assert not is_gone(this)
     assert is_gone(f"{host} {number} {int(start) - 3600}")
-    assert not is_gone(f"elsewhere {number} 1")  # of other hosts nothing is known
+    assert not is_gone(f"elsewhere {number} 1")  # unknown for other hosts
     with subprocess.Popen([sys.executable, "-c", ""]) as ended:
         ended.wait()
     assert is_gone(f"{host} {ended.pid} {start}")
 
 
-def test_what_dvc_ignores_in_source_folders_is_ignored_here() -> None:
+def test_ignored_names_equal_those_of_dvcignore() -> None:
     lines = (ROOT / ".dvcignore").read_text().splitlines()
     assert tuple(line for line in lines if not line.startswith(("#", "/"))) == identity._IGNORED
 
 
-def test_the_key_is_that_of_everything_it_is_given() -> None:
+def test_the_key_depends_on_every_part() -> None:
     base = {"params": {"epochs": 3}, "read": {"a": "md5"}, "machine": {"cpu": "x"}}
     assert key(**base) == key(**dict(reversed(base.items())))
     for name, value in (("params", {"epochs": 4}), ("read", {"a": "other"}), ("machine", {"cpu": "y"})):

@@ -14,7 +14,7 @@ def _kinds(training: str) -> list[str]:
     return [event.kind for event in journal.read(training)]
 
 
-def test_events_come_back_in_their_order_with_their_values(here: Path) -> None:
+def test_events_are_read_in_order_with_their_values(here: Path) -> None:
     woken: list[int] = []
     events = Journal("key-1", lambda: woken.append(1))
     events.add("begin", params={"epochs": 2})
@@ -29,18 +29,18 @@ def test_events_come_back_in_their_order_with_their_values(here: Path) -> None:
 
 
 @pytest.mark.parametrize("cut", [1, 2, 20, 80])
-def test_a_line_that_a_kill_cut_off_is_left_out_and_the_next_is_whole(here: Path, cut: int) -> None:
+def test_a_line_cut_off_by_a_kill_is_ignored_and_the_next_is_complete(here: Path, cut: int) -> None:
     for _ in range(2):
         Journal("key-1").epoch(EPOCH, 1.0)
     file = state.journals() / "key-1.jsonl"
     file.write_bytes(file.read_bytes()[:-cut])
-    whole = cut == 1  # the line is there, its end is not
-    assert _kinds("key-1") == ["epoch"] * (1 + whole)
+    complete = cut == 1  # only the newline is missing
+    assert _kinds("key-1") == ["epoch"] * (1 + complete)
     journal.append("key-1", "end", status="KILLED")
-    assert _kinds("key-1") == ["epoch"] * (1 + whole) + ["end"]
+    assert _kinds("key-1") == ["epoch"] * (1 + complete) + ["end"]
 
 
-def test_what_is_no_event_is_left_out(here: Path) -> None:
+def test_invalid_lines_are_ignored(here: Path) -> None:
     journal.append("key-1", "begin")
     with (state.journals() / "key-1.jsonl").open("ab") as file:
         file.write(b'\xff\n[]\n{}\n3\n{"event": "end"}\n\n')
@@ -48,7 +48,7 @@ def test_what_is_no_event_is_left_out(here: Path) -> None:
     assert _kinds("key-1") == ["begin", "trained"]
 
 
-def test_trainings_are_sorted_by_their_start(here: Path) -> None:
+def test_trainings_are_sorted_by_start_time(here: Path) -> None:
     for training, at in (("b-2", 2.0), ("b-1", 3.0), ("a-1", 1.0)):
         journal.append(training, "begin", at=at)
     journal.append("c-1", "epoch")  # its begin was lost
@@ -67,29 +67,27 @@ def test_trainings_are_sorted_by_their_start(here: Path) -> None:
         (["begin", "end", "begin", "epoch"], "RUNNING"),
     ],
 )
-def test_a_status_is_that_of_the_last_attempt(here: Path, kinds: list[str], status: str) -> None:
+def test_the_status_is_that_of_the_last_attempt(here: Path, kinds: list[str], status: str) -> None:
     for kind in kinds:
         journal.append("key-1", kind, **({"status": "FINISHED"} if kind == "end" else {}))
     assert journal.status(journal.read("key-1")) == status
 
 
-def test_what_a_full_disk_did_not_take_is_kept_and_written_later(
-    here: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_lines_that_did_not_fit_on_the_disk_are_written_later(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     state.journals().parent.mkdir(parents=True)
     state.journals().write_text("in the way")
     for kind in ("begin", "epoch"):
         journal.append("key-1", kind)
     assert _kinds("key-1") == ["begin", "epoch"]
     assert journal.trainings() == []
-    assert capsys.readouterr().out.count("warning: the journal can't be written (File exists)") == 1
+    assert capsys.readouterr().out.count("warning: can't write the journal (File exists)") == 1
     state.journals().unlink()
     journal.append("key-1", "end", status="FINISHED")
     assert _kinds("key-1") == ["begin", "epoch", "end"]
     assert len((state.journals() / "key-1.jsonl").read_text().splitlines()) == 3
 
 
-def test_a_line_is_json(here: Path) -> None:
+def test_each_event_is_one_line_of_json(here: Path) -> None:
     journal.append("key-1", "origin", diff="+é\n-ü\u2028")
     (line,) = (state.journals() / "key-1.jsonl").read_text().splitlines()
     assert json.loads(line)["diff"] == "+é\n-ü\u2028"

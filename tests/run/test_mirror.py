@@ -13,9 +13,9 @@ from reprocnn.run import mirror, state
 
 
 class Work:
-    """Notes how often it is done; hangs or fails when told to."""
+    """Work that counts its calls, and hangs or fails on demand."""
 
-    timeout, short_timeout = 5.0, 0.5
+    timeout, retry_timeout = 5.0, 0.5
 
     def __init__(self) -> None:
         self.times = 0
@@ -39,30 +39,30 @@ def work(here: Path) -> Work:
     return Work()
 
 
-def test_the_work_is_done_at_least_once_more_after_the_last_event(work: Work) -> None:
-    shown = mirror.MirrorThread(work)
-    shown.wake()
+def test_the_work_is_done_once_more_after_the_last_event(work: Work) -> None:
+    thread = mirror.MirrorThread(work)
+    thread.wake()
     before = work.times
-    shown.finish()
+    thread.finish()
     assert work.times > before
-    assert not shown.is_busy
+    assert not thread.is_busy
 
 
-def test_a_failure_is_said_once_and_forgotten_when_it_goes_away(work: Work, capsys: pytest.CaptureFixture[str]) -> None:
-    work.errors = [UserError("the disk is full", "free disk space")]
-    shown = mirror.MirrorThread(work)
-    shown.wake()
+def test_a_failure_is_reported_once_per_thread(work: Work, capsys: pytest.CaptureFixture[str]) -> None:
+    work.errors = [UserError("the disk is full", "make room")]
+    thread = mirror.MirrorThread(work)
+    thread.wake()
     while not work.times:
         time.sleep(0.001)
-    shown.finish()
+    thread.finish()
     printed = capsys.readouterr().out
-    assert printed.count("the stage continues. the disk is full\n  fix: free disk space\n") == 1
-    work.errors = [UserError("the disk is full", "free disk space")]
+    assert printed.count("the stage continues. the disk is full\n  fix: make room\n") == 1
+    work.errors = [UserError("the disk is full", "make room")]
     mirror.MirrorThread(work).finish()
     assert "the disk is full" in capsys.readouterr().out
 
 
-def test_a_tracker_that_hangs_is_waited_for_once_in_a_pipeline(
+def test_a_pipeline_waits_only_once_for_a_tracker_that_hangs(
     work: Work, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(mirror, "_threads", [])
@@ -74,22 +74,22 @@ def test_a_tracker_that_hangs_is_waited_for_once_in_a_pipeline(
     assert mirror.is_busy()
     work.hangs.set()
     mirror.MirrorThread(work).finish()
-    assert not state.silent_tracker().exists()  # it answers again, so that the next one is waited for
+    assert not state.silent_tracker().exists()  # it answers again, so the next stage waits the full time
 
 
-def test_who_does_not_wait_for_a_tracker_leaves_at_once(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As a second Ctrl-C while the stage waits."""
+def test_ctrl_c_while_waiting_for_the_tracker_leaves_it_busy(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second Ctrl-C ends the wait; the process then exits without waiting for the thread."""
     monkeypatch.setattr(mirror, "_threads", [])
     work.hangs.clear()
-    shown = mirror.MirrorThread(work)
-    monkeypatch.setattr(shown._ended, "wait", lambda _: (_ for _ in ()).throw(KeyboardInterrupt))
+    thread = mirror.MirrorThread(work)
+    monkeypatch.setattr(thread._ended, "wait", lambda _: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
-        shown.finish()
+        thread.finish()
     assert mirror.is_busy()
     work.hangs.set()
 
 
-def test_a_training_goes_on_where_the_mirror_can_not_start(
+def test_a_training_continues_if_the_mirror_cannot_start(
     work: Work, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def training(_: str) -> None:
@@ -97,15 +97,15 @@ def test_a_training_goes_on_where_the_mirror_can_not_start(
 
     monkeypatch.setattr("reprocnn.ledger.live.Training", training)
     assert type(mirror.follow_training("key-1")) is mirror.NoMirror
-    assert "this training is not shown in MLflow: no folder for temporary files" in capsys.readouterr().out
+    assert "this training is not logged to MLflow: no folder for temporary files" in capsys.readouterr().out
 
 
-def test_a_process_does_not_wait_for_a_thread_that_hangs(tmp_path: Path) -> None:
+def test_exit_does_not_wait_for_a_thread_that_hangs(tmp_path: Path) -> None:
     code = (
         "import sys, threading; from reprocnn.run import mirror\n"
         "mirror.is_busy = lambda: True\n"
         "threading.Thread(target=threading.Event().wait).start()\n"
-        "print('said'); mirror.exit_stage(sys.argv[1] if sys.argv[2:] else int(sys.argv[1]))\n"
+        "print('said'); mirror.exit_process(sys.argv[1] if sys.argv[2:] else int(sys.argv[1]))\n"
     )
     own = os.environ | {"PYTHONPATH": str(ROOT / "src")}
     for arguments, status, error in ((["3"], 3, ""), (["0"], 0, ""), (["error: x", "text"], 1, "error: x\n")):
@@ -118,11 +118,11 @@ def test_a_checkout_without_a_ledger_has_no_mirror(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(mirror, "_LEDGER", "reprocnn.no_ledger")
     assert type(mirror.follow_training("key-1")) is mirror.NoMirror
     assert mirror.settings() == {}
-    mirror.show_stage("plot")
-    mirror.warn_about_head()
+    mirror.log_stage("plot")
+    mirror.warn_if_head_detached()
 
 
-def test_caches_of_a_ledger_that_was_removed_are_no_ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_ledger_folder_with_only_caches_is_no_ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import reprocnn
 
     (tmp_path / "left" / "__pycache__").mkdir(parents=True)

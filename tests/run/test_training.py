@@ -1,4 +1,4 @@
-"""What surrounds a fit, without MLflow; tests/ledger/test_live.py has what the mirror shows of it."""
+"""Test what surrounds a fit, without MLflow; tests/ledger/test_live.py tests what reaches MLflow."""
 
 import json
 from dataclasses import asdict
@@ -38,7 +38,7 @@ def _folder(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def _train(ending: BaseException | None = None, **changes: object) -> None:
     with training(PARAMS_OF_TRAIN | changes, []) as (checkpoint, events):
         events.epoch(Epoch(1, 0.5, 0.6, 0.7, 0.8, 0.001), 2.0)
-        folder = checkpoint._file.parent  # what a checkpoint would write
+        folder = checkpoint._file.parent  # the file that a checkpoint writes
         folder.mkdir(parents=True, exist_ok=True)
         checkpoint._file.write_bytes(b"")
         if ending:
@@ -56,7 +56,7 @@ def _statuses() -> list[str]:
     return [journal.status(journal.read(training)) for training in journal.trainings()]
 
 
-def test_the_journal_of_a_training_has_all_that_no_out_may_hold() -> None:
+def test_the_journal_has_what_outputs_must_not_contain() -> None:
     _train()
     (name,) = journal.trainings()
     begin, epoch, trained, end = journal.read(name)
@@ -73,14 +73,14 @@ def test_the_journal_of_a_training_has_all_that_no_out_may_hold() -> None:
 @pytest.mark.parametrize(
     ("ending", "status"), [(RuntimeError(), "FAILED"), (KeyboardInterrupt(), "KILLED"), (SystemExit(143), "KILLED")]
 )
-def test_a_journal_ends_as_its_training_did(ending: BaseException, status: str) -> None:
+def test_the_journal_ends_with_the_status_of_the_training(ending: BaseException, status: str) -> None:
     with pytest.raises(type(ending)):
         _train(ending)
     assert _statuses() == [status]
     assert not ENVIRONMENT.exists()
 
 
-def test_a_training_that_was_cut_off_goes_on_in_its_journal() -> None:
+def test_an_interrupted_training_continues_its_journal() -> None:
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt):
             _train(KeyboardInterrupt())
@@ -88,12 +88,12 @@ def test_a_training_that_was_cut_off_goes_on_in_its_journal() -> None:
     assert _statuses() == ["FINISHED"]
     _train()  # the checkpoint is still there: DVC did not record the training
     assert _statuses() == ["FINISHED"]
-    checkpoints.forget(md5(MODEL))
+    checkpoints.remove(md5(MODEL))
     _train()  # as with --force
     assert _statuses() == ["FINISHED", "FINISHED"]
 
 
-def test_other_params_of_any_stage_are_another_training() -> None:
+def test_other_params_of_any_stage_start_a_new_training() -> None:
     with pytest.raises(KeyboardInterrupt):
         _train(KeyboardInterrupt())
     PARAMS.write_text(PARAMS.read_text().replace("top_k: 5", "top_k: 3"))
@@ -104,7 +104,7 @@ def test_other_params_of_any_stage_are_another_training() -> None:
     assert _statuses() == ["KILLED"] * 3
 
 
-def test_a_training_that_resumes_in_a_new_journal_takes_its_epochs_along() -> None:
+def test_a_training_that_resumes_in_a_new_journal_copies_its_epochs() -> None:
     with pytest.raises(KeyboardInterrupt):
         _train(KeyboardInterrupt())
     PARAMS.write_text(PARAMS.read_text().replace("top_k: 5", "top_k: 3"))
@@ -115,7 +115,7 @@ def test_a_training_that_resumes_in_a_new_journal_takes_its_epochs_along() -> No
     assert journal.read(second)[1] == epoch
 
 
-def test_a_fresh_start_is_another_training(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fresh_start_is_a_new_training(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(KeyboardInterrupt):
         _train(KeyboardInterrupt())
     monkeypatch.setenv(FRESH_VARIABLE, "1")
@@ -123,24 +123,24 @@ def test_a_fresh_start_is_another_training(monkeypatch: pytest.MonkeyPatch) -> N
     assert _statuses() == ["KILLED", "FINISHED"]
 
 
-def test_a_checkpoint_goes_when_dvc_has_recorded_the_model_and_no_other_does() -> None:
+def test_only_the_checkpoints_of_the_recorded_model_are_removed() -> None:
     _train()
     with pytest.raises(KeyboardInterrupt):
         _train(KeyboardInterrupt(), epochs=4)
-    assert len(checkpoints.unfinished()) == 2
-    checkpoints.forget("another")
-    assert len(checkpoints.unfinished()) == 2
-    checkpoints.forget(md5(MODEL))
-    (left,) = checkpoints.unfinished()
+    assert len(checkpoints.leftover_folders()) == 2
+    checkpoints.remove("another")
+    assert len(checkpoints.leftover_folders()) == 2
+    checkpoints.remove(md5(MODEL))
+    (left,) = checkpoints.leftover_folders()
     assert _statuses() == ["FINISHED", "KILLED"]
     assert journal.trainings()[1].startswith(left.name[:16])
 
 
-def test_the_lock_tells_whether_a_training_runs() -> None:
+def test_the_lock_is_held_while_a_training_runs() -> None:
     with training(PARAMS_OF_TRAIN, []):
         key = journal.read(journal.trainings()[0])[0].values["key"]
-        with checkpoints.unless_in_use(key) as unused:
+        with checkpoints.try_lock(key) as unused:
             assert not unused
         _write_model()
-    with checkpoints.unless_in_use(key) as unused:
+    with checkpoints.try_lock(key) as unused:
         assert unused

@@ -64,7 +64,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
             with redirect_stdout(output):
                 importlib.import_module(stage).main()
                 if stage in {"evaluate", "plot"}:
-                    mirror.show_stage(stage)  # as the harness does
+                    mirror.log_stage(stage)  # as the harness does
             printed[stage] = output.getvalue()
         yield printed
 

@@ -52,7 +52,7 @@ _DESCRIPTIONS = {
 
 def _find_run(run_id: str) -> Any:
     """Return the only run whose ID begins with `run_id`."""
-    client, experiment_id = store.require_store()
+    client, experiment_id = store.connect_or_explain()
     with store.explain_errors():
         found = [run for run in store.all_runs(client, experiment_id) if run.info.run_id.startswith(run_id)]
     if len(found) != 1:
@@ -113,7 +113,7 @@ def _apply_changes(run: Any, folder: Path) -> list[str]:
 
 def _read_artifact(run: Any, name: str) -> str | None:
     """Return the text of an artifact; None if the run has no artifact of that name."""
-    client, _ = store.require_store()
+    client, _ = store.connect_or_explain()
     with store.explain_errors():
         if not any(file.path == name for file in client.list_artifacts(run.info.run_id)):
             return None

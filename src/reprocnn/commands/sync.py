@@ -17,7 +17,7 @@ from reprocnn.artifacts.training import TRAINING
 from reprocnn.errors import UserError
 from reprocnn.ledger import record, revisions, store
 from reprocnn.ledger.masking import masked
-from reprocnn.ledger.mirror import Mirror, find, find_left
+from reprocnn.ledger.mirror import Mirror, find, find_renamed
 from reprocnn.ledger.origin import experiment_of
 from reprocnn.ledger.record import PROCESS_TAG, Record
 from reprocnn.ledger.revisions import Result
@@ -41,7 +41,7 @@ def sync(names: list[str]) -> None:
         UserError: there is no such experiment, or MLflow does not answer.
     """
     with locks.exclusive(state.sync_lock(), "syncs MLflow with DVC"):
-        client, experiment_id = store.require_store()
+        client, experiment_id = store.connect_or_explain()
         failed = _apply_to_each(client, experiment_id, _results(names), _complete)
         if not names:
             failed += _end_trainings(client, experiment_id) + _end_runs(client, experiment_id)
@@ -58,7 +58,7 @@ def create_missing() -> None:
         UserError: MLflow does not answer.
     """
     with locks.exclusive(state.sync_lock(), "syncs MLflow with DVC"):
-        client, experiment_id = store.require_store()
+        client, experiment_id = store.connect_or_explain()
         with store.explain_errors():
             known = {experiment_of(run.data.tags) for run in store.all_runs(client, experiment_id)}
         absent = [e for e in revisions.experiments() if experiment_of(e.origin) not in known]
@@ -77,7 +77,7 @@ def print_runs(names: list[str]) -> None:
     Raises:
         UserError: there is no such experiment, or MLflow does not answer.
     """
-    client, experiment_id = store.require_store()
+    client, experiment_id = store.connect_or_explain()
     failed = _apply_to_each(client, experiment_id, _results(names), _describe)
     print(
         "`python -m reprocnn sync` adds what is missing; `python -m reprocnn reproduce RUN` checks out what made a run"
@@ -111,7 +111,7 @@ def _describe(mirror: Mirror, made: Record) -> str:
 def _results(names: list[str]) -> list[Result]:
     """Return the named results, or those of every experiment and the workspace."""
     if names:
-        return [revisions.of(name) for name in names]
+        return [revisions.find(name) for name in names]
     # The workspace last: if it holds an applied experiment, both share the run of that experiment.
     return [*revisions.experiments(), revisions.workspace()]
 
@@ -143,7 +143,7 @@ def _apply_to_each(
 def _apply(client: "MlflowClient", experiment_id: str, act: Callable[[Mirror, Record], str], made: Record) -> str:
     """Find the run of a record and call `act` with both."""
     run = find(client, experiment_id, made)
-    run = run or find_left(client, experiment_id, made, {experiment_of(e.origin) for e in revisions.experiments()})
+    run = run or find_renamed(client, experiment_id, made, {experiment_of(e.origin) for e in revisions.experiments()})
     return act(Mirror(client, experiment_id, run), made)
 
 
@@ -169,7 +169,7 @@ def _read_record(result: Result, folder: Path) -> Record:
         raise UserError("its model is neither in DVC's cache nor in a remote", "dvc pull, or dvc repro")
     stages = [s for s, out in (("evaluate", METRICS), ("plot", FIGURES)) if result.has(folder, out)]
     made = record.of_folder(folder, result.name, result.origin, result.model_md5, tuple(stages))
-    made.hashes = made.hashes or result.read
+    made.hashes = made.hashes or result.train_deps
     made.changes = made.changes or result.changes
     if made.model and not result.has(folder, MODEL):
         made.model = None
@@ -190,7 +190,7 @@ def _end_trainings(client: "MlflowClient", experiment_id: str) -> list[UserError
 
 def _mark_killed(made: Record) -> Record | None:
     """Mark a training as killed in its journal and return its record; None if its process is still running."""
-    with checkpoints.unless_in_use(made.key) as unused:
+    with checkpoints.try_lock(made.key) as unused:
         now = record.of_training(made.training)  # it may have ended in the meantime
         if not unused or not now:
             return None

@@ -29,7 +29,7 @@ def verify(revision: str) -> None:
     Raises:
         UserError: there is no such revision, its dvc.lock is incomplete, or its pipeline fails.
     """
-    result = revisions.of(revision)
+    result = revisions.find(revision)
     committed = revisions.lock_of(result.commit)
     if git("status", "--porcelain", "--untracked-files=no", "--", "."):
         print(f"uncommitted changes are ignored: this verifies {result.name} ({result.where})", flush=True)

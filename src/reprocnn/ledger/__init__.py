@@ -1,1 +1,1 @@
-"""What happened: Git, DVC's results, and MLflow as their mirror. No stage imports it."""
+"""Read what happened from Git, DVC and the journal, and mirror it to MLflow. No stage imports this package."""

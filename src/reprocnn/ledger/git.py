@@ -1,4 +1,4 @@
-"""Query Git about the checkout. The project may be a whole repository or a subfolder of one."""
+"""Query Git about the checkout. The project may be the whole repository or a subfolder of it."""
 
 import os
 import re
@@ -72,14 +72,14 @@ def is_tracked(path: str) -> bool:
     return bool(git("ls-files", "--", str(place), *files))
 
 
-def left_branch(since: float = float("inf")) -> str:
-    """Return the branch that HEAD left when a `dvc exp run` was killed; empty if HEAD was not left detached by DVC.
+def abandoned_branch(since: float = float("inf")) -> str:
+    """Return the branch that HEAD was on before a killed `dvc exp run`; empty if DVC did not leave HEAD detached.
 
     DVC detaches HEAD at the commit of its branch while an experiment runs in the workspace. If DVC is killed, HEAD
     stays detached.
 
     Args:
-        since: Unix time in seconds; ignore a HEAD that was detached after it, by the dvc that is running now.
+        since: Unix time in seconds; ignore a HEAD that was detached later, by the dvc that is running now.
     """
     if git("symbolic-ref", "--quiet", "HEAD"):
         return ""
@@ -87,16 +87,15 @@ def left_branch(since: float = float("inf")) -> str:
     for entry, older in zip(entries, [*entries, ""][1:], strict=True):
         if found := _DETACHING.match(entry):
             commit, time, branch, target = found.groups()
-            by_dvc = (
-                target == commit and older.startswith(commit) and float(time) < since - 1
-            )  # Git's times are whole seconds
+            # Git's times are in whole seconds, hence the margin.
+            by_dvc = target == commit and older.startswith(commit) and float(time) < since - 1
             known = git("rev-parse", "--verify", "--quiet", f"refs/heads/{branch}")
             return branch if by_dvc and known else ""
     return ""
 
 
-def way_back(branch: str) -> str:
-    """Return the command that puts HEAD back on a branch, with the commits made since."""
+def recovery_command(branch: str) -> str:
+    """Return the command that puts HEAD back on a branch and merges the commits made since."""
     head = git("rev-parse", "HEAD")
     made = git("rev-list", "--max-count=1", f"{branch}..{head}")
     return f"git switch {branch}" + (f" && git merge {head[:10]}" if made else "")
@@ -111,17 +110,18 @@ def clone(commit: str, folder: Path) -> Path:
     if folder.exists() and any(folder.iterdir()):
         raise UserError(f"{folder} is not empty", "name a folder that does not exist")
     source = git("rev-parse", "--show-toplevel")
-    if git("config", "--get-regexp", r"remote\..*\.promisor"):  # a partial clone gets the files that it lacks as it
-        git("-C", source, "archive", f"--output={os.devnull}", commit)  # reads them; a clone of it could not
+    if git("config", "--get-regexp", r"remote\..*\.promisor"):
+        # A partial clone fetches missing files when it reads them; a clone of it could not.
+        git("-C", source, "archive", f"--output={os.devnull}", commit)
     for command in (
-        # With --shared the objects are this repository's own, also those of experiments, which a clone leaves out.
+        # --shared gives access to all objects of this repository, including experiments, which a plain clone omits.
         ["clone", "--quiet", "--shared", "--no-checkout", source, str(folder)],
-        # Git ignores --shared where the history is shallow: get what the clone left out.
+        # Git ignores --shared if the history is shallow: fetch what the clone omitted.
         ["-C", str(folder), "fetch", "--quiet", "--no-tags", source, commit],
         ["-C", str(folder), "checkout", "--quiet", "--detach", commit],
     ):
         done = subprocess.run(["git", *command], capture_output=True, text=True, errors="replace")
         if done.returncode:
             problem = f"git {' '.join(word for word in command if word != '--quiet')[:60]} ... failed"
-            raise UserError(f"{problem}: {done.stderr.strip()}", "see what git says")
+            raise UserError(f"{problem}: {done.stderr.strip()}", "fix what git reports")
     return folder / git("rev-parse", "--show-prefix")

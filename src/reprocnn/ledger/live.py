@@ -1,4 +1,4 @@
-"""Update MLflow runs while stages run. `run/mirror.py` imports this module by name and calls it in a thread."""
+"""Log stages to MLflow while they run. The module `run.mirror` imports this one by name and calls it in a thread."""
 
 import time
 from abc import ABC, abstractmethod
@@ -12,65 +12,66 @@ from reprocnn.ledger import git, record
 from reprocnn.ledger.masking import masked
 from reprocnn.ledger.mirror import Mirror, find
 from reprocnn.ledger.origin import origin, run_name, untracked_images
-from reprocnn.ledger.store import SYNC, connect, explain_errors, failure, tracking_uri
+from reprocnn.ledger.store import SYNC_COMMAND, connect, explain_errors, tracking_uri, user_error
 from reprocnn.run import journal, orphans, state
 
-_SERVER_SECONDS = 8.0
+_SERVER_TIMEOUT = 8.0
 """Seconds a stage waits at exit for pending uploads to a server."""
-_SHORT_SERVER_SECONDS = 0.5
-"""The same if the server timed out recently."""
-_FILE_SECONDS = 120.0
-"""The same for a SQLite file, which succeeds or fails at once unless the machine is busy."""
+_RETRY_TIMEOUT = 0.5
+"""Seconds it waits if the server timed out recently."""
+_FILE_TIMEOUT = 120.0
+"""Seconds it waits for a SQLite file, which is slow only on a busy machine."""
 
 
 class _Work(ABC):
-    """A task of the mirror. Its errors state the cause and the fix."""
+    """Work for a `MirrorThread`, with errors that state the fix."""
 
     @property
     def timeout(self) -> float:
         """Seconds a stage waits at exit for pending uploads."""
-        return _FILE_SECONDS if _is_file() else _SERVER_SECONDS
+        return _FILE_TIMEOUT if _is_sqlite() else _SERVER_TIMEOUT
 
     @property
-    def short_timeout(self) -> float:
-        """The same if the tracker timed out recently."""
-        return _FILE_SECONDS if _is_file() else _SHORT_SERVER_SECONDS
+    def retry_timeout(self) -> float:
+        """Seconds a stage waits if an earlier stage timed out recently."""
+        return _FILE_TIMEOUT if _is_sqlite() else _RETRY_TIMEOUT
 
     def complete(self) -> None:
         """Add what is missing from the run.
 
         Raises:
-            UserError: states the cause and its fix.
+            UserError: MLflow failed; states the cause and its fix.
         """
         try:
             with explain_errors():
                 self._complete()
         except UserError as error:
-            raise _with_sync(error) from None
+            raise _with_sync_hint(error) from None
 
     def timeout_error(self, seconds: float) -> UserError:
-        """Build the error for uploads that did not end within a number of seconds."""
-        return _with_sync(failure(TimeoutError(f"within {seconds:g} s")))
+        """Return the error to report if the work took longer than the given seconds."""
+        return _with_sync_hint(user_error(TimeoutError(f"within {seconds:g} s")))
 
     @abstractmethod
     def _complete(self) -> None:
         """Add what is missing from the run; may raise any exception."""
 
 
-def _is_file() -> bool:
+def _is_sqlite() -> bool:
     return tracking_uri().startswith("sqlite")
 
 
-def _with_sync(error: UserError) -> UserError:
-    """Add the sync command to the fix of an error."""
-    return UserError(error.problem, f"{error.fix}\n  then: {SYNC}  # adds what is missing from the run")
+def _with_sync_hint(error: UserError) -> UserError:
+    return UserError(error.problem, f"{error.fix}\n  then: {SYNC_COMMAND}  # adds what is missing from the run")
 
 
 class Training(_Work):
-    """The MLflow run of a training in this process.
+    """The MLflow run of a running training.
+
+    Creating it adds the origin to the journal: commit, experiment, uncommitted changes.
 
     Args:
-        training: ID of the training; its origin (commit, experiment, uncommitted changes) is added to its journal.
+        training: the ID of the training.
     """
 
     def __init__(self, training: str) -> None:
@@ -80,39 +81,38 @@ class Training(_Work):
         _record_origin(training)
 
     def _complete(self) -> None:
-        now = record.of_training(self._training)
-        if not now:  # its journal could not be written
+        current = record.of_training(self._training)
+        if not current:  # the disk is full and the journal has not been written
             return
-        if now.model_md5 and now.model_md5 == md5(MODEL):
-            now.add_trained(Path())
-        mirror, self._mirror = self._mirror or _mirror_of(now, live=True), None  # after a failure, find the run again
-        if now.status != "RUNNING" and self._monitor:
+        if current.model_md5 and current.model_md5 == md5(MODEL):
+            current.add_trained(Path())
+        # Set again below: if a step fails, the next call opens the run anew.
+        mirror, self._mirror = self._mirror or _open_mirror(current, live=True), None
+        if current.status != "RUNNING" and self._monitor:
             self._monitor.finish()
-        mirror.complete_values(now)
+        mirror.complete_values(current)
         self._mirror = mirror
-        if now.run_id != mirror.run_id:
+        if current.run_id != mirror.run_id:
             journal.append(self._training, "run", run_id=mirror.run_id)
-        if now.status == "RUNNING" and not self._monitor:
+        if current.status == "RUNNING" and not self._monitor:
             self._monitor = _start_monitor(mirror.run_id)
-        mirror.complete_files(now)
+        mirror.complete_files(current)
 
 
-def _mirror_of(now: record.Record, *, live: bool) -> Mirror:
+def _open_mirror(current: record.Record, *, live: bool) -> Mirror:
     client, experiment_id = connect()
-    return Mirror(client, experiment_id, find(client, experiment_id, now), live=live)
+    return Mirror(client, experiment_id, find(client, experiment_id, current), live=live)
 
 
 def _record_origin(training: str) -> None:
-    """Add the origin of a training to its journal; warn if neither Git nor DVC tracks the images."""
+    """Add the origin of a training to its journal; warn about images that neither Git nor DVC tracks."""
     changes = git.uncommitted()
     untracked = untracked_images(record.params_of(Path()))
     for images in untracked.values():
-        inside = (
-            Path(images).resolve().is_relative_to(Path.cwd())
-        )  # `dvc add` takes nothing outside the checkout or behind a link
+        inside = Path(images).resolve().is_relative_to(Path.cwd())  # `dvc add` takes no path outside or behind a link
         print(
-            f"warning: the images at {images} are in neither Git nor DVC, so nobody else can repeat this run; "
-            + (f"`dvc add {images}` keeps them with it" if inside else "put them into the checkout and `dvc add` them"),
+            f"warning: neither Git nor DVC tracks the images at {images}, so nobody else can repeat this run; "
+            + (f"run `dvc add {images}`" if inside else "move them into the checkout and `dvc add` them"),
             flush=True,
         )
     journal.append(
@@ -135,32 +135,32 @@ def _start_monitor(run_id: str | None) -> Any:
 
 
 class Stage(_Work):
-    """The MLflow run of the model in the workspace, with the outputs of evaluate or plot; created if it does not exist.
+    """The MLflow run of the model in the workspace, to which evaluate or plot adds; it is created if there is none.
 
     Args:
-        stage: evaluate or plot.
+        stage: `evaluate` or `plot`.
     """
 
     def __init__(self, stage: str) -> None:
         self._stage = stage
 
     def _complete(self) -> None:
-        made = ("evaluate", "plot") if self._stage == "plot" else ("evaluate",)
-        now = record.of_folder(Path(), run_name(), origin(git.uncommitted()), md5(MODEL), made)
+        stages = ("evaluate", "plot") if self._stage == "plot" else ("evaluate",)
+        current = record.of_folder(Path(), run_name(), origin(git.uncommitted()), md5(MODEL), stages)
         if self._stage == "plot":
-            now.model = None  # evaluate has logged it, and that needs TensorFlow
-        _mirror_of(now, live=False).complete(now)
+            current.model = None  # logged by evaluate; plot does not import TensorFlow
+        _open_mirror(current, live=False).complete(current)
 
 
-def warn_about_head() -> None:
-    """Warn, once per dvc process, if a killed `dvc exp run` left HEAD off its branch."""
-    started = orphans.dvc_started()
+def warn_if_head_detached() -> None:
+    """Warn, once per dvc process, if a killed `dvc exp run` left HEAD detached."""
+    started = orphans.dvc_start_time()
     if state.repository() != Path.cwd() or _has_warned(started):
         return
-    if branch := git.left_branch(since=started):
+    if branch := git.abandoned_branch(since=started):
         print(
-            f"warning: an earlier `dvc exp run` was killed and left HEAD off branch {branch}: a commit now would be on "
-            f"no branch; fix, when this run has ended: {git.way_back(branch)}",
+            f"warning: a killed `dvc exp run` left HEAD detached from branch {branch}; commits would be on no branch; "
+            f"after this run: {git.recovery_command(branch)}",
             flush=True,
         )
         state.head_warning().parent.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,6 @@
 """Bring an MLflow run up to date with its record.
 
-What is missing is added, what is there stays. Each step can be repeated.
+Only what is missing is added. Each step can be repeated.
 """
 
 import hashlib
@@ -35,39 +35,39 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 HASHES = "hashes.json"
-"""The artifact with the md5 of what train read and of the other artifacts."""
+"""The artifact with the md5 of train's dependencies and of the other artifacts."""
 ARTIFACTS_TAG = "artifacts.md5"
-"""The tag with the md5 of the other artifacts: downloading the file could block if the artifact store hangs."""
-_SOURCE = ("mlflow.user", "mlflow.source.name", "mlflow.source.type")
+"""The tag with the md5 of the other artifacts; a tag, because downloading HASHES may hang with the artifact store."""
+_SOURCE_TAGS = ("mlflow.user", "mlflow.source.name", "mlflow.source.type")
 CHANGES, NEW_FILES = "uncommitted.diff", "uncommitted_new_files.json"
 """The artifacts with uncommitted changes: a diff, and the names of new files as a JSON list."""
 
 Step = tuple[str, Callable[[], None]]
 Value = TypeVar("Value", str, float)
-_OF_DVC = re.compile(r"(?:^|(?<=/))dvc(?=\.(?:yaml|lock)$)|\.dvc(?=ignore$|/|$)")
+_DVC_NAME = re.compile(r"(?:^|(?<=/))dvc(?=\.(?:yaml|lock)$)|\.dvc(?=ignore$|/|$)")
 
 
-def outside_dvc(name: str) -> str:
-    """Return the MLflow name of a param, tag, metric or artifact, one that DVC does not take for a file of its own.
+def mlflow_name(name: str) -> str:
+    """Return a name for a param, tag, metric or artifact that DVC does not mistake for one of its own files.
 
-    A file store keeps each of these in a file of the same name. DVC reads every `dvc.yaml` and `*.dvc` below the
-    checkout and fails if one has other content. It matches case, so this function writes `DVC` in capitals.
+    An MLflow file store keeps each of these in a file of the same name. DVC reads every `dvc.yaml` and `*.dvc` below
+    the checkout and fails if one has other content. It is case-sensitive, so this function writes `DVC` in capitals.
     """
-    return _OF_DVC.sub(lambda found: found[0].upper(), name)
+    return _DVC_NAME.sub(lambda found: found[0].upper(), name)
 
 
-def _outside_dvc(values: Mapping[str, Value]) -> dict[str, Value]:
-    return {outside_dvc(name): value for name, value in values.items()}
+def _with_mlflow_names(values: Mapping[str, Value]) -> dict[str, Value]:
+    return {mlflow_name(name): value for name, value in values.items()}
 
 
 def find(client: "MlflowClient", experiment_id: str, record: Record) -> "Run | None":
     """Find the MLflow run of a record; None if there is none.
 
-    It is the run that the journal names, else the newest with the same model, DVC experiment and params. For a record
-    outside of an experiment, any run with the same model and params will do, such as that of an applied experiment.
+    It is the run that the journal names, or the newest with the same model, DVC experiment and params. For a record
+    without an experiment, any run with the same model and params matches, such as that of an applied experiment.
     """
     if record.run_id:
-        run = _existing(client, record.run_id)
+        run = _active_run(client, record.run_id)
         if run and agree(run.data.params, record.params):
             return run
     queries = [f"tags.`{TRAINING_TAG}` = '{record.training}'"] if record.training else []
@@ -79,19 +79,18 @@ def find(client: "MlflowClient", experiment_id: str, record: Record) -> "Run | N
     for query in queries:
         found = client.search_runs([experiment_id], query, order_by=["attributes.start_time DESC"])
         found = [run for run in found if agree(run.data.params, record.params)]
-        # Prefer a run that was logged live to one that was restored from DVC's files.
-        if found:
+        if found:  # prefer a run that was logged live to one that was restored from DVC's files
             return min(found, key=lambda run: RESTORED_TAG in run.data.tags)
     return None
 
 
-def find_left(
+def find_renamed(
     client: "MlflowClient", experiment_id: str, record: Record, experiments: set[tuple[str, str]]
 ) -> "Run | None":
-    """Find a run with the same result as a record, but with the name of an experiment that is gone, or with none.
+    """Find a run with the same result as a record, whose experiment no longer exists or that has none.
 
-    This happens after `dvc exp rename`, and after `dvc exp save` of what `dvc repro` made. The run has the model, the
-    params and the files of the record, and it was made in this checkout.
+    Such runs remain after `dvc exp rename`, and after `dvc exp save` of a result of `dvc repro`. The run has the model,
+    params and files of the record, and it was made in this checkout.
 
     Args:
         client: client of the store.
@@ -105,15 +104,15 @@ def find_left(
     for run in client.search_runs([experiment_id], f"tags.`{MODEL_TAG}` = '{record.model_md5}'"):
         tags = run.data.tags
         ours = tags.get(TRAINING_TAG) in trainings or tracking_uri() == own_uri()
-        left = (tags.get(EXPERIMENT_TAG, ""), tags.get(BASELINE_TAG, "")) not in experiments
+        orphaned = (tags.get(EXPERIMENT_TAG, ""), tags.get(BASELINE_TAG, "")) not in experiments
         files = json.loads(tags.get(ARTIFACTS_TAG, "{}"))
         same = all(files.get(name, "") in {"", md5(path)} for name, path in record.files.items())
-        if ours and left and same and agree(run.data.params, record.params):
+        if ours and orphaned and same and agree(run.data.params, record.params):
             return run
     return None
 
 
-def _existing(client: "MlflowClient", run_id: str) -> "Run | None":
+def _active_run(client: "MlflowClient", run_id: str) -> "Run | None":
     from mlflow.exceptions import MlflowException
 
     try:
@@ -125,16 +124,16 @@ def _existing(client: "MlflowClient", run_id: str) -> "Run | None":
     return run if run.info.lifecycle_stage == "active" else None
 
 
-def _take(steps: Iterator[Step]) -> list[str]:
+def _run_steps(steps: Iterator[Step]) -> list[str]:
     """Run each step; return the names of the steps."""
-    taken = []
+    names = []
     for name, step in steps:
         step()
-        taken.append(name)
-    return taken
+        names.append(name)
+    return names
 
 
-def _restored(record: Record) -> str:
+def _restored_note(record: Record) -> str:
     absent = {
         "versions and hardware": not record.environment,
         "epoch times": not record.times,
@@ -158,7 +157,7 @@ class Mirror:
         client: client of the store.
         experiment_id: ID of the MLflow experiment in which to create the run.
         run: the run that `find` found; None: create it with the first step.
-        live: whether the training process itself creates the run; with a slow store this may be after the training.
+        live: whether the training process creates the run; with a slow store this may happen after the training.
     """
 
     def __init__(self, client: "MlflowClient", experiment_id: str, run: "Run | None", *, live: bool = False) -> None:
@@ -169,9 +168,9 @@ class Mirror:
 
     def _load(self, run: "Run") -> None:
         self.run_id, self._name, self._status = run.info.run_id, run.info.run_name, run.info.status
-        # Also of a run that was made before names were changed.
-        self._params, self._tags = _outside_dvc(run.data.params), _outside_dvc(run.data.tags)
-        self._metrics = _outside_dvc(run.data.metrics)
+        # Runs of older versions of this project have the unchanged names.
+        self._params, self._tags = _with_mlflow_names(run.data.params), _with_mlflow_names(run.data.tags)
+        self._metrics = _with_mlflow_names(run.data.metrics)
         self._has_dataset = bool(run.inputs and run.inputs.dataset_inputs)
         self._epochs = {m.step for m in self._client.get_metric_history(self.run_id, "train_loss")}
         self._artifacts: dict[str, str] = json.loads(self._tags.get(ARTIFACTS_TAG, "{}"))
@@ -183,7 +182,7 @@ class Mirror:
         try:
             return bool(self._client.get_logged_model(output.model_id).status == "READY")
         except MlflowException as error:
-            if error.error_code != "RESOURCE_DOES_NOT_EXIST":  # somebody deleted it
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":  # a user deleted it
                 raise
             return False
 
@@ -192,41 +191,42 @@ class Mirror:
         return self.complete_values(record) + self.complete_files(record)
 
     def complete_values(self, record: Record) -> list[str]:
-        """Add everything but the files, so that the run gets its final status even if the artifact store fails."""
+        """Add everything except files, so that the run gets its final status even if the artifact store fails."""
         added = []
         if self.run_id is None:
             self._create(record)
             added.append("run")
-        return added + _take(self._missing_values(record))
+        return added + _run_steps(self._missing_values(record))
 
     def complete_files(self, record: Record) -> list[str]:
         """Add the files that are missing from an existing run."""
-        return _take(self._missing_files(record))
+        return _run_steps(self._missing_files(record))
 
     def _create(self, record: Record) -> None:
-        """Create the run. One that is restored from DVC's files later has a tag that says so."""
-        restored = {} if self._live else {RESTORED_TAG: _restored(record)}
+        """Create the run; tag it as restored if it is made from DVC's files after the training."""
+        restored = {} if self._live else {RESTORED_TAG: _restored_note(record)}
         run = self._client.create_run(
             self._experiment_id,
             start_time=int(record.started * 1000),
-            tags=_outside_dvc(record.tags) | restored,
+            tags=_with_mlflow_names(record.tags) | restored,
             run_name=record.name,
         )
         self._load(run)
 
     def missing(self, record: Record) -> Iterator[Step]:
-        """Yield what is missing from the run: its name, and the step that adds it."""
+        """Yield the name of each missing part of the run and the step that adds it."""
         yield from self._missing_values(record)
         yield from self._missing_files(record)
 
     def _missing_values(self, record: Record) -> Iterator[Step]:
-        if params := {k: v for k, v in _outside_dvc(record.params).items() if k not in self._params}:
+        if params := {k: v for k, v in _with_mlflow_names(record.params).items() if k not in self._params}:
             yield "params", lambda: self._add_params(params)
-        if self._has_other_name(record):
+        if self._has_other_experiment(record):
             yield "experiment", lambda: self._rename(record)
-        live = record.status == "RUNNING"  # resumed, perhaps under another name; after its end only the user renames it
+        # A resumed training may have another name. After the end, a name given by the user stays.
+        live = record.status == "RUNNING"
         name = record.name if live else self._name
-        wanted = _outside_dvc(record.tags)
+        wanted = _with_mlflow_names(record.tags)
         tags = {k: v for k, v in wanted.items() if k not in self._tags or (live and self._tags[k] != v)}
         if tags or name != self._name:
             yield "tags", lambda: self._add_tags(tags, name)
@@ -234,7 +234,7 @@ class Mirror:
             yield "data set", lambda: self._add_dataset(record)
         if epochs := [epoch for epoch in record.epochs if epoch.epoch not in self._epochs]:
             yield f"{len(epochs)} epochs", lambda: self._add_epochs(epochs, record)
-        if final := {k: v for k, v in _outside_dvc(record.final).items() if self._metrics.get(k) != v}:
+        if final := {k: v for k, v in _with_mlflow_names(record.final).items() if self._metrics.get(k) != v}:
             yield "metrics", lambda: self._add_metrics(final)
         if record.status != self._status:
             yield "status", lambda: self._set_status(record)
@@ -247,15 +247,16 @@ class Mirror:
         if record.model and not self._has_model:
             yield "model", lambda: self._add_model(Path(record.model or ""))
 
-    def _has_other_name(self, record: Record) -> bool:
-        """Return whether the record has an experiment, and the run has another one or none."""
+    def _has_other_experiment(self, record: Record) -> bool:
+        """Return whether the record has an experiment and the run has a different one or none."""
         own = {tag: record.origin.get(tag) for tag in (EXPERIMENT_TAG, BASELINE_TAG)}
         return own[EXPERIMENT_TAG] != NO_EXPERIMENT and any(self._tags.get(tag) != own[tag] for tag in own)
 
     def _rename(self, record: Record) -> None:
-        """Set the experiment of the run and its journal to that of the record. A name given by the user stays."""
-        given = self._name != self._tags.get(EXPERIMENT_TAG) and "@" not in self._name  # such as main@1234567
-        self._add_tags(_outside_dvc(record.origin), self._name if given else record.name)
+        """Set the experiment of the run and its journal to that of the record; keep a run name given by the user."""
+        # A generated name is that of an experiment, or branch and commit, such as main@1234567.
+        given = self._name != self._tags.get(EXPERIMENT_TAG) and "@" not in self._name
+        self._add_tags(_with_mlflow_names(record.origin), self._name if given else record.name)
         if training := self._tags.get(TRAINING_TAG):
             journal.append(training, "renamed", name=record.name, tags=record.origin)
 
@@ -311,18 +312,18 @@ class Mirror:
 
     def _add_files(self, files: dict[str, Path], deps: dict[str, str]) -> None:
         for name, path in files.items():
-            if outside_dvc(name) == name:
+            if mlflow_name(name) == name:
                 folder = str(Path(name).parent) if "/" in name else None
                 self._client.log_artifact(self.run_id, str(path), folder)
-            else:  # MLflow takes the name of a file from its path
-                self._client.log_text(self.run_id, path.read_text(encoding="utf-8"), outside_dvc(name))
+            else:  # `log_artifact` can't rename the file
+                self._client.log_text(self.run_id, path.read_text(encoding="utf-8"), mlflow_name(name))
             self._artifacts[name] = md5(path)
         self._client.log_dict(self.run_id, {"deps": deps, "artifacts": self._artifacts}, HASHES)
         self._client.set_tag(self.run_id, ARTIFACTS_TAG, json.dumps(self._artifacts))
 
     def _add_model(self, path: Path) -> None:
         """Log the model. `mlflow.tensorflow.log_model` can't be used: it logs to the active run only."""
-        # These come first: the backend silences TensorFlow only if nothing has imported it before.
+        # Before any other import of TensorFlow: `backend` imports it without its messages.
         import numpy as np
         from mlflow.models import Model, infer_signature
 
@@ -334,8 +335,8 @@ class Mirror:
         model.summary(print_fn=lines.append)
         self._client.log_text(self.run_id, "\n".join(lines), "model_summary.txt")
         example = np.zeros((1, *model.input_shape[1:]), np.float32)
-        # Create it in the experiment of the run; MLflow would use the experiment in the environment.
-        source = {name: self._tags[name] for name in _SOURCE if name in self._tags}
+        # Create it explicitly: MLflow would use the experiment that the environment names, not that of the run.
+        source = {name: self._tags[name] for name in _SOURCE_TAGS if name in self._tags}
         logged = self._client.create_logged_model(self._experiment_id, "model", self.run_id, source, self._params)
         with quiet():
             Model.log(
@@ -346,8 +347,8 @@ class Mirror:
                 run_id=self.run_id,
                 signature=infer_signature(example, model.predict_on_batch(example)),
                 input_example=example,
-                validate_serving_input=False,  # validation would change the environment, perhaps in a thread
-                # Without these MLflow finds them out by loading the model in a new process, which takes 20 to 30 s.
+                validate_serving_input=False,  # validation sets environment variables, which is unsafe in a thread
+                # Without these, MLflow infers them by loading the model in a new process, which takes 20 to 30 s.
                 pip_requirements=[f"{name}=={version(name)}" for name in ("tensorflow", "keras")],
             )
         self._has_model = True

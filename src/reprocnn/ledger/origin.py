@@ -1,4 +1,4 @@
-"""Describe the origin of a run: commit, DVC experiment, user."""
+"""Describe where a run comes from: commit, DVC experiment, user."""
 
 import getpass
 import os
@@ -12,32 +12,33 @@ EXPERIMENT_TAG, BASELINE_TAG = "dvc.exp.name", "dvc.exp.baseline_rev"
 NO_EXPERIMENT = "none"
 """The value of both tags outside of `dvc exp run`."""
 
-OUTSIDE = {EXPERIMENT_TAG: NO_EXPERIMENT, BASELINE_TAG: NO_EXPERIMENT}
-"""The tags of a run outside of any experiment."""
+NO_EXPERIMENT_TAGS = {EXPERIMENT_TAG: NO_EXPERIMENT, BASELINE_TAG: NO_EXPERIMENT}
+"""The experiment tags of a run outside of `dvc exp run`."""
 
 IMAGES_TAG = "images.untracked"
+"""The tag with the folder of images that neither Git nor DVC tracks."""
 
 
 def experiment_of(tags: Mapping[str, str]) -> tuple[str, str]:
-    """Return the name and the baseline of a run's experiment, from its tags."""
+    """Return the name and the baseline of the experiment of a run, from its tags."""
     return tags.get(EXPERIMENT_TAG, NO_EXPERIMENT), tags.get(BASELINE_TAG, NO_EXPERIMENT)
 
 
 def _user() -> str:
-    with suppress(OSError, KeyError):  # in a container the user may have no name
+    with suppress(OSError, KeyError):  # in a container the user ID may have no name
         return getpass.getuser()
     return "unknown"
 
 
 def run_name() -> str:
-    """Return the name for a run: that of the DVC experiment, else branch and commit."""
+    """Return the name of the running DVC experiment; outside of one, `branch@commit`."""
     branch = git("rev-parse", "--abbrev-ref", "HEAD") or "no-git"
     commit = git("rev-parse", "--short", "HEAD") or "no-commit"
     return os.environ.get("DVC_EXP_NAME") or f"{branch}@{commit}"
 
 
 def origin(changes: Changes) -> dict[str, str]:
-    """Return the tags with commit, DVC experiment, user and script.
+    """Return the tags of a run that say where its code, params and process come from.
 
     Args:
         changes: the uncommitted changes.
@@ -54,7 +55,7 @@ def origin(changes: Changes) -> dict[str, str]:
 
 
 def untracked_images(params: dict[str, str]) -> dict[str, str]:
-    """Return a tag if neither Git nor DVC tracks the user's images; empty otherwise."""
+    """Return the tag of a run whose images neither Git nor DVC tracks; empty for other runs."""
     if params.get("dataset") != "folder" or is_tracked(params["folder"]):
         return {}
     return {IMAGES_TAG: params["folder"]}

@@ -1,7 +1,7 @@
-"""Collect the record of a training, which has everything that its MLflow run shows, from its journal and DVC's files.
+"""Collect all that the MLflow run of a training shows, from the journal and from DVC's files.
 
-While a training runs, only its journal exists. A result that DVC restored or pulled may have no journal: its record is
-made from DVC's files.
+A running training has only its journal. A result that DVC restored or pulled may have no journal; its record is made
+from DVC's files alone.
 """
 
 from contextlib import suppress
@@ -18,7 +18,7 @@ from reprocnn.artifacts.predictions import PREDICTIONS
 from reprocnn.artifacts.scores import CONFUSION_MATRIX, METRICS, PER_CLASS
 from reprocnn.artifacts.training import TRAINING
 from reprocnn.ledger.git import Changes
-from reprocnn.ledger.origin import OUTSIDE, experiment_of
+from reprocnn.ledger.origin import NO_EXPERIMENT_TAGS, experiment_of
 from reprocnn.params import PARAMS, read_params
 from reprocnn.run import identity, journal
 from reprocnn.run.journal import Event
@@ -26,7 +26,7 @@ from reprocnn.run.journal import Event
 MODEL_TAG, TRAINING_TAG, RESTORED_TAG, PROCESS_TAG = identity.MODEL_MD5, "training.id", "restored", "process"
 
 UNKNOWN = "unknown"
-"""The name of a training that was killed before its origin was recorded."""
+"""Name of a training that was killed before its origin was recorded."""
 
 _TRAINED = (PARAMS, Path("dvc.yaml"), HISTORY, MODEL_CARD, TRAINING)
 _EVALUATED = (METRICS, PER_CLASS, CONFUSION_MATRIX, PREDICTIONS)
@@ -34,7 +34,7 @@ _EVALUATED = (METRICS, PER_CLASS, CONFUSION_MATRIX, PREDICTIONS)
 
 @dataclass(frozen=True)
 class Times:
-    """The Unix time at which an epoch ended, and its duration; both in seconds."""
+    """When an epoch ended, as Unix time in seconds, and how many seconds it took."""
 
     ended: float
     seconds: float
@@ -42,29 +42,29 @@ class Times:
 
 @dataclass
 class Record:
-    """The content of a run. Times are Unix times in seconds.
+    """The content of an MLflow run. Times are Unix times in seconds.
 
     Args:
-        name: name of the run.
+        name: the name of the run.
         origin: commit and DVC experiment, as tags.
         started: when the training started.
         ended: when it ended; None while it runs.
         status: as in MLflow: RUNNING, FINISHED, FAILED, KILLED.
-        training: ID of the training, the same after each resume; empty without a journal.
-        key: key of the training, which names its checkpoint.
-        run_id: ID of the MLflow run, if the journal has it.
-        process: host, process ID and start time of the process that trains.
+        training: the ID of the training, the same after each resume; empty if it has no journal.
+        key: the key of the training, which names its checkpoint.
+        run_id: the ID of the MLflow run, if the journal has it.
+        process: the training process, as `identity.this_process` identifies it.
         environment: machine and versions; empty if unknown.
-        params: all of params.yaml, as text, as in MLflow.
-        dataset: name of the data set.
-        hashes: path -> md5 of what the train stage reads, as in dvc.lock.
+        params: the content of params.yaml, as text.
+        dataset: the name of the data set.
+        hashes: path -> md5 of each dependency of the train stage, as in dvc.lock.
         changes: the uncommitted changes.
         epochs: the history.
-        times: epoch number -> its times, if known.
-        final: the metrics of train and, with the prefix `test_`, of evaluate; without those of single epochs.
-        files: name of the artifact -> file.
-        model: the saved model, if available.
-        model_md5: md5 of the model.
+        times: epoch -> its times, if known.
+        final: metrics of the training, and those of evaluate with the prefix `test_`.
+        files: artifact name -> file.
+        model: the file of the model, if available.
+        model_md5: the md5 of the model.
     """
 
     name: str
@@ -96,10 +96,10 @@ class Record:
         return {**self.origin, **self.environment, **seed, **{key: value for key, value in own.items() if value}}
 
     def add_trained(self, folder: Path) -> None:
-        """Add the outputs of train in a folder, which may come from an older version of this project."""
+        """Add the outputs of train in a folder, which may be of an older version of this project."""
         self.epochs = read_history(folder / HISTORY)
         self.dataset = read_json(folder / MODEL_CARD)["dataset"]
-        self.final |= _beside_epochs(read_json(folder / TRAINING))
+        self.final |= _summary_metrics(read_json(folder / TRAINING))
         self._add_files(folder, _TRAINED)
         if (folder / MODEL).exists():
             self.model = folder / MODEL
@@ -119,32 +119,32 @@ class Record:
         self.files |= {name.name: folder / name for name in names if (folder / name).exists()}
 
 
-def _beside_epochs(metrics: dict[str, float]) -> dict[str, float]:
-    """Return the metrics of a training without those that each epoch has."""
+def _summary_metrics(metrics: dict[str, float]) -> dict[str, float]:
+    """Return the metrics of a training, except those that each epoch has."""
     return {name: value for name, value in metrics.items() if name not in Epoch.__dataclass_fields__}
 
 
 def of_training(training: str) -> Record | None:
-    """Read the record of a training from its journal; None without a journal.
+    """Build the record of a training from its journal; None if there is no journal.
 
-    Events that another version of this project wrote are ignored if their values differ.
+    Events that another version of this project wrote may have other values; such events are ignored.
     """
-    made: Record | None = None
+    record: Record | None = None
     for event in journal.read(training):
         with suppress(LookupError, TypeError, ValueError):
             if event.kind == "begin":
-                made = _start(training, event, made)
-            elif made:
-                _add(made, event)
-    return made
+                record = _begin(training, event, record)
+            elif record:
+                _apply(record, event)
+    return record
 
 
-def _start(training: str, event: Event, before: Record | None) -> Record:
-    """Create the record of a training that starts or resumes; a resumed one keeps its run and its epochs."""
+def _begin(training: str, event: Event, before: Record | None) -> Record:
+    """Build the record of a training that starts or resumes; a resumed one keeps its run and its epochs."""
     values = event.values
     return Record(
         name=before.name if before else UNKNOWN,
-        origin=before.origin if before else OUTSIDE,
+        origin=before.origin if before else NO_EXPERIMENT_TAGS,
         started=before.started if before else event.time,
         training=training,
         key=values["key"],
@@ -158,52 +158,52 @@ def _start(training: str, event: Event, before: Record | None) -> Record:
     )
 
 
-def _add(made: Record, event: Event) -> None:
+def _apply(record: Record, event: Event) -> None:
     """Add an event to a record."""
     values = event.values
     match event.kind:
         case "origin":
-            made.name, made.origin = values["name"], values["tags"]
-            made.changes = Changes(values["diff"], tuple(values["new_files"]))
+            record.name, record.origin = values["name"], values["tags"]
+            record.changes = Changes(values["diff"], tuple(values["new_files"]))
         case "renamed":
-            made.name, made.origin = values["name"], made.origin | values["tags"]
+            record.name, record.origin = values["name"], record.origin | values["tags"]
         case "epoch":
             epoch = Epoch(**{name: value for name, value in values.items() if name != "seconds"})
-            if epoch.epoch in made.times:  # repeated after a kill
-                made.epochs = [known for known in made.epochs if known.epoch != epoch.epoch]
-            made.epochs.append(epoch)
-            made.times[epoch.epoch] = Times(event.time, values["seconds"])
+            if epoch.epoch in record.times:  # repeated after a kill
+                record.epochs = [known for known in record.epochs if known.epoch != epoch.epoch]
+            record.epochs.append(epoch)
+            record.times[epoch.epoch] = Times(event.time, values["seconds"])
         case "trained":
-            made.model_md5, made.dataset = values["model_md5"], values["dataset"]
-            made.final = _beside_epochs(values["metrics"])
+            record.model_md5, record.dataset = values["model_md5"], values["dataset"]
+            record.final = _summary_metrics(values["metrics"])
         case "run":
-            made.run_id = values["run_id"]
+            record.run_id = values["run_id"]
         case "end":
-            made.status, made.ended = values["status"], event.time
+            record.status, record.ended = values["status"], event.time
 
 
 def of_trainings() -> list[Record]:
-    """Read the records of all journals, oldest first."""
+    """Return the records of all journals, oldest first."""
     return [record for training in journal.trainings() if (record := of_training(training))]
 
 
 def of_folder(folder: Path, name: str, origin: dict[str, str], model_md5: str, stages: tuple[str, ...]) -> Record:
-    """Make the record of a trained model from DVC's files and the journal.
+    """Build the record of a trained model from DVC's files and the journal.
 
     Args:
         folder: a checkout, or a copy of its params.yaml, models/ and reports/.
-        name: name of the run.
-        origin: commit and DVC experiment, as tags.
-        model_md5: md5 of the model.
+        name: the name of the run.
+        origin: the tags that say where it comes from.
+        model_md5: the md5 of the model.
         stages: those of evaluate and plot whose outputs exist and belong to the model.
     """
     params = params_of(folder)
-    made = [record for record in of_trainings() if record.model_md5 == model_md5]
-    own = [r for r in made if experiment_of(r.origin) == experiment_of(origin) and agree(r.params, params)]
+    same_model = [record for record in of_trainings() if record.model_md5 == model_md5]
+    own = [r for r in same_model if experiment_of(r.origin) == experiment_of(origin) and agree(r.params, params)]
     if own:
         record = replace(own[-1], status="FINISHED")
     else:
-        record = _of_another(made, name, origin, model_md5, written=(folder / HISTORY).stat().st_mtime)
+        record = _without_journal(same_model, name, origin, model_md5, written=(folder / HISTORY).stat().st_mtime)
     record.environment = record.environment or identity.read_environment(folder, model_md5)
     record.params = params
     record.add_trained(folder)
@@ -214,27 +214,28 @@ def of_folder(folder: Path, name: str, origin: dict[str, str], model_md5: str, s
     return record
 
 
-def _of_another(made: list[Record], name: str, origin: dict[str, str], model_md5: str, written: float) -> Record:
-    """Make the record of a result without its own journal.
+def _without_journal(
+    same_model: list[Record], name: str, origin: dict[str, str], model_md5: str, written: float
+) -> Record:
+    """Build the record of a result that has no journal of its own.
 
-    Times and versions come from the journal of another experiment that made the same bytes, if there is one; that
-    experiment has its own run.
+    Times and versions come from another experiment that made the same model, if there is one; its MLflow run does not.
     """
     record = Record(name=name, origin=origin, status="FINISHED", model_md5=model_md5, started=written, ended=written)
-    if made:
-        last = made[-1]
+    if same_model:
+        last = same_model[-1]
         record.started, record.ended, record.times = last.started, last.ended, last.times
         record.environment, record.hashes = last.environment, last.hashes
     return record
 
 
 def agree(some: dict[str, str], other: dict[str, str]) -> bool:
-    """Return whether the params that both have are equal; newer versions of this project may have more params."""
+    """Return whether the params that both have are equal; another version of this project may have other params."""
     return all(other.get(key, value) == value for key, value in some.items())
 
 
 def params_of(folder: Path) -> dict[str, str]:
-    """Read the params of a folder, as text, as in MLflow."""
+    """Read the params of a folder, as text."""
     return _as_text(read_params(folder / PARAMS))
 
 

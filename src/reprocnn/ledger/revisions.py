@@ -21,7 +21,7 @@ from reprocnn.errors import UserError
 from reprocnn.ledger.git import DIFF, GENERATED, Changes, git, show, uncommitted
 from reprocnn.ledger.git import clone as git_clone
 from reprocnn.ledger.masking import masked
-from reprocnn.ledger.origin import BASELINE_TAG, EXPERIMENT_TAG, NO_EXPERIMENT, OUTSIDE, origin, run_name
+from reprocnn.ledger.origin import BASELINE_TAG, EXPERIMENT_TAG, NO_EXPERIMENT, NO_EXPERIMENT_TAGS, origin, run_name
 from reprocnn.params import PARAMS, read_params
 from reprocnn.run.identity import content_md5
 from reprocnn.run.state import repository
@@ -62,11 +62,11 @@ class Result:
         stages = lock_of(self.commit)
         found = {out["path"]: out["md5"] for stage in stages.values() for out in stage.get("outs", [])}
         if MODEL.as_posix() not in found:
-            raise UserError(f"{LOCK} has no {MODEL}", "dvc repro, which writes it")
+            raise UserError(f"{LOCK} has no {MODEL}", "dvc repro")
         return found
 
     @cached_property
-    def read(self) -> dict[str, str]:
+    def train_deps(self) -> dict[str, str]:
         """The md5 of each dependency of the train stage, path -> md5."""
         return {dep["path"]: dep["md5"] for dep in lock_of(self.commit)["train"].get("deps", [])}
 
@@ -111,10 +111,10 @@ def lock_of(commit: str, folder: Path = Path()) -> dict[str, Any]:
     text = show(commit, LOCK) if commit else file.read_text() if file.exists() else ""
     try:
         stages = (YAML(typ="safe", pure=True).load(text) or {}).get("stages") or {}
-    except (YAMLError, AttributeError):  # as with the marks of a merge
-        raise UserError(f"{LOCK} {where} is not what DVC writes", f"git checkout HEAD -- {LOCK}") from None
+    except (YAMLError, AttributeError):  # for example, after a merge conflict
+        raise UserError(f"{LOCK} {where} isn't readable as YAML", f"git checkout HEAD -- {LOCK}") from None
     if missing := {"train", "evaluate", "plot"} - set(stages):
-        raise UserError(f"dvc.lock {where} has no {', '.join(sorted(missing))}", "dvc repro, which writes it")
+        raise UserError(f"{LOCK} {where} has no {', '.join(sorted(missing))}", "dvc repro")
     return dict(stages)
 
 
@@ -134,8 +134,8 @@ def _experiment(commit: str, baseline: str, name: str) -> Result:
     return Result(name, commit, {"git.commit": baseline, EXPERIMENT_TAG: name, BASELINE_TAG: baseline})
 
 
-def of(revision: str) -> Result:
-    """Return the result of an experiment, named by its name or commit, or of another commit, branch or tag.
+def find(revision: str) -> Result:
+    """Return the result of an experiment, given by name or commit, or of another commit, branch or tag.
 
     Raises:
         UserError: there is no such experiment or revision, or several experiments have the name.
@@ -145,21 +145,20 @@ def of(revision: str) -> Result:
         here = [experiment for experiment in named if experiment.origin[BASELINE_TAG] == head]
         if len(named) > 1 and len(here) != 1:
             commits = ", ".join(experiment.where for experiment in named)
-            raise UserError(f"{len(named)} experiments are called {revision!r}", f"name one by its commit: {commits}")
+            raise UserError(f"{len(named)} experiments are called {revision!r}", f"use the commit of one: {commits}")
         return (here or named)[0]
     if commit := git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}"):
-        return Result(revision, commit, {"git.commit": commit} | OUTSIDE)
+        return Result(revision, commit, {"git.commit": commit} | NO_EXPERIMENT_TAGS)
     raise UserError(
         f"no experiment or revision is called {revision!r}",
-        "`dvc exp list --all` names the experiments; `dvc exp pull origin NAME` brings one here",
+        "`dvc exp list --all` lists the experiments; `dvc exp pull origin NAME` fetches one",
     )
 
 
 def clone(commit: str, folder: Path) -> Path:
     """Clone the repository at a commit, with the images that params.yaml names; return the project folder.
 
-    Images that Git or DVC tracks are those of the commit. Other images are linked as they are now, and a message says
-    so.
+    Images that Git or DVC tracks are those of the commit. Others are linked as they are now, with a message.
 
     Raises:
         UserError: the folder is not empty, git fails, or DVC's cache and remote lack the images.
@@ -170,12 +169,12 @@ def clone(commit: str, folder: Path) -> Path:
     if params.get("dataset") != "folder" or images.is_absolute():
         return project
     here = repository() / images
-    files = _at(commit)
-    # Commits from before data/images left Git have a README in it.
-    if [name for name in files.find(_place(images)) if Path(name).name != "README.md"]:
+    files = _open_commit(commit)
+    # In old commits Git tracks a README in data/images.
+    if [name for name in files.find(_repository_path(images)) if Path(name).name != "README.md"]:
         _get_images(files, images, project)
     elif here.exists():
-        print(f"{images} at {commit[:7]} is in neither Git nor DVC: the images that are here now are used", flush=True)
+        print(f"neither Git nor DVC tracks {images} at {commit[:7]}: using the images that are there now", flush=True)
         _link(here, project / images)
     return project
 
@@ -183,12 +182,12 @@ def clone(commit: str, folder: Path) -> Path:
 def _get_images(files: "DVCFileSystem", images: Path, project: Path) -> None:
     """Copy the images that Git or DVC tracks at a commit to a clone."""
     try:
-        files.get(_place(images), os.fspath(project / images), recursive=True)
+        files.get(_repository_path(images), os.fspath(project / images), recursive=True)
     except FileNotFoundError as error:
         problem = (
             f"the images at {images} are neither in DVC's cache nor in a remote: {Path(error.filename or '').name}"
         )
-        raise UserError(problem, f"dvc pull {images}, where they were pushed from") from None
+        raise UserError(problem, f"run `dvc push {images}` where they were added") from None
 
 
 def _link(source: Path, target: Path) -> None:
@@ -205,29 +204,29 @@ def _link_if_absent(source: str, target: str) -> None:
         Path(target).symlink_to(Path(source).resolve())
 
 
-def _at(commit: str) -> "DVCFileSystem":
+def _open_commit(commit: str) -> "DVCFileSystem":
     """Open the files of the repository at a commit: those in Git, and those in DVC's cache and remote."""
     from dvc.api import DVCFileSystem  # takes a second
 
     return DVCFileSystem(os.fspath(repository()), rev=commit, subrepos=True)
 
 
-def _place(file: Path) -> str:
+def _repository_path(file: Path) -> str:
     """Return the path of a project file in the repository, of which the project may be a subfolder."""
     return f"/{git('rev-parse', '--show-prefix')}{file.as_posix()}"
 
 
 def _copy(commit: str, folder: Path) -> None:
-    """Copy the files that a record is made from, out of Git, DVC's cache or its remote."""
-    files = _at(commit)
-    reports = [f"reports/{Path(name).name}" for name in files.ls(_place(Path("reports")), detail=False)]
+    """Copy the files that a record is made from, out of Git, DVC's cache or a remote."""
+    files = _open_commit(commit)
+    reports = [f"reports/{Path(name).name}" for name in files.ls(_repository_path(Path("reports")), detail=False)]
     for name in (PARAMS, Path("dvc.yaml"), MODEL, MODEL_CARD, *map(Path, reports)):
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
             if name == FIGURES:
-                files.get(_place(name), os.fspath(target), recursive=True)
-            elif files.isfile(_place(name)):
-                files.get_file(_place(name), os.fspath(target))
+                files.get(_repository_path(name), os.fspath(target), recursive=True)
+            elif files.isfile(_repository_path(name)):
+                files.get_file(_repository_path(name), os.fspath(target))
         except FileNotFoundError:
             target.unlink(missing_ok=True)  # neither in the cache nor in a remote

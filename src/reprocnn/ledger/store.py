@@ -26,25 +26,25 @@ if TYPE_CHECKING:
 EXPERIMENT = "reprocnn"
 FILE, ARTIFACTS = "mlflow.db", "mlartifacts"
 """Database and artifacts in the checkout, used if MLFLOW_TRACKING_URI is not set."""
-SYNC = "python -m reprocnn sync"
-ANEW = (
-    f"mkdir -p {ARTIFACTS}/old && mv {FILE}* {ARTIFACTS}/old && {SYNC}"
-    "  # makes the runs again from DVC's files, without system metrics"
+SYNC_COMMAND = "python -m reprocnn sync"
+RECREATE_COMMAND = (
+    f"mkdir -p {ARTIFACTS}/old && mv {FILE}* {ARTIFACTS}/old && {SYNC_COMMAND}"
+    "  # recreates the runs of what DVC has, without system metrics"
 )
-"""The command that moves the store in the checkout aside, where Git ignores it, and makes the runs again."""
+"""Moves the store of the checkout to a folder that Git ignores, and creates the runs again."""
 
 DEFAULTS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
     "MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL": "5",
     "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_LOGGING_LEVEL": "CRITICAL",  # errors are raised too, and printed once
+    "MLFLOW_LOGGING_LEVEL": "CRITICAL",  # errors are raised too, and reported once
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
-"""Defaults for MLflow; variables that the user has set win. No stage waits long for an answer: see run/mirror.py."""
+"""Settings of MLflow, unless the user sets them. The timeouts of stages are in run/mirror.py."""
 _SQLITE = re.compile(r"sqlite(?:\+pysqlite)?:///(?!file:|:memory:)([^?]+)(\?.*)?")
 _NO_FOLDER = ("databricks", "databricks-uc", "uc")
-"""URIs of MLflow that are one word but don't name a folder."""
+"""URIs of MLflow that are a single word but not the name of a folder."""
 
 
 def tracking_uri() -> str:
@@ -77,16 +77,15 @@ def file_store(uri: str) -> Path | None:
     if uri.startswith("file:"):
         parts = urlparse(uri)
         return None if parts.netloc else repository() / unquote(parts.path)
-    # `server:5000` isn't a folder, though MLflow takes `127.0.0.1:5000` for one.
+    # `server:5000` isn't a folder, although MLflow treats `127.0.0.1:5000` as one.
     return None if uri in _NO_FOLDER or re.match(r"[^/]*:", uri) else repository() / uri
 
 
 def _sqlite_uri(file: Path) -> str:
     """Build the URI of a SQLite file.
 
-    SQLAlchemy ends the path at `?` and decodes `%`, so both are encoded. MLflow doesn't decode what follows
-    `sqlite:///` and creates the folders that it names; for an encoded path the URI names the driver too, which avoids
-    this.
+    SQLAlchemy ends the path at `?` and decodes `%`, so both are encoded. MLflow creates the folder of a `sqlite:///`
+    path without decoding it; naming the driver in the URI of an encoded path avoids this.
     """
     encoded = str(file).replace("%", "%25").replace("?", "%3F")
     return f"sqlite:///{file}" if encoded == str(file) else f"sqlite+pysqlite:///{encoded}"
@@ -98,7 +97,7 @@ def experiment_name() -> str:
 
 
 def settings() -> dict[str, str]:
-    """Return the environment variables for MLflow, including the store, because logging a model reads it there only.
+    """Return the environment variables for MLflow, including the store: logging a model reads it only from there.
 
     Set them before the first thread of a process starts: no process can safely be started while another thread changes
     the environment.
@@ -115,14 +114,14 @@ def connect() -> tuple["MlflowClient", str]:
     uri = tracking_uri()
     file = database(uri)
     if not file:
-        made = client(uri)
-        return made, _experiment(made, _is_database(uri))
+        opened = client(uri)
+        return opened, _experiment(opened, _is_database(uri))
     from filelock import FileLock
 
     with FileLock(state.store_lock()):
         _prepare_sqlite(file)
-        made = client(uri)
-        return made, _experiment(made, True)
+        opened = client(uri)
+        return opened, _experiment(opened, True)
 
 
 def client(uri: str) -> "MlflowClient":
@@ -130,12 +129,12 @@ def client(uri: str) -> "MlflowClient":
     import mlflow
 
     if _is_database(uri):
-        _try(uri)
+        _check_connection(uri)
     return mlflow.MlflowClient(uri)
 
 
-def _try(uri: str) -> None:
-    """Open and close a database, so that a failure shows at once; MLflow itself would retry for 100 s."""
+def _check_connection(uri: str) -> None:
+    """Open and close a database, so that an error appears at once; MLflow would retry for 100 s."""
     import sqlalchemy
 
     engine = sqlalchemy.create_engine(uri)
@@ -154,31 +153,31 @@ def _is_database(uri: str) -> bool:
     return uri.partition(":")[0].partition("+")[0] in DATABASE_ENGINES
 
 
-def _experiment(of: "MlflowClient", is_ours: bool) -> str:
+def _experiment(client: "MlflowClient", is_local: bool) -> str:
     """Return the ID of the MLflow experiment; create it if it is missing.
 
     MLflow's `set_experiment` is not used: it changes the environment, perhaps in a thread.
 
     Args:
-        of: client of the store.
-        is_ours: whether this process chooses where artifacts go; otherwise a server does.
+        client: client of the store.
+        is_local: whether this process chooses where artifacts go; otherwise a server does.
     """
     from mlflow.exceptions import MlflowException
 
     name = experiment_name()
-    found = of.get_experiment_by_name(name)
+    found = client.get_experiment_by_name(name)
     if found is None:
-        # The tag makes the UI open with the runs, not with its pages for language models.
+        # With this tag the UI opens on the runs, not on the pages for language models.
         kind = {"mlflow.experimentKind": "custom_model_development"}
-        location = _artifacts() if is_ours else None
+        location = _artifacts() if is_local else None
         try:
-            return str(of.create_experiment(name, artifact_location=location, tags=kind))
+            return str(client.create_experiment(name, artifact_location=location, tags=kind))
         except MlflowException as error:
-            found = of.get_experiment_by_name(name)
+            found = client.get_experiment_by_name(name)
             if error.error_code != "RESOURCE_ALREADY_EXISTS" or not found:
                 raise
-    if found.lifecycle_stage == "deleted":  # in the UI, where the next run would have no place
-        of.restore_experiment(found.experiment_id)
+    if found.lifecycle_stage == "deleted":  # in the UI; runs can't be created in a deleted experiment
+        client.restore_experiment(found.experiment_id)
     return str(found.experiment_id)
 
 
@@ -188,7 +187,7 @@ def _artifacts() -> str:
 
 @contextmanager
 def explain_errors() -> Iterator[None]:
-    """Turn an error of MLflow in the block into a UserError.
+    """Convert an MLflow error in the block to a UserError.
 
     Raises:
         UserError: states the cause and its fix.
@@ -198,7 +197,7 @@ def explain_errors() -> Iterator[None]:
     except UserError:
         raise
     except Exception as error:
-        raise failure(error) from None
+        raise user_error(error) from None
 
 
 def all_runs(client: "MlflowClient", experiment_id: str) -> Iterator["Run"]:
@@ -210,8 +209,8 @@ def all_runs(client: "MlflowClient", experiment_id: str) -> Iterator["Run"]:
         yield from page
 
 
-def require_store() -> tuple["MlflowClient", str]:
-    """Connect, for a command that can't continue without the store.
+def connect_or_explain() -> tuple["MlflowClient", str]:
+    """Connect like `connect`, but raise only errors that state the cause and its fix.
 
     Raises:
         UserError: MLflow does not answer.
@@ -220,14 +219,14 @@ def require_store() -> tuple["MlflowClient", str]:
         return connect()
 
 
-def failure(error: BaseException) -> UserError:
-    """Build the error for a failure of MLflow, with its cause and one fix."""
+def user_error(error: BaseException) -> UserError:
+    """Convert an MLflow error to a UserError with the cause and one fix."""
     uri = tracking_uri()
     text, fix, is_damage = cause(error)
     if is_damage and uri == own_uri():
-        fix = ANEW
+        fix = RECREATE_COMMAND
     if fix == "mlflow db upgrade":
-        fix = f"{fix} {shlex.quote(uri)}  # after a copy of it"
+        fix = f"{fix} {shlex.quote(uri)}  # back it up first"
     return UserError(masked(f"MLflow at {uri}: {text}"), masked(fix))
 
 
@@ -246,9 +245,9 @@ def _prepare_sqlite(file: Path) -> None:
     with atomic_file(file) as partial:
         partial.unlink(missing_ok=True)
         uri = _sqlite_uri(partial)
-        _try(uri)
-        # Not by a client: it would put the working directory into SQL as it stands, with an apostrophe if it has one.
+        _check_connection(uri)
+        # Not with a client: it writes the working directory into SQL without escaping apostrophes.
         SqlAlchemyStore(uri, _artifacts())
         with closing(sqlite3.connect(partial)) as connection:
-            connection.execute("PRAGMA journal_mode=WAL")  # stays in the file
+            connection.execute("PRAGMA journal_mode=WAL")  # a persistent setting of the file
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -1,1 +1,1 @@
-"""Run a stage: exit status, signals, locks, checkpoints, the journal, and the identity of a training."""
+"""Code that surrounds a stage: locks, checkpoints, the journal, the identity of a training."""

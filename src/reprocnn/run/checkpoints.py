@@ -1,7 +1,7 @@
-"""Save the full state of a training after each epoch, so that a killed training resumes and ends with the same bytes.
+"""Save a checkpoint after each epoch, so that a killed training resumes and ends with the same bytes.
 
-Keras' BackupAndRestore omits the state of dropout, the order of the images and the history, and a kill can leave a
-half-written file. Here one file holds everything. It appears by rename, after it has been flushed to disk.
+Keras' BackupAndRestore omits the state of dropout, the order of the images and the history, and may leave a
+half-written file. Here one file has the whole state. It is flushed to disk and then renamed into place.
 """
 
 import json
@@ -27,17 +27,17 @@ if TYPE_CHECKING:  # the import takes seconds
     import keras
 
 FRESH_VARIABLE = "REPROCNN_FRESH"
-"""If this variable is set, a training starts from the beginning even if a checkpoint exists."""
-DAYS = 30
-"""Days after which an unused checkpoint is removed."""
+"""If set, ignore an existing checkpoint and start from the first epoch."""
+MAX_AGE_DAYS = 30
+"""Age at which an unused checkpoint is removed."""
 
 
 class Checkpoint(NoCheckpoint):
     """The checkpoint of one training.
 
     Args:
-        folder: the folder of this checkpoint.
-        fresh: whether the user asked to start from the beginning.
+        folder: the folder of this checkpoint only.
+        fresh: whether the user asked to start from the first epoch.
     """
 
     def __init__(self, folder: Path, fresh: bool = False) -> None:
@@ -46,10 +46,10 @@ class Checkpoint(NoCheckpoint):
         self._warned = False
 
     def save(self, model: "keras.Model", epochs: list[Epoch], best: Weights) -> None:
-        """Save the state after an epoch. If the disk is full, print a warning and continue.
+        """Save the state after an epoch. If the disk is full, warn once and continue the training.
 
         Args:
-            model: the compiled model.
+            model: built and compiled.
             epochs: the history so far.
             best: the weights of the best epoch so far; may be empty.
         """
@@ -64,16 +64,19 @@ class Checkpoint(NoCheckpoint):
                 self._warned = True
                 print(
                     f"warning: no checkpoint after epoch {len(epochs)} ({error.strerror}); the training continues; "
-                    "if it is killed, it resumes from an earlier epoch",
+                    "if it is killed, it resumes at an earlier epoch",
                     file=sys.stderr,
                     flush=True,
                 )
 
     def restore(self, model: "keras.Model") -> tuple[list[Epoch], Weights]:
-        """Restore the saved state of a compiled model.
+        """Restore a model to the saved state.
+
+        Args:
+            model: built and compiled.
 
         Returns:
-            The history so far and the weights of the best epoch; both empty without a checkpoint.
+            The history so far and the weights of the best epoch; both empty if there is no checkpoint.
         """
         if not self.exists:
             return [], []
@@ -85,22 +88,21 @@ class Checkpoint(NoCheckpoint):
 
 
 def _variables(model: "keras.Model") -> Mapping[str, "keras.Variable"]:
-    """Return the weights, the random generators' states and the optimizer's state, by group and position."""
+    """Return the weights, random-generator states and optimizer variables, named by group and position."""
     groups = {"model": model.variables, "optimizer": model.optimizer.variables}
     return {f"{group}{i}": variable for group, variables in groups.items() for i, variable in enumerate(variables)}
 
 
 @contextmanager
 def _durable_file(path: Path) -> Iterator[Path]:
-    """Yield a path to write to, as `atomic_file` does; the file is flushed to disk before it is renamed."""
+    """Yield a path to write to, as `atomic_file` does, and flush the file to disk before the rename."""
     with atomic_file(path) as partial:
         yield partial
-        _flush(partial)
-    _flush(path.parent)
+        _flush_to_disk(partial)
+    _flush_to_disk(path.parent)
 
 
-def _flush(path: Path) -> None:
-    """Flush a file or a folder to disk."""
+def _flush_to_disk(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -112,16 +114,16 @@ def _flush(path: Path) -> None:
 def checkpoint(key: str) -> Iterator[Checkpoint]:
     """Yield the checkpoint of a training, to one process at a time.
 
-    When the block ends without an error the checkpoint stays, because DVC has not recorded the outputs yet; `forget`
-    removes it later. After a UserError it is removed: a resumed training would fail in the same way.
+    The checkpoint stays after a successful block, because DVC has not recorded the model yet; `remove` deletes it
+    later. After a UserError it is deleted, because resuming would only repeat the error.
 
     Args:
-        key: key of the training.
+        key: the key of the training.
     """
     root = state.checkpoints()
     folder = root / key
     _remove_old(root)
-    with locks.exclusive(_lock(key), "trains the same model on the same data"):
+    with locks.exclusive(_lock(key), "is training the same model on the same data"):
         if fresh := bool(os.environ.get(FRESH_VARIABLE)):
             shutil.rmtree(folder, ignore_errors=True)
         try:
@@ -136,36 +138,36 @@ def _lock(key: str) -> Path:
 
 
 def _remove_old(root: Path) -> None:
-    oldest = time.time() - DAYS * 86_400
+    oldest = time.time() - MAX_AGE_DAYS * 86_400
     for folder in root.glob("*/"):
         with suppress(FileNotFoundError):  # another process removed it
             if folder.stat().st_mtime < oldest:
                 shutil.rmtree(folder)
 
 
-def unfinished() -> list[Path]:
-    """List the checkpoint folders of interrupted trainings: those whose lock no process holds."""
+def leftover_folders() -> list[Path]:
+    """Return the checkpoint folders that no running training uses."""
     root = state.checkpoints()
     return [folder for folder in root.glob("*") if folder.is_dir() and not locks.holder(_lock(folder.name))]
 
 
-def unless_in_use(key: str) -> AbstractContextManager[bool]:
-    """Block the training of a key in other processes; yield False if one is already running.
+def try_lock(key: str) -> AbstractContextManager[bool]:
+    """Lock a training for the block; yield whether that worked. False: a process is running this training.
 
     Args:
-        key: key of the training.
+        key: the key of the training.
     """
-    return locks.try_exclusive(_lock(key))
+    return locks.try_lock(_lock(key))
 
 
-def forget(model_md5: str) -> None:
-    """Remove the checkpoints of the trainings that made a model that DVC has recorded.
+def remove(model_md5: str) -> None:
+    """Remove the checkpoints of the trainings that made a model, once DVC has recorded it.
 
     Args:
         model_md5: md5 of the model file.
     """
-    for folder in unfinished():
+    for folder in leftover_folders():
         for training in journal.trainings(folder.name[:16]):
-            made = [event.values["model_md5"] for event in journal.read(training) if event.kind == "trained"]
-            if model_md5 in made:
+            trained = [event.values["model_md5"] for event in journal.read(training) if event.kind == "trained"]
+            if model_md5 in trained:
                 shutil.rmtree(folder, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Choose where downloads are cached, and which mirror is used, from environment variables and the platform."""
+"""Choose where downloads are cached and which mirror is tried first."""
 
 import os
 from pathlib import Path
@@ -10,9 +10,9 @@ from reprocnn.run.state import repository
 
 
 def places() -> Places:
-    """Return the cache folder and the mirror: REPROCNN_CACHE, by default the user's cache folder, and REPROCNN_MIRROR.
+    """Return the cache folder (REPROCNN_CACHE, default: the user's cache folder) and the mirror (REPROCNN_MIRROR).
 
-    Relative paths start at the user's checkout, even in the copy in which a `--temp` or `--queue` experiment runs.
+    Relative paths start at the user's checkout, even in a `--temp` or `--queue` experiment, which runs in a copy.
     """
     cache = os.environ.get(CACHE_VARIABLE) or str(user_cache_path("reprocnn"))
     mirror = os.environ.get(MIRROR_VARIABLE, "")

@@ -1,4 +1,7 @@
-"""Choose the exit status of a stage or command, and report errors that a user can fix in two lines."""
+"""Turn the end of a stage or command into an exit status.
+
+Errors that the user can fix become two lines of text without a traceback.
+"""
 
 import errno
 import os
@@ -9,29 +12,26 @@ from collections.abc import Callable
 from reprocnn.errors import UserError
 
 TRACEBACK_VARIABLE = "REPROCNN_TRACEBACK"
-"""If this variable is set, an OSError is shown with its traceback."""
-_WHERE = f"{TRACEBACK_VARIABLE}=1 shows where it happened"
+"""If set, an OSError keeps its traceback."""
+_TRACEBACK_HINT = f"{TRACEBACK_VARIABLE}=1 shows the traceback"
 
 
 def exit_on_sigterm() -> None:
-    """Make SIGTERM raise SystemExit, with status 143, so that every `finally` runs."""
+    """Make SIGTERM raise SystemExit with status 143, so that every `finally` block runs."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
 
 
-def status_of(act: Callable[[], None]) -> int | str:
-    """Run a stage or a command.
+def run(action: Callable[[], None]) -> int | str:
+    """Run a stage or a command, and catch everything but bugs.
 
     Returns:
-        The argument for `sys.exit`: 0, an exit status, or an error message.
-
-    Raises:
-        Exception: a bug; it keeps its traceback.
+        The argument for `sys.exit`: 0, an exit status, or the text of an error.
     """
     try:
-        act()
+        action()
     except UserError as error:
         return str(error)
-    except BrokenPipeError:  # the reader of the output has closed the pipe
+    except BrokenPipeError:  # the reader of the output is gone, as in `... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
     except OSError as error:
@@ -46,7 +46,7 @@ def status_of(act: Callable[[], None]) -> int | str:
 
 
 def explain(error: OSError) -> UserError:
-    """Turn an error of the operating system into a UserError with the file and a fix."""
+    """Convert an error of the system to a UserError with the file and a fix for this kind of error."""
     problem = f"{error.strerror or error}" + (f" ({error.filename})" if error.filename else "")
     match error.errno:
         case errno.ENOSPC | errno.EDQUOT:
@@ -54,11 +54,11 @@ def explain(error: OSError) -> UserError:
         case errno.EACCES | errno.EPERM | errno.EROFS:
             fix = "give this user read and write permission there, then run it again"
         case errno.ENOENT:
-            fix = f"`dvc repro` makes missing inputs, `git status` shows deleted files; {_WHERE}"
+            fix = f"dvc repro makes missing outputs, `git status` shows deleted files; {_TRACEBACK_HINT}"
         case errno.EMFILE | errno.ENFILE:
             fix = "allow more open files, for example `ulimit -n 4096`, then run it again"
         case errno.ENOMEM:
             fix = "free memory, or use smaller images or batches, then run it again"
         case _:
-            fix = f"fix what the message names, then run it again; {_WHERE}"
+            fix = f"fix what the message names, then run it again; {_TRACEBACK_HINT}"
     return UserError(problem, fix)

@@ -1,8 +1,8 @@
 """Run the `main` of a stage.
 
-- One stage runs per workspace. A stage exits when its dvc process dies, and cleans up after SIGTERM.
-- An error that the user can fix is two lines and a non-zero exit status, without a traceback.
-- After evaluate and plot, their outputs go to the MLflow run of the model, and its checkpoint is removed.
+- Only one stage runs per workspace. A stage exits when its dvc process dies, and cleans up after SIGTERM.
+- An error that the user can fix gives two lines of text and a non-zero exit status, without a traceback.
+- After evaluate and plot, their outputs are logged to the model's MLflow run, and the model's checkpoint is removed.
 """
 
 import io
@@ -23,27 +23,27 @@ _AFTER_TRAIN = ("evaluate", "plot")
 
 
 def start() -> None:
-    """Prepare the process: set the environment for MLflow, and watch the dvc process that started this one.
+    """Set the environment variables for MLflow, and make this process exit when its dvc process dies.
 
     Call this before the first thread starts and before the imports of the stage, which take seconds.
     """
     os.environ.update(mirror.settings())
-    orphans.end_with_dvc()
+    orphans.exit_with_dvc()
 
 
 def run(stage: str, main: Callable[[], None]) -> None:
-    """Run a stage; exit with 1 and two lines of text after an error, 130 after Ctrl-C, 143 after SIGTERM.
+    """Run a stage. The exit status is 1 after an error, 130 after Ctrl-C, 143 after SIGTERM.
 
     Args:
         stage: the name of the stage in dvc.yaml.
-        main: the work of the stage.
+        main: the function that does its work.
     """
     exits.exit_on_sigterm()
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # the terminal may not be able to show the name of a class
+        if isinstance(stream, io.TextIOWrapper):  # class names may not fit the terminal's encoding
             stream.reconfigure(errors="backslashreplace")
     try:
-        status = exits.status_of(lambda: _exclusively(stage, main))
+        status = exits.run(lambda: _run_locked(stage, main))
     except Exception:  # a bug
         if not mirror.is_busy():
             raise
@@ -51,24 +51,24 @@ def run(stage: str, main: Callable[[], None]) -> None:
         status = 1
     finally:
         with suppress(OSError):
-            _renew(PARAMS)
-        mirror.warn_about_head()
-    mirror.exit_stage(status)
+            _advance_mtime(PARAMS)
+        mirror.warn_if_head_detached()
+    mirror.exit_process(status)
 
 
-def _exclusively(stage: str, main: Callable[[], None]) -> None:
-    with locks.exclusive(state.STAGE_LOCK, "runs a stage in this workspace"):
+def _run_locked(stage: str, main: Callable[[], None]) -> None:
+    with locks.exclusive(state.STAGE_LOCK, "is running a stage in this workspace"):
         main()
-        if stage in _AFTER_TRAIN and MODEL.exists():  # when DVC starts these, it has recorded the outputs of train
-            checkpoints.forget(md5(MODEL))
-            mirror.show_stage(stage)
+        if stage in _AFTER_TRAIN and MODEL.exists():  # DVC has recorded the model when it starts these stages
+            checkpoints.remove(md5(MODEL))
+            mirror.log_stage(stage)
 
 
-def _renew(file: Path) -> None:
-    """Set a file's modification time to another second than the one in Git's index.
+def _advance_mtime(file: Path) -> None:
+    """Advance the modification time of a file by at least one second.
 
-    When DVC changes params.yaml it also updates Git's index. Git then treats a file with the same size and the same
-    second as unchanged, so that `git checkout` would not restore the committed file.
+    DVC adds params.yaml to Git's index when it changes the file. Git then treats a file with the same size and the same
+    modification time in seconds as unchanged, so `git checkout` would not restore the committed version.
     """
     before = file.stat().st_mtime
     now = time.time()

@@ -1,4 +1,4 @@
-"""Identify a training by what its result depends on: params, data, code, versions, machine."""
+"""Identify what a training depends on: params, data, code, versions, machine."""
 
 import hashlib
 import json
@@ -27,19 +27,20 @@ _PACKAGES = (
 )
 _IGNORED = ("__pycache__", "*.pyc", ".DS_Store", "Thumbs.db", ".ipynb_checkpoints", "*.swp", "*~")
 """The patterns of .dvcignore for names in source folders; a test compares them."""
-_CLOCK = 60.0
+_CLOCK_TOLERANCE = 60.0
+"""Seconds by which two readings of a process's start time may differ."""
 _INSTRUCTIONS = ("avx", "avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "asimd", "sve")
 
 
 MODEL_MD5 = "model.md5"
-"""The key in reports/environment.json with the md5 of the model that it describes."""
+"""Key of reports/environment.json: the md5 of the model that the file describes."""
 
 
 def key(**parts: Any) -> str:
-    """Return an ID for a training: a hash of all that its result depends on (params, data, code, versions, machine).
+    """Return the key of a training: a hash of everything that determines its result.
 
     Args:
-        **parts: values that JSON can represent.
+        **parts: params, hashes of data and code, versions and machine, as values that JSON can represent.
     """
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
 
@@ -47,13 +48,13 @@ def key(**parts: Any) -> str:
 def write_environment(model_md5: str, machine: dict[str, str]) -> None:
     """Write the machine and the versions that made a model.
 
-    The file is not a DVC output, because outputs are byte-stable across machines. Git tracks it beside them.
+    The file is not a DVC output, because outputs must not contain versions or machine. Git tracks it.
     """
     write_json(ENVIRONMENT, {MODEL_MD5: model_md5} | machine)
 
 
 def read_environment(folder: Path, model_md5: str) -> dict[str, str]:
-    """Return the machine and the versions that made a model; empty if they are not known.
+    """Return the machine and the versions that made a model; empty if unknown.
 
     Args:
         folder: a checkout or a copy of its reports.
@@ -70,13 +71,13 @@ def this_process() -> str:
 
 
 def is_gone(process: str) -> bool:
-    """Return whether a process, named as by `this_process`, ran on this host and has ended."""
+    """Return whether a process, as `this_process` identifies it, ran on this host and has ended."""
     host, number, start = process.split()
     if host != socket.gethostname():
         return False
     try:
-        # With a tolerance: the start time depends on the system clock, which may be set in between.
-        return abs(psutil.Process(int(number)).create_time() - float(start)) > _CLOCK
+        # Start times have a tolerance, because the system clock may have been adjusted since.
+        return abs(psutil.Process(int(number)).create_time() - float(start)) > _CLOCK_TOLERANCE
     except psutil.NoSuchProcess:
         return True
 

@@ -20,7 +20,7 @@ _PACKAGES = (
 
 
 def check() -> None:
-    """Exit with one line of advice if this Python lacks a package or has an unsupported version."""
+    """Exit with one line that says how to use the project's Python, if this is another one."""
     if not (3, 11) <= sys.version_info[:2] <= (3, 13) or not all(map(find_spec, _PACKAGES)):
         sys.exit(
             f"error: {sys.executable} (Python {sys.version.split()[0]}) is not this project's Python: "

@@ -1,14 +1,14 @@
-"""Write and read the journal of a training: an append-only file of events.
+"""Record the events of a training in a file to which lines are only appended.
 
-It has what DVC's outputs must not contain (times, process, machine), and what MLflow has not received yet. Each line is
-one event as JSON, with its Unix time in seconds:
+The journal keeps what DVC's outputs must not contain (times, process, machine) and what could not be uploaded to MLflow
+in time. Each line is one event as JSON, with its Unix time in seconds:
 
-- begin: key, params, hashes of what train reads, environment (machine and versions), process; repeated at each resume
+- begin: key, params, hashes of train's dependencies, environment (machine and versions), process; again at each resume
 - origin: name, tags and uncommitted changes, added by the ledger
 - epoch: the row of the history, and the seconds it took
-- trained: model_md5, dataset, metrics; when all files of train are written
+- trained: model_md5, dataset, metrics; when all outputs of train are written
 - run: run_id of the MLflow run, added by the ledger
-- renamed: name and tags of the experiment that now has the result, added by the ledger
+- renamed: name and tags of the experiment that has the result now, added by the ledger
 - end: status as in MLflow: FINISHED, FAILED, KILLED
 """
 
@@ -33,9 +33,9 @@ class Event:
     """One line of a journal.
 
     Args:
-        kind: what happened, such as `epoch`.
+        kind: the kind of event, such as `epoch`.
         time: Unix time in seconds.
-        values: the values of an event of this kind.
+        values: the values of the event.
     """
 
     kind: str
@@ -45,22 +45,22 @@ class Event:
 
 _lock = threading.Lock()
 _unwritten: dict[str, list[str]] = {}
-"""Training ID -> lines of this process that could not be written."""
+"""Training ID -> lines that could not be written to disk yet."""
 
 
 class Journal(NoJournal):
     """The journal of one training.
 
     Args:
-        training: ID of the training.
-        wake: called after each event, for example to update MLflow.
+        training: the ID of the training.
+        wake: called after each event, for example to upload it to MLflow.
     """
 
     def __init__(self, training: str, wake: Callable[[], None] = lambda: None) -> None:
         self.training, self._wake = training, wake
 
     def epoch(self, epoch: Epoch, seconds: float) -> None:
-        """Add an epoch that has ended."""
+        """Add an epoch at its end."""
         self.add("epoch", **asdict(epoch), seconds=seconds)
 
     def add(self, kind: str, **values: Any) -> None:
@@ -70,7 +70,7 @@ class Journal(NoJournal):
 
 
 def new_id(key: str) -> str:
-    """Create an ID for a training. Several trainings can have the same key, for example after `dvc repro --force`."""
+    """Return a new training ID for a key; several trainings may share a key, as after `dvc repro --force`."""
     return f"{key[:16]}-{uuid.uuid4().hex[:8]}"
 
 
@@ -79,15 +79,15 @@ def _file(training: str) -> Path:
 
 
 def append(training: str, kind: str, at: float | None = None, **values: Any) -> None:
-    """Add an event to the journal of a training.
+    """Add an event to a training's journal.
 
-    If the disk is full, print a warning and continue: the event is written together with the next one.
+    A full disk does not end the training: lines that can't be written stay in memory until the next event.
 
     Args:
-        training: ID of the training.
-        kind: kind of the event.
+        training: the ID of the training.
+        kind: the kind of event.
         at: Unix time in seconds; None: now.
-        **values: values that JSON can represent.
+        **values: the values of the event, which JSON can represent.
     """
     line = json.dumps({"event": kind, "time": time.time() if at is None else at, **values})
     with _lock:
@@ -97,7 +97,7 @@ def append(training: str, kind: str, at: float | None = None, **values: Any) -> 
             _unwritten.pop(training, None)
         except OSError as error:
             if training not in _unwritten:
-                print(f"warning: the journal can't be written ({error.strerror}); the stage continues", flush=True)
+                print(f"warning: can't write the journal ({error.strerror}); the stage continues", flush=True)
             _unwritten[training] = lines
 
 
@@ -105,12 +105,12 @@ def _write(file: Path, lines: list[str]) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("a+b") as journal:
         journal.seek(-1 if journal.tell() else 0, os.SEEK_END)
-        complete = journal.read() in {b"", b"\n"}  # a kill can leave an incomplete line
+        complete = journal.read() in {b"", b"\n"}  # a kill may have cut off the last line
         journal.write((("" if complete else "\n") + "\n".join(lines) + "\n").encode())
 
 
 def read(training: str) -> list[Event]:
-    """Return the events of a training, oldest first; empty without a journal."""
+    """Return the events of a training, oldest first; empty if there is no journal."""
     with _lock:
         lines = [line.encode() for line in _unwritten.get(training, ())]
         with suppress(OSError):
@@ -119,7 +119,7 @@ def read(training: str) -> list[Event]:
 
 
 def _parse(line: bytes) -> Event | None:
-    """Parse a line; None if it is incomplete."""
+    """Parse a line; return None if it is not a complete event."""
     try:
         values = json.loads(line)
         return Event(values.pop("event"), values.pop("time"), values)
@@ -128,16 +128,17 @@ def _parse(line: bytes) -> Event | None:
 
 
 def trainings(key: str = "") -> list[str]:
-    """List the IDs of trainings, oldest first.
+    """Return the IDs of the trainings, oldest first.
 
     Args:
-        key: the start of the IDs; empty: all.
+        key: the prefix of the IDs; empty: all trainings.
     """
-    started = {file.stem: _started(file.stem) for file in state.journals().glob(f"{key}*.jsonl")}
-    return sorted((training for training in started if started[training]), key=lambda t: started[t])
+    starts = {file.stem: _start_time(file.stem) for file in state.journals().glob(f"{key}*.jsonl")}
+    return sorted((training for training in starts if starts[training]), key=lambda training: starts[training])
 
 
-def _started(training: str) -> float:
+def _start_time(training: str) -> float:
+    """Return the Unix time of a training's first event; 0 if the journal doesn't start with `begin`."""
     with suppress(OSError), _file(training).open("rb") as journal:
         first = _parse(journal.readline())
         return first.time if first and first.kind == "begin" else 0.0
@@ -145,6 +146,6 @@ def _started(training: str) -> float:
 
 
 def status(events: list[Event]) -> str:
-    """Return the status of a training as in MLflow; RUNNING also after a kill that left no event."""
+    """Return the MLflow status of a training. It stays RUNNING after a kill that left no `end` event."""
     last = [event for event in events if event.kind in {"begin", "end"}][-1:]
     return last[0].values["status"] if last and last[0].kind == "end" else "RUNNING"

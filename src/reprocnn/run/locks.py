@@ -1,4 +1,4 @@
-"""Allow one process at a time in a workspace and on a checkpoint."""
+"""Lock a workspace or a checkpoint, so that one process at a time uses it."""
 
 import fcntl
 import os
@@ -11,10 +11,12 @@ from filelock import FileLock, Timeout
 
 @contextmanager
 def exclusive(path: Path, what: str) -> Iterator[None]:
-    """Hold a lock. If another process holds it, print that and wait. The system releases the lock when its holder dies.
+    """Hold a lock for the block; if another process holds it, print a message and wait.
+
+    The operating system releases the lock when its holder dies.
 
     Args:
-        path: the lock file; the process ID of the holder is written beside it.
+        path: the lock file; the process ID of the holder is written to a file beside it.
         what: what the holder does, for the message.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -23,7 +25,7 @@ def exclusive(path: Path, what: str) -> Iterator[None]:
         lock.acquire(timeout=0)
     except Timeout:
         found = holder(path) or "unknown"
-        print(f"another process (number {found}) {what}; waiting for it to end (`kill {found}` ends it)", flush=True)
+        print(f"another process (ID {found}) {what}; waiting for it to exit (`kill {found}` stops it)", flush=True)
         lock.acquire()
     try:
         number.write_text(str(os.getpid()))
@@ -34,8 +36,8 @@ def exclusive(path: Path, what: str) -> Iterator[None]:
 
 
 @contextmanager
-def try_exclusive(path: Path) -> Iterator[bool]:
-    """Hold a lock if no other process holds it; yield whether it is held."""
+def try_lock(path: Path) -> Iterator[bool]:
+    """Hold a lock for the block if it is free; yield whether it was."""
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path)
     try:

@@ -1,7 +1,7 @@
-"""Update MLflow in a thread while a stage runs; the stage never waits for a server for more than a few seconds.
+"""Log stages to MLflow in a thread, so that a stage never waits long for the tracking server.
 
-The ledger does the work. It is imported by name here, so that a checkout without it runs in the same way.
-`python -m reprocnn sync` adds later what a tracker that is down, slow, full or read-only did not receive.
+The ledger does the work. It is imported by name; without it the stages run all the same. What could not be logged in
+time, because the server is down or slow or its disk is full, is added later by `python -m reprocnn sync`.
 """
 
 import os
@@ -17,29 +17,29 @@ from reprocnn.errors import UserError
 from reprocnn.run import state
 
 _LEDGER = "reprocnn.ledger"
-_HURRY = 8.0
-"""Seconds to wait at exit after a signal."""
+_INTERRUPTED_TIMEOUT = 8.0
+"""Longest wait in seconds for pending uploads of an interrupted training."""
 _RECENT = 600.0
-"""Seconds for which a tracker that timed out is given only the short timeout."""
+"""Seconds after a timeout during which `retry_timeout` applies."""
 
 
 class Work(Protocol):
-    """A task of the ledger: update an MLflow run."""
+    """The work of the ledger: bring an MLflow run up to date."""
 
     timeout: float
     """Seconds a stage waits at exit for pending uploads."""
-    short_timeout: float
-    """The same if the tracker timed out recently, so that only one stage of a pipeline waits long."""
+    retry_timeout: float
+    """Seconds a stage waits if an earlier stage timed out recently, so that a pipeline waits only once."""
 
     def complete(self) -> None:
-        """Add what is missing from the run; can be repeated.
+        """Upload what is missing from the run; can be repeated.
 
         Raises:
-            UserError: states the cause and its fix.
+            UserError: the upload failed; states the cause and its fix.
         """
 
     def timeout_error(self, seconds: float) -> UserError:
-        """Build the error for uploads that did not end within a number of seconds."""
+        """Return the error to report if the work took longer than the given seconds."""
 
 
 _threads: "list[MirrorThread]" = []
@@ -47,46 +47,46 @@ _threads: "list[MirrorThread]" = []
 
 
 class NoMirror:
-    """A mirror that does nothing, for a checkout without a ledger."""
+    """The mirror of a checkout without a ledger."""
 
     def wake(self) -> None:
         """Do nothing."""
 
-    def finish(self, *, hurry: bool = False) -> None:
+    def finish(self, *, interrupted: bool = False) -> None:
         """Do nothing."""
 
 
 class MirrorThread(NoMirror):
-    """A thread that does the work of the ledger when woken. After a failure it prints the cause once and retries later.
+    """A thread that does the ledger's work when woken. After a failure it warns once and retries at the next wake.
 
     Args:
-        work: the task.
+        work: the work to do.
     """
 
     def __init__(self, work: Work) -> None:
         self._work = work
         self._error: UserError | None = None
-        self._said: set[str] = set()
+        self._printed: set[str] = set()
         self._awake, self._ending, self._ended = threading.Event(), threading.Event(), threading.Event()
         _threads.append(self)
         threading.Thread(target=self._loop, daemon=True).start()
 
     @property
     def is_busy(self) -> bool:
-        """Whether the last update has not ended yet."""
+        """Whether the thread has not finished its last round of work."""
         return not self._ended.is_set()
 
     def wake(self) -> None:
-        """Start an update."""
+        """Start the work in the thread, without waiting."""
         self._awake.set()
 
-    def finish(self, *, hurry: bool = False) -> None:
-        """Start the last update and wait for its end, up to the timeout; warn if something is pending.
+    def finish(self, *, interrupted: bool = False) -> None:
+        """Do the work a last time, wait for it up to the timeout, and warn if it failed or timed out.
 
         Args:
-            hurry: whether the process was told to end.
+            interrupted: whether the training was interrupted, and should exit soon.
         """
-        seconds = min(self._timeout(), _HURRY) if hurry else self._timeout()
+        seconds = min(self._timeout(), _INTERRUPTED_TIMEOUT) if interrupted else self._timeout()
         self._ending.set()
         self.wake()
         in_time = self._ended.wait(seconds)
@@ -98,7 +98,7 @@ class MirrorThread(NoMirror):
     def _timeout(self) -> float:
         with suppress(OSError):
             if time.time() - state.silent_tracker().stat().st_mtime < _RECENT:
-                return self._work.short_timeout
+                return self._work.retry_timeout
         return self._work.timeout
 
     def _loop(self) -> None:
@@ -117,16 +117,16 @@ class MirrorThread(NoMirror):
                 self._ended.set()
                 return
 
-    def _warn(self, found: UserError) -> None:
-        """Print a cause once. Not to stderr: the thread may suppress what TensorFlow writes there."""
-        if found.problem not in self._said:
-            self._said.add(found.problem)
-            print(f"warning: this run is incomplete; the stage continues. {found.problem}", flush=True)
-            print(f"  fix: {found.fix}", flush=True)
+    def _warn(self, error: UserError) -> None:
+        """Print a warning once. Not to stderr: the thread may be capturing it to hide TensorFlow's messages."""
+        if error.problem not in self._printed:
+            self._printed.add(error.problem)
+            print(f"warning: the MLflow run is incomplete; the stage continues. {error.problem}", flush=True)
+            print(f"  fix: {error.fix}", flush=True)
 
 
 def _ledger(module: str) -> Any:
-    """Import a module of the ledger; None in a checkout without it, which may still have the folder with caches."""
+    """Import a module of the ledger; None if the ledger was removed, even if its folder still has __pycache__."""
     found = find_spec(_LEDGER)
     return import_module(f"{_LEDGER}.{module}") if found and found.origin else None
 
@@ -134,53 +134,57 @@ def _ledger(module: str) -> Any:
 def settings() -> dict[str, str]:
     """Return the environment variables that the ledger needs.
 
-    Set them before the first thread starts: no process can safely be started while another thread changes them.
+    Set them before the first thread starts: no process can safely be started while another thread changes the
+    environment.
     """
     store = _ledger("store")
     return store.settings() if store else {}
 
 
 def follow_training(training: str) -> NoMirror:
-    """Start to update the MLflow run of a training.
+    """Log a training to MLflow while it runs.
 
     Args:
-        training: ID of the training.
+        training: the ID of the training.
+
+    Returns:
+        The thread that does it, or NoMirror if there is no ledger or it can't start.
     """
     live = _ledger("live")
     if not live:
         return NoMirror()
     try:
-        shown = MirrorThread(live.Training(training))
-    except OSError as error:  # for example of git
-        print(f"warning: this training is not shown in MLflow: {error}", flush=True)
+        thread = MirrorThread(live.Training(training))
+    except OSError as error:  # for example from git
+        print(f"warning: this training is not logged to MLflow: {error}", flush=True)
         return NoMirror()
-    shown.wake()
-    return shown
+    thread.wake()
+    return thread
 
 
-def show_stage(stage: str) -> None:
-    """Add the outputs of evaluate or plot to the MLflow run, and wait for that."""
+def log_stage(stage: str) -> None:
+    """Log the outputs of evaluate or plot to MLflow, and wait for that."""
     if live := _ledger("live"):
         MirrorThread(live.Stage(stage)).finish()
 
 
-def warn_about_head() -> None:
-    """Warn if a killed `dvc exp run` left HEAD off its branch."""
+def warn_if_head_detached() -> None:
+    """Warn if a killed experiment left HEAD detached."""
     if live := _ledger("live"):
         with suppress(OSError):
-            live.warn_about_head()
+            live.warn_if_head_detached()
 
 
 def is_busy() -> bool:
-    """Return whether an update is still pending; at exit, Python would wait for its threads."""
+    """Return whether uploads are still pending. Python would wait for MLflow's threads at a normal exit."""
     return any(thread.is_busy for thread in _threads)
 
 
-def exit_stage(status: int | str) -> None:
-    """Exit after an error; if an update is pending, exit at once in any case.
+def exit_process(status: int | str) -> None:
+    """Exit with a status. While uploads are pending, exit at once, without waiting for MLflow's threads.
 
     Args:
-        status: as for `sys.exit`; 0: return, so that the script ends by itself.
+        status: as for `sys.exit`. For 0 without pending uploads, return instead, so that the script ends normally.
     """
     if not is_busy():
         if status:

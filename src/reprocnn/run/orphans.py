@@ -1,4 +1,4 @@
-"""End a stage whose dvc process has died.
+"""Make a stage exit when its dvc process has died.
 
 `kill -9` of dvc leaves its stage running, and the next dvc would start the same stage a second time.
 """
@@ -11,28 +11,28 @@ from contextlib import suppress
 import psutil
 
 _SHELLS = ("sh", "bash", "dash", "zsh", "fish", "ksh")
-_SECONDS = 1.0
-"""Interval between two checks of the dvc process."""
+_INTERVAL = 1.0
+"""Seconds between two checks of the dvc process."""
 
 
-def end_with_dvc() -> None:
+def exit_with_dvc() -> None:
     """Send SIGTERM to this process when the dvc process that started it has died.
 
     Does nothing if no dvc started it.
     """
     if "DVC_STAGE" in os.environ:
-        threading.Thread(target=_watch, args=(_dvc(),), daemon=True).start()
+        threading.Thread(target=_watch, args=(_find_dvc(),), daemon=True).start()
 
 
-def dvc_started() -> float:
-    """Return the Unix time at which the dvc process that started this process began; infinity if there is none."""
+def dvc_start_time() -> float:
+    """Return the Unix time at which the parent dvc process started; infinity if there is none."""
     with suppress(psutil.NoSuchProcess):
-        if "DVC_STAGE" in os.environ and (found := _dvc()):
+        if "DVC_STAGE" in os.environ and (found := _find_dvc()):
             return float(found[-1].create_time())
     return float("inf")
 
 
-def _dvc() -> list[psutil.Process]:
+def _find_dvc() -> list[psutil.Process]:
     """Find the dvc process, and the shell between it and this process if there is one; empty if dvc has died."""
     with suppress(psutil.NoSuchProcess):
         parent = psutil.Process().parent()
@@ -45,14 +45,14 @@ def _dvc() -> list[psutil.Process]:
 
 def _watch(processes: list[psutil.Process]) -> None:
     pause = threading.Event()
-    while processes and all(map(_is_there, processes)):
-        pause.wait(_SECONDS)
+    while processes and all(map(_is_alive, processes)):
+        pause.wait(_INTERVAL)
     os.kill(os.getpid(), signal.SIGTERM)
     with suppress(OSError):  # the terminal may be gone, too
-        print("dvc is gone; ending, so that the next dvc finds this stage free", flush=True)
+        print("the dvc process has exited, so this stage exits too", flush=True)
 
 
-def _is_there(process: psutil.Process) -> bool:
+def _is_alive(process: psutil.Process) -> bool:
     with suppress(psutil.NoSuchProcess):
         return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     return False

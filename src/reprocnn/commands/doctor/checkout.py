@@ -18,7 +18,7 @@ from reprocnn.commands.doctor.findings import Finding, first_line, format_size, 
 from reprocnn.data.title import title
 from reprocnn.errors import UserError
 from reprocnn.ledger import revisions
-from reprocnn.ledger.git import git, left_branch, way_back
+from reprocnn.ledger.git import abandoned_branch, git, recovery_command
 from reprocnn.ledger.origin import run_name
 from reprocnn.params import DownloadParams, Params, load_params, read_params
 from reprocnn.run import checkpoints, locks, state
@@ -49,9 +49,9 @@ def check_git() -> Iterator[Finding]:
     elif not git("ls-files", "dvc.yaml"):
         text = f"the Git repository {done.stdout.strip()} does not track {Path.cwd()}, and DVC needs that"
         yield Finding("wrong", "git", text, f"{_COMMIT}  # in that repository\ngit init && {_COMMIT}  # in its own")
-    elif branch := left_branch():
+    elif branch := abandoned_branch():
         text = f"a `dvc exp run` was killed and left HEAD off branch {branch}; a commit now would be on no branch"
-        yield Finding("wrong", "git", text, way_back(branch))
+        yield Finding("wrong", "git", text, recovery_command(branch))
     else:
         changed = len(git("status", "--porcelain", "--", ".").splitlines())
         yield Finding("ok", "git", run_name() + (f"; uncommitted files: {changed}" if changed else ""))
@@ -166,7 +166,7 @@ def check_queue() -> Iterator[Finding]:
 
 def check_checkpoints() -> Iterator[Finding]:
     """Check for checkpoints of interrupted trainings."""
-    left = checkpoints.unfinished()
+    left = checkpoints.leftover_folders()
     if not left:
         yield Finding("ok", "checkpoints", "none left")
         return

@@ -38,13 +38,13 @@ def check_store() -> Iterator[Finding]:
     try:
         content = _read(uri)
     except Exception as error:  # of MLflow, SQLAlchemy, SQLite or a connection
-        found = store.failure(error)
+        found = store.user_error(error)
         yield Finding("wrong", "MLflow", found.problem.removeprefix("MLflow at "), found.fix)
     else:
         yield from _check_content(uri, content) if content else [_report_empty(where)]
     if uri != store.own_uri() and _checkout_store_has_runs():
         text = f"older runs are in {store.FILE}, but the stages and `make ui` use MLFLOW_TRACKING_URI: {where}"
-        fix = f"unset MLFLOW_TRACKING_URI  # to use {store.FILE}\n{store.SYNC}  # to add them there from DVC's files"
+        fix = f"unset MLFLOW_TRACKING_URI  # to use {store.FILE}\n{store.SYNC_COMMAND}  # to add them there"
         yield Finding("note", "MLflow", text, fix)
 
 
@@ -59,7 +59,7 @@ def _checkout_store_has_runs() -> bool:
 def _report_empty(where: str) -> Finding:
     """Report a store without runs of this project."""
     if MODEL.exists():
-        return Finding("note", "MLflow", f"the result in the workspace has no run in {where}", store.SYNC)
+        return Finding("note", "MLflow", f"the result in the workspace has no run in {where}", store.SYNC_COMMAND)
     return Finding("ok", "MLflow", f"no runs yet; they go to {where}")
 
 
@@ -105,14 +105,14 @@ def _check_artifacts(uri: str, location: str, any_finished: bool) -> Finding:
     folder, ours = Path(unquote(parts.path)), repository() / store.ARTIFACTS
     if uri == store.own_uri() and ".dvc/tmp/exps" in folder.as_posix():
         text = f"stored in the temporary folder of an experiment, which DVC removes: {folder}"
-        return Finding("wrong", "artifacts", text, store.ANEW)
+        return Finding("wrong", "artifacts", text, store.RECREATE_COMMAND)
     if uri == store.own_uri() and folder.name == ours.name and folder.resolve() != ours.resolve():
         text = f"stored in {folder}: this checkout was moved or copied"
         return Finding("wrong", "artifacts", text, _repair_commands(folder.parent))
     if any_finished and not folder.exists():
         text = f"{folder} does not exist: the files of the runs are lost"
         return Finding(
-            "wrong", "artifacts", text, f"{store.SYNC}  # adds what DVC has, except the models of older runs"
+            "wrong", "artifacts", text, f"{store.SYNC_COMMAND}  # adds what DVC has, except the models of older runs"
         )
     return Finding("ok", "artifacts", str(folder))
 
@@ -120,10 +120,10 @@ def _check_artifacts(uri: str, location: str, any_finished: bool) -> Finding:
 def _repair_commands(old: Path) -> str:
     """Return the commands that make the path in the store valid again, one alternative per line."""
     if old.exists():  # a copy: two checkouts must not share a folder of runs
-        return store.ANEW
+        return store.RECREATE_COMMAND
     parent = "" if old.parent.exists() else f"mkdir -p {shlex.quote(str(old.parent))} && "
     link = f"ln -s {shlex.quote(str(repository()))} {shlex.quote(str(old))}"
-    return f"{parent}{link}  # keeps the runs\n{store.ANEW}"
+    return f"{parent}{link}  # keeps the runs\n{store.RECREATE_COMMAND}"
 
 
 def _check_running(running: "list[Run]") -> Finding:
@@ -132,5 +132,5 @@ def _check_running(running: "list[Run]") -> Finding:
     stuck = [name for name, process in processes if process and is_gone(process)]
     if stuck:
         text = f"marked as running, but the process has ended: {', '.join(stuck)}"
-        return Finding("wrong", "runs", text, f"{store.SYNC}  # marks them as killed")
+        return Finding("wrong", "runs", text, f"{store.SYNC_COMMAND}  # marks them as killed")
     return Finding("ok", "runs", f"running: {len(running)}; stuck: none")
