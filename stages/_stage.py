@@ -1,6 +1,6 @@
-"""Prepares the process of a stage; each stage imports this first.
+"""Prepare the process of a stage; every stage script imports this module first.
 
-The code beside the stages is what is imported: in a `--temp` or `--queue` experiment, the experiment's own.
+It imports `src` of the checkout that the script is in; in a `--temp` or `--queue` experiment that is its own code.
 """
 
 # ruff: noqa: E402
@@ -16,7 +16,7 @@ interpreter.check()
 
 from reprocnn import environment
 
-environment.prepare()  # before the libraries read them
+environment.prepare()  # before libraries read the variables
 
 from reprocnn.run.harness import run, start
 

@@ -1,4 +1,4 @@
-"""Gets the raw data of `dataset` and writes it, verified, in one fixed form."""
+"""Download or read the data set, verify it, and write the raw splits in one format."""
 
 import _stage  # isort: split
 

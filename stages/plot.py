@@ -1,4 +1,4 @@
-"""Draws the figures and the report from what train and evaluate wrote."""
+"""Draw the figures and the report from the outputs of train and evaluate."""
 
 import _stage  # isort: split
 
@@ -14,7 +14,7 @@ from reprocnn.reporting import figures, fonts, report
 
 
 def main() -> None:
-    load_params(Section)  # plot reads no key, and refuses wrong ones all the same
+    load_params(Section)  # plot needs no parameter, but a wrong value is an error in every stage
     history, scores, per_class = read_history(HISTORY), read_scores(METRICS), read_per_class(PER_CLASS)
     card, mistakes = read_model_card(MODEL_CARD), read_mistakes(MISTAKES)
     labels = figures.labels(card.class_names)
@@ -27,7 +27,7 @@ def main() -> None:
     }
     pictures = {name: png(figure) for name, figure in drawn.items()}
     tables = {
-        "test metrics": scores.by_name(),
+        "test metrics": scores.to_dict(),
         "per class": report.with_labels(per_class, labels),
         "history": pd.DataFrame(history),
     }

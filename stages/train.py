@@ -1,4 +1,4 @@
-"""Builds the model, fits it, and writes it with its history."""
+"""Build the model, train it, and write it with its history and metrics."""
 
 import _stage  # isort: split
 
@@ -9,7 +9,7 @@ from reprocnn.artifacts.model_card import MODEL_CARD, ModelCard, write_model_car
 from reprocnn.artifacts.split import TRAIN, VALIDATION, read_split
 from reprocnn.artifacts.statistics import STATISTICS, read_statistics
 from reprocnn.artifacts.training import TRAINING, write_training
-from reprocnn.models.build import build, start
+from reprocnn.models.build import build, initialize
 from reprocnn.params import TrainParams, load_params
 from reprocnn.run.training import training
 from reprocnn.training.fit import check_batch_size, fit
@@ -20,10 +20,10 @@ def main() -> None:
     params = load_params(TrainParams)
     train, validation, statistics = read_split(TRAIN), read_split(VALIDATION), read_statistics(STATISTICS)
     shape, names = statistics.image_shape, statistics.class_names
-    check_batch_size(params.batch_size, len(train.images))  # again in fit; here, before the training has a run
+    check_batch_size(params.batch_size, len(train.images))  # fit checks it too, but only after the MLflow run exists
     backend.prepare(params.seed, params.threads, params.portable)
     core = build(params, shape, len(names), params.seed)
-    start(params.model, core, train.images)
+    initialize(params.model, core, train.images)
     saved = build(params, shape, len(names), params.seed, statistics.normalization)
     with training(params.model_dump(), backend.gpus()) as (checkpoint, journal):
         history = fit(core, train, validation, params, checkpoint=checkpoint, journal=journal)

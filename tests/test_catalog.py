@@ -14,7 +14,7 @@ from reprocnn.data.load import load
 from reprocnn.params import DownloadParams, ModelParams
 from reprocnn.run.downloads import places
 
-TINY = '''"""A net of one dense layer."""
+TINY = '''"""A network of one dense layer."""
 
 from reprocnn.models import layers
 from reprocnn.models.layers import Tensor
@@ -22,15 +22,15 @@ from reprocnn.models.layers import Tensor
 
 def network(x: Tensor, n_classes: int, *, dropout: float = 0.0) -> Tensor:
     """Apply Flatten-output."""
-    return layers.output(layers.dropped(layers.flat(x), dropout), n_classes)
+    return layers.output(layers.dropout(layers.flatten(x), dropout), n_classes)
 '''
 ROW = '    "tiny": Model(options=("dropout",), source="this test", accuracy="not measured"),\n'
 
 
 @pytest.mark.parametrize(("key", "rows"), [("model", MODELS), ("dataset", DATA_SETS)])
-def test_the_comment_in_params_yaml_names_rows_alone(key: str, rows: dict[str, object]) -> None:
+def test_the_comment_in_params_yaml_names_only_rows(key: str, rows: dict[str, object]) -> None:
     (line,) = (x for x in (ROOT / "params.yaml").read_text().splitlines() if x.startswith(f"{key}:"))
-    assert set(line.split("# ")[1].split(" | ")) <= set(rows)  # a new row may stand in `reprocnn models` alone
+    assert set(line.split("# ")[1].split(" | ")) <= set(rows)  # `reprocnn models` lists them all
 
 
 def test_each_model_is_a_file_and_each_option_a_key_that_a_model_supports() -> None:
@@ -49,12 +49,12 @@ def test_each_data_set_is_a_module_of_its_name() -> None:
         assert callable(importlib.import_module(f"reprocnn.data.{name}").load)
 
 
-def test_the_row_of_digits_is_what_the_stage_gets() -> None:
+def test_the_row_of_digits_agrees_with_the_data() -> None:
     data, row = load(DownloadParams(), places()), DATA_SETS["digits"]
     assert (len(data.labels), data.image_shape) == (row.images, row.image_shape)
 
 
-def test_the_catalog_imports_nothing_of_this_project_and_nothing_heavy() -> None:
+def test_the_catalog_imports_no_module_of_this_project_and_no_large_library() -> None:
     code = (
         "import sys; before = set(sys.modules); import reprocnn.catalog\n"
         "new = {name.split('.')[0] for name in set(sys.modules) - before}\n"

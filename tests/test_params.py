@@ -12,11 +12,11 @@ def _set(here: Path, key: str, value: str) -> None:
     (here / "params.yaml").write_text("\n".join([*kept, f"{key}: {value}"]) + "\n")
 
 
-def test_params_yaml_holds_exactly_the_keys_and_their_defaults(here: Path) -> None:
+def test_params_yaml_has_exactly_the_keys_and_defaults_of_the_schema(here: Path) -> None:
     assert read_params() == {name: f.default for name, f in Params.model_fields.items()}
 
 
-def test_params_yaml_comments_every_key(here: Path) -> None:
+def test_every_key_of_params_yaml_has_a_comment(here: Path) -> None:
     for line in (here / "params.yaml").read_text().splitlines():
         if line and not line.startswith("#"):
             assert "# " in line, line
@@ -50,7 +50,7 @@ def test_params_yaml_comments_every_key(here: Path) -> None:
             "strides: found 0 (int), allowed: auto | a whole number from 1 to 4\n  fix: for example `-S s",
         ),
         ("strides", "atuo", "did you mean `auto`?"),
-        ("5", "x", "expected text as key, found 5"),
+        ("5", "x", "expected text keys, found the key 5"),
         ("folder", "2024-13-45", "is not YAML"),
         ("pooling", "min", "allowed: auto | max | average"),
         ("dropout", "1", "dropout: found 1 (int), allowed: auto | a number from 0 to 0.95"),
@@ -77,22 +77,22 @@ def test_params_yaml_comments_every_key(here: Path) -> None:
         (
             "depth",
             "20",
-            "model: deep_cnn has no depth, found depth: 20\n  fix: `-S depth=auto`; deep_cnn takes padding, ",
+            "model: deep_cnn does not support depth, found depth: 20\n  fix: `-S depth=auto`; deep_cnn supports ",
         ),
         ("epoch", "3", "unknown key `epoch`\n  fix: did you mean `epochs`?"),
         ("zzz", "3", "unknown key `zzz`\n  fix: use one of: augment, batch_norm"),
     ],
 )
-def test_a_wrong_value_is_refused_in_two_lines(here: Path, key: str, value: str, expected: str) -> None:
+def test_a_wrong_value_raises_a_two_line_error(here: Path, key: str, value: str, expected: str) -> None:
     _set(here, key, value)
     with pytest.raises(UserError) as caught:
-        load_params(FitParams)  # any section: the whole file is checked
+        load_params(FitParams)  # any section; the whole file is validated
     message = str(caught.value)
     assert expected in message
     assert len(message.splitlines()) == 2
 
 
-def test_every_key_is_refused_with_a_value_that_no_key_takes(here: Path) -> None:
+def test_every_key_refuses_a_value_that_is_never_valid(here: Path) -> None:
     original = (here / "params.yaml").read_text()
     for key in Params.model_fields:
         (here / "params.yaml").write_text(original)
@@ -107,7 +107,7 @@ def test_a_number_in_scientific_notation_is_a_number(here: Path, number: str) ->
     assert load_params(TrainParams).learning_rate == 1e-5
 
 
-def test_a_missing_key_a_missing_file_and_no_yaml_are_named(here: Path) -> None:
+def test_a_missing_key_a_missing_file_and_invalid_yaml_are_named(here: Path) -> None:
     text = (here / "params.yaml").read_text()
     (here / "params.yaml").write_text(text.replace("epochs:", "# epochs:"))
     with pytest.raises(UserError, match="`epochs` is missing"):
@@ -123,7 +123,7 @@ def test_a_missing_key_a_missing_file_and_no_yaml_are_named(here: Path) -> None:
         load_params(TrainParams)
 
 
-def test_text_with_several_choices_is_a_tuple_of_them(here: Path) -> None:
+def test_text_with_several_choices_is_parsed_to_a_tuple(here: Path) -> None:
     assert (load_params(Params).augment, load_params(Params).tta) == ((), ())
     _set(here, "augment", "flip_shift_cutout")
     _set(here, "tta", "flip_shift")
@@ -132,10 +132,10 @@ def test_text_with_several_choices_is_a_tuple_of_them(here: Path) -> None:
     assert FitParams(**params.model_dump()).augment == params.augment
 
 
-def test_portable_needs_a_number_of_threads(here: Path) -> None:
+def test_portable_needs_a_fixed_number_of_threads(here: Path) -> None:
     text = (here / "params.yaml").read_text()
     (here / "params.yaml").write_text(text.replace("portable: false", "portable: true"))
-    with pytest.raises(UserError, match=r"portable: true needs a number of threads.*\n.*-S threads=2"):
+    with pytest.raises(UserError, match=r"portable: true needs a fixed number of threads.*\n.*-S threads=2"):
         load_params(TrainParams)
     (here / "params.yaml").write_text(
         text.replace("portable: false", "portable: true").replace("threads: 0 ", "threads: 2 ")

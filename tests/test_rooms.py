@@ -1,4 +1,4 @@
-"""Who knows whom: each room of src/reprocnn imports only what its kind may know, and stays as small as it should."""
+"""Import rules between the packages ("rooms") of src/reprocnn, and limits on the size of functions."""
 
 import ast
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ KNOWS = {
     "commands": FOUNDATIONS | SCIENCE | {"run", "ledger", "cli"},
     "stages": FOUNDATIONS | SCIENCE | {"run"},
 }
-"""Room -> rooms that it may import, beside itself."""
+"""Room -> other rooms that it may import."""
 
 
 def _room(file: Path) -> str:
@@ -44,7 +44,7 @@ def _imported(file: Path) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.relative_to(ROOT).as_posix())
-def test_a_room_knows_only_what_its_kind_may_know(file: Path) -> None:
+def test_a_room_imports_only_the_rooms_it_may(file: Path) -> None:
     room = _room(file)
     if room == "__init__":
         return
@@ -54,7 +54,7 @@ def test_a_room_knows_only_what_its_kind_may_know(file: Path) -> None:
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.relative_to(ROOT).as_posix())
-def test_only_the_ledger_and_commands_know_mlflow_and_git_and_no_science_the_environment(file: Path) -> None:
+def test_only_ledger_and_commands_use_mlflow_and_git_and_science_reads_no_environment(file: Path) -> None:
     room, text = _room(file), file.read_text()
     outside = {name.split(".")[0] for name in _imported(file)} & {"mlflow", "dvc"}
     if room not in {"ledger", "commands"}:
@@ -65,8 +65,8 @@ def test_only_the_ledger_and_commands_know_mlflow_and_git_and_no_science_the_env
         assert "getenv" not in text
 
 
-def test_nothing_sets_the_environment_after_the_start() -> None:
-    """While a thread sets a variable, no other may start a process."""
+def test_no_code_sets_environment_variables_after_start_up() -> None:
+    """It is not safe to set a variable while another thread starts a process."""
     setting = (
         "os.environ[",
         "os.environ.update",
@@ -78,12 +78,12 @@ def test_nothing_sets_the_environment_after_the_start() -> None:
     found = {
         file.relative_to(SRC).as_posix() for file in SRC.rglob("*.py") if any(s in file.read_text() for s in setting)
     }
-    # The lists of the start; the starts of commands and of stages; oneDNN's limit, before the first operation.
+    # The list itself; the entry points of commands and stages; oneDNN's limit, set before the first operation.
     assert found == {"environment.py", "cli.py", "run/harness.py", "backend.py"}
 
 
-def test_the_schema_is_fields_and_nothing_else() -> None:
-    """So that no value of params.yaml reaches an out except as a param that DVC tracks."""
+def test_the_sections_have_fields_and_no_methods() -> None:
+    """A method could bring a value into an output that DVC does not track as a param."""
     sections = [
         value for value in vars(params).values() if isinstance(value, type) and issubclass(value, params.Section)
     ]
@@ -99,14 +99,14 @@ def _functions() -> Iterator[tuple[str, ast.FunctionDef]]:
                 yield f"{file.relative_to(ROOT)}: {node.name}", node
 
 
-def test_no_function_is_long() -> None:
-    """Beyond its docstring."""
+def test_no_function_is_longer_than_35_lines() -> None:
+    """The docstring is not counted."""
     for name, node in _functions():
         docstring = node.body[0].end_lineno - node.body[0].lineno + 1 if ast.get_docstring(node) else 0  # type: ignore[operator]
         assert node.end_lineno - node.lineno + 1 - docstring <= 35, name  # type: ignore[operator]
 
 
-def test_no_function_takes_many_parameters_by_their_place() -> None:
+def test_no_function_has_more_than_five_positional_parameters() -> None:
     for name, node in _functions():
-        places = [a.arg for a in (*node.args.posonlyargs, *node.args.args) if a.arg not in {"self", "cls"}]
-        assert len(places) <= 5, name
+        positional = [a.arg for a in (*node.args.posonlyargs, *node.args.args) if a.arg not in {"self", "cls"}]
+        assert len(positional) <= 5, name

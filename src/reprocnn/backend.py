@@ -15,9 +15,9 @@ from reprocnn import environment
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Hold back what C++ code writes to the error stream; show it if the block fails.
+    """Hide what C++ code writes to stderr; show it if the block raises.
 
-    TensorFlow 2.21 reports its build and the lack of a GPU from code that ignores every log level
+    TensorFlow 2.21 prints its build and the lack of a GPU from code that ignores every log level
     (https://github.com/tensorflow/tensorflow/issues/100442).
     """
     sys.stderr.flush()
@@ -43,7 +43,7 @@ with quiet():
 
     _GPUS = tf.config.list_physical_devices("GPU")
 
-# What ~/.keras/keras.json may set otherwise
+# ~/.keras/keras.json may set other values
 keras.config.set_floatx("float32")
 keras.config.set_image_data_format("channels_last")
 

@@ -1,7 +1,7 @@
-"""The models and the data sets: a row for each, by the name that params.yaml uses.
+"""List the models and the data sets, by the names that params.yaml uses.
 
-A model is one file, models/<name>.py, and one row here; a data set is one file, data/<name>.py, and one row. No other
-code lists them.
+To add a model, add the file models/<name>.py and a row here; to add a data set, the file data/<name>.py and a row. No
+other code lists them.
 """
 
 from collections.abc import Mapping
@@ -10,13 +10,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Model:
-    """What is known of an architecture without building it.
+    """Facts about an architecture that don't require building it.
 
     Args:
-        options: the keys of params.yaml that it supports; the others stay `auto`.
-        source: who published it.
-        accuracy: on the test images, in its source, or where it says so as measured here.
-        variants: options that change its size; `python -m reprocnn models` shows a line for each.
+        options: the keys of params.yaml that it supports; the others must be `auto`.
+        source: the publication.
+        accuracy: its test accuracy in the publication, or, if marked `here`, as measured in this project.
+        variants: options for other sizes; `python -m reprocnn models` shows a row for each.
     """
 
     options: tuple[str, ...]
@@ -27,11 +27,11 @@ class Model:
 
 @dataclass(frozen=True, kw_only=True)
 class DataSet:
-    """What is known of a data set without downloading it.
+    """Facts about a data set that don't require downloading it.
 
     Args:
-        images: in all splits; None: only the files tell.
-        image_shape: (height, width, channels); None: params.yaml tells.
+        images: number of images in all splits; None if it depends on the user's files.
+        image_shape: (height, width, channels); None if params.yaml sets it.
         download_bytes: size of the download.
     """
 
@@ -45,17 +45,17 @@ _CONVOLUTIONAL = ("padding", "strides", "pooling", "dropout", "batch_norm")
 MODELS: Mapping[str, Model] = {
     "mlp": Model(
         options=("dropout",),
-        source="the text",
+        source="the teaching text",
         accuracy="here MNIST 98.71 %, with the preset general",
     ),
     "simple_cnn": Model(
         options=_CONVOLUTIONAL,
-        source="the text",
+        source="the teaching text",
         accuracy="here MNIST 98.97 %",
     ),
     "deep_cnn": Model(
         options=_CONVOLUTIONAL,
-        source="the text",
+        source="the teaching text",
         accuracy="here CIFAR-10 as JPEGs 72.68 %",
     ),
     "lenet": Model(

@@ -1,14 +1,14 @@
-"""Variables of the shell that are set aside: the one list for every stage, every command and make.
+"""Remove environment variables that would change results or break a run; stages, commands and make share the list.
 
-They would change results or break a run without being meant for this project: a notebook sets MPLBACKEND, a Git hook
-GIT_INDEX_FILE, a company's profile PIP_USER. Imported before any library, so it needs the standard library alone. The
-Makefile reads the names in upper case between quotes that stand alone on a line.
+Such variables are usually set for another purpose: a notebook sets MPLBACKEND, a Git hook GIT_INDEX_FILE, a company's
+shell profile PIP_USER. This module imports only the standard library, because it runs before any library is imported.
+The Makefile reads the list too: each line that starts with a quoted upper-case name.
 """
 
 import os
 
-SET_ASIDE = (
-    # Keras and TensorFlow: another Keras, fewer epochs, other kernels, other precision
+IGNORED = (
+    # Keras and TensorFlow: they select another Keras, fewer epochs, other kernels or another precision
     "AUTOGRAPH_STRICT_CONVERSION",
     "KERAS_DISTRIBUTION_JOB_ADDRESSES",
     "KERAS_DISTRIBUTION_NUM_PROCESSES",
@@ -25,7 +25,7 @@ SET_ASIDE = (
     "TF_USE_LEGACY_KERAS",
     "TF_XLA_FLAGS",  # on a CPU, XLA makes these nets 2 to 8 times slower
     "XLA_FLAGS",
-    # The other libraries
+    # Other libraries
     "MATPLOTLIBRC",
     "MPLBACKEND",
     "NPY_PROMOTION_STATE",
@@ -33,14 +33,14 @@ SET_ASIDE = (
     "SCIPY_ARRAY_API",
     "SKLEARN_ASSUME_FINITE",
     "SKLEARN_WARNINGS_AS_ERRORS",
-    # Git: another repository, index or diff than those of this checkout
+    # Git: they select another repository, index or diff
     "GIT_DIR",
     "GIT_EXTERNAL_DIFF",
     "GIT_INDEX_FILE",
     "GIT_LITERAL_PATHSPECS",
     "GIT_PREFIX",
     "GIT_WORK_TREE",
-    # Python, pip and uv: packages from or to another place than .venv
+    # Python, pip and uv: they read or install packages outside .venv
     "PIP_CONSTRAINT",
     "PIP_DRY_RUN",
     "PIP_NO_DEPS",
@@ -67,20 +67,20 @@ SET_ASIDE = (
     "UV_WORKING_DIRECTORY",
 )
 _PREFIXES = ("DNNL_", "ONEDNN_", "TF_SET_ONEDNN_")
-"""oneDNN's kernels, their precision and their threads; what ends in VERBOSE only reports."""
+"""Prefixes of variables that select oneDNN's kernels, precision and threads. Those that end in VERBOSE only log."""
 _FIXED = {
-    "KERAS_BACKEND": "tensorflow",  # ~/.keras/keras.json may name another one
-    # Left alone, TensorFlow uses oneDNN or not by the kind of CPU (`DefaultOneDnnPolicy` in its port.cc)
+    "KERAS_BACKEND": "tensorflow",  # ~/.keras/keras.json may select another one
+    # By default the CPU model decides whether TensorFlow uses oneDNN (`DefaultOneDnnPolicy` in its port.cc)
     "TF_ENABLE_ONEDNN_OPTS": "1",
 }
-_DEFAULTS = {"TF_CPP_MIN_LOG_LEVEL": "2"}  # no banner
+_DEFAULTS = {"TF_CPP_MIN_LOG_LEVEL": "2"}  # no start-up messages
 
 
 def prepare() -> None:
-    """Set aside what the shell says of the libraries. Call this before they are imported and before any thread."""
+    """Remove or set environment variables. Call it before libraries are imported and before any thread starts."""
     for name in list(os.environ):
-        kernels = name.startswith(_PREFIXES) and not name.endswith("VERBOSE")
-        if name in SET_ASIDE or kernels:
+        selects_kernels = name.startswith(_PREFIXES) and not name.endswith("VERBOSE")
+        if name in IGNORED or selects_kernels:
             del os.environ[name]
     os.environ.update(_FIXED)
     for name, value in _DEFAULTS.items():

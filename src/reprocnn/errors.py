@@ -1,12 +1,12 @@
-"""The one exception for what a user can put right."""
+"""Define the exception for errors that the user can fix."""
 
 
 class UserError(Exception):
-    """A mistake that the user can put right; shown in two lines, without a traceback.
+    """Error that the user can fix. It is shown as two lines, without a traceback.
 
     Args:
         problem: what was expected and what was found.
-        fix: what to do about it.
+        fix: how to fix it.
     """
 
     def __init__(self, problem: str, fix: str) -> None:

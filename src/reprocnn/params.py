@@ -1,6 +1,6 @@
-"""Every section of params.yaml: typed, frozen, validated. A stage asks for the section it reads.
+"""Define and validate the sections of params.yaml. Each stage loads the section that it reads.
 
-`load_params` always checks the whole file, so that a wrong value stops the first stage that runs, before any work.
+`load_params` always checks the whole file, so a wrong value stops the first stage that runs, before it does any work.
 """
 
 import difflib
@@ -47,7 +47,7 @@ Fraction = Annotated[float, Field(ge=0.01, le=0.9)]
 
 
 def _one_of(values: Container[Any]) -> AfterValidator:
-    """Make the check that a value is one of these."""
+    """Return a validator that accepts only these values."""
 
     def check(value: Any) -> Any:
         if value not in values:
@@ -57,15 +57,15 @@ def _one_of(values: Container[Any]) -> AfterValidator:
     return AfterValidator(check)
 
 
-def _split(value: Any) -> Any:
-    """Return `flip_shift` as ("flip", "shift"), and `none` as (). What is not text stays, for the checks after this."""
+def _parse_kinds(value: Any) -> Any:
+    """Parse `flip_shift` to ("flip", "shift") and `none` to (). Other types are left to the checks that follow."""
     if not isinstance(value, str):
         return value
     return () if value == "none" else tuple(value.split("_"))
 
 
-def _in_order(kinds: tuple[Augmentation, ...]) -> tuple[Augmentation, ...]:
-    """Return the kinds of augmentation; each is there once, in the order of AUGMENTATIONS, else raise ValueError."""
+def _check_order(kinds: tuple[Augmentation, ...]) -> tuple[Augmentation, ...]:
+    """Return the kinds of augmentation unchanged; raise ValueError unless they are unique and in order."""
     if kinds != tuple(kind for kind in AUGMENTATIONS if kind in kinds):
         raise ValueError(kinds)
     return kinds
@@ -75,145 +75,147 @@ ModelName = Annotated[str, _one_of(MODELS), WithJsonSchema({"enum": list(MODELS)
 DataSetName = Annotated[str, _one_of(DATA_SETS), WithJsonSchema({"enum": list(DATA_SETS)})]
 Augmentations = Annotated[
     tuple[Augmentation, ...],
-    BeforeValidator(_split),
-    AfterValidator(_in_order),
+    BeforeValidator(_parse_kinds),
+    AfterValidator(_check_order),
     WithJsonSchema({"description": f"none | any of {', '.join(AUGMENTATIONS)} in this order, joined by `_`"}),
 ]
-"""In params.yaml `none` or kinds joined by `_`, behind it a tuple of kinds."""
+"""Tuple of kinds; in params.yaml `none`, or kinds joined by `_`."""
 TestTimeAugmentations = Annotated[
     tuple[TestTimeAugmentation, ...],
-    BeforeValidator(_split),
+    BeforeValidator(_parse_kinds),
     _one_of(_TTA),
     WithJsonSchema({"enum": ["_".join(kinds) or "none" for kinds in _TTA]}),
 ]
-"""In params.yaml `none`, `flip` or `flip_shift`, behind it a tuple of kinds."""
+"""Tuple of kinds; in params.yaml `none`, `flip` or `flip_shift`."""
 _NONE: Any = "none"
-"""A default as in params.yaml, which messages and presets show; like all defaults it is parsed."""
+"""Default written as in params.yaml, so that messages and presets can show it. Pydantic parses it like any value."""
 
 
 class Section(BaseModel):
-    """Keys of params.yaml that are read together."""
+    """Base class of the sections: keys of params.yaml that are read together."""
 
     model_config = ConfigDict(
         frozen=True,
         strict=True,
         extra="ignore",
         allow_inf_nan=False,
-        validate_default=True,  # the text of a default is parsed as that of params.yaml is
+        validate_default=True,  # so that defaults are parsed like values of params.yaml
     )
 
 
 class DownloadParams(Section):
-    """What the download stage reads."""
+    """Parameters of the download stage."""
 
     dataset: DataSetName = "digits"
-    """Where the images come from."""
+    """Data set to download or read."""
     folder: Annotated[str, Field(min_length=1)] = "data/README.md"
-    """The user's own images: a folder or an archive with one folder per class. The default is a file in Git that stands
-    for none: DVC needs something at this path, whatever the data set."""
+    """Folder or archive of the user's images, with one folder per class. DVC needs an existing path for every data set,
+    so the default is a file in Git that stands for "no folder"."""
     image_size: Annotated[int, Field(ge=4, le=1024)] = 32
-    """Pixels a side that the images of `folder` are brought to."""
+    """Pixels per side to which the images of `folder` are resized."""
     color_mode: ColorMode = "rgb"
-    """Channels that the images of `folder` are brought to."""
+    """Color mode to which the images of `folder` are converted."""
     white: Auto | Annotated[float, Field(gt=0, le=2**32 - 1)] = "auto"
-    """White in images of `folder` of more than 8 bits per channel; `auto`: by the file, or else refused."""
+    """Value of white in images of `folder` with more than 8 bits per channel; `auto`: read it from the file."""
     test_fraction: Fraction = 0.2
-    """Part of the images kept as test split where the source has none."""
+    """Fraction of the images in the test split if the source has none."""
     split_seed: Seed = 0
     """Draws the splits."""
 
 
 class PreprocessParams(Section):
-    """What the preprocess stage reads."""
+    """Parameters of the preprocess stage."""
 
     validation_fraction: Fraction = 0.1
-    """Part of the training images kept for validation."""
+    """Fraction of the training images in the validation split."""
     split_seed: Seed = 0
     """Draws the splits."""
     normalization: NormalizationKind = "unit"
-    """`unit`: pixels / 255; `standardize`: per-channel mean and std of the training split."""
+    """`unit`: pixels / 255; `standardize`: per channel, mean 0 and std 1 of the training split."""
 
 
 class ModelParams(Section):
-    """What builds the model; `auto` is the model's own value."""
+    """Architecture and its options; `auto` is the model's own default."""
 
     model: ModelName = "deep_cnn"
-    """The architecture."""
+    """Name of the architecture."""
     padding: Auto | Padding = "auto"
     """Padding of the convolutions."""
     strides: Auto | Annotated[int, Field(ge=1, le=4)] = "auto"
-    """Stride in pixels of the first convolution of each block; of the first of all in alexnet."""
+    """Stride of the first convolution of each block; in alexnet only of the first convolution."""
     pooling: Auto | Pooling = "auto"
     """Kind of the pooling layers."""
     dropout: Auto | Annotated[float, Field(ge=0, le=0.95)] = "auto"
-    """Part of what dense layers are given that is dropped in training."""
+    """Dropout rate of the dense layers."""
     batch_norm: Auto | bool = "auto"
-    """Whether convolutions are batch-normalised."""
+    """Whether batch normalisation follows each convolution."""
     depth: Auto | Annotated[int, Field(ge=8, le=1000)] = "auto"
-    """Layers of vgg and resnet."""
+    """Number of layers of vgg and resnet."""
     width: Auto | Annotated[int, Field(ge=4, le=1024)] = "auto"
-    """Channels of the first block of speednet; the next have four times as many."""
+    """Filters in the first block of speednet; later blocks have four times as many."""
 
 
 class MachineParams(Section):
-    """How much of the machine is used; floating-point results depend on both."""
+    """Use of the CPU; floating-point results depend on both parameters."""
 
     threads: Annotated[int, Field(ge=0, le=1024)] = 0
-    """Threads of an operation; 0: one a core."""
+    """Threads per operation; 0: one per core."""
     portable: bool = False
-    """AVX2 at most, for the same model on more kinds of x86 CPU; needs `threads` above 0."""
+    """Use at most AVX2, for the same model on more kinds of x86 CPU; needs `threads` above 0."""
 
 
 class FitParams(Section):
-    """How the model is fitted: the recipe."""
+    """Training recipe."""
 
     epochs: Annotated[int, Field(ge=1, le=10_000)] = 10
     """Passes over the training split."""
     batch_size: Annotated[int, Field(ge=1, le=65_536)] = 32
-    """Images a step."""
+    """Images per step."""
     optimizer: OptimizerName = "adam"
-    """sgd has Nesterov's momentum; muon is for kernels, with adamw for the output layer, biases and normalisation."""
+    """sgd uses Nesterov momentum. muon updates the hidden kernels; adamw updates the output layer, biases and
+    normalisation parameters."""
     learning_rate: Annotated[float, Field(gt=0, le=10)] = 0.001
-    """The highest, where `schedule` or `warmup` change it."""
+    """Peak learning rate; `schedule` and `warmup` lower it."""
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    """Of sgd and muon."""
+    """Momentum of sgd and muon."""
     weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.0
-    """Part of each kernel, times the learning rate, that a step takes away."""
+    """Decoupled weight decay: each step subtracts rate x decay x kernel."""
     schedule: Schedule = "constant"
-    """How the learning rate falls after the warm-up."""
+    """Learning-rate schedule after the warm-up."""
     warmup: Annotated[float, Field(ge=0, le=0.9)] = 0.0
-    """Part of the steps in which the learning rate rises."""
+    """Fraction of the steps in which the learning rate rises."""
     label_smoothing: Annotated[float, Field(ge=0, le=0.9)] = 0.0
-    """Part of each label spread over all classes, in training."""
+    """Fraction of each training label that is spread over all classes."""
     augment: Augmentations = _NONE
-    """Kinds of augmentation, joined by `_`."""
+    """Kinds of augmentation; in params.yaml joined by `_`."""
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Momentum of the moving average of the weights, which then is the model; 0: none."""
+    """EMA momentum; the averaged weights become the model; 0: no average."""
     patience: Annotated[int, Field(ge=0, le=10_000)] = 0
-    """Epochs without a better validation accuracy after which the training stops, with the best weights; 0: never."""
+    """Early-stopping patience in epochs; restores the weights with the best validation accuracy; 0: off."""
     class_weight: ClassWeight = "none"
-    """`balanced`: images of rare classes weigh more in the loss."""
+    """`balanced`: rare classes weigh more in the loss, so that all classes contribute equally."""
     precision: Precision = "float32"
-    """Of the operations in training; weights and the saved model are float32."""
+    """Precision of the training operations; weights and the saved model are float32."""
     seed: Seed = 0
-    """Initial weights, dropout, augmentation and the order of the images, each with a seed derived from it."""
+    """Seed from which the seeds of initial weights, dropout, augmentation and image order are derived."""
 
 
 class TrainParams(ModelParams, FitParams, MachineParams):
-    """What the train stage reads."""
+    """Parameters of the train stage."""
 
 
 class EvaluateParams(MachineParams):
-    """What the evaluate stage reads."""
+    """Parameters of the evaluate stage."""
 
     top_k: Annotated[int, Field(ge=2, le=100)] = 5
-    """A prediction counts for top-k accuracy if the class is among the k likeliest."""
+    """k of top-k accuracy."""
     tta: TestTimeAugmentations = _NONE
-    """Test-time augmentation: predictions averaged over changed images, reported beside the plain figure."""
+    """Test-time augmentation: average of the predictions for flipped and shifted copies of each image, reported beside
+    the plain accuracy."""
 
 
 class Params(DownloadParams, PreprocessParams, TrainParams, EvaluateParams):
-    """The whole of params.yaml: each section, and no key beside them."""
+    """All of params.yaml: the keys of every section, and no others."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -225,13 +227,13 @@ def read_params(path: Path = PARAMS) -> dict[str, Any]:
     """Read params.yaml as YAML 1.2, where `1e-5` is a number (to PyYAML it is a string).
 
     Raises:
-        UserError: the file is missing, is not YAML, or holds no keys.
+        UserError: the file does not exist, is not YAML, or has no keys.
     """
     try:
         values = YAML(typ="safe", pure=True).load(path)
     except FileNotFoundError:
         raise UserError(f"{path} is missing", f"git checkout -- {path}") from None
-    except (YAMLError, ValueError) as error:  # ValueError: a date that does not exist, bytes that are no text
+    except (YAMLError, ValueError) as error:  # ValueError: an impossible date, or bytes that are not text
         reason = " ".join(str(error).split())
         raise UserError(f"{path} is not YAML: {reason}", f"git diff -- {path}") from None
     if not isinstance(values, dict):
@@ -241,7 +243,7 @@ def read_params(path: Path = PARAMS) -> dict[str, Any]:
 
 
 def load_params(section: type[S], path: Path = PARAMS) -> S:
-    """Check the whole of params.yaml and return one section of it.
+    """Validate all of params.yaml and return one section.
 
     Raises:
         UserError: a key is unknown or missing, or its value is of the wrong type or out of range.
@@ -250,18 +252,18 @@ def load_params(section: type[S], path: Path = PARAMS) -> S:
 
 
 def check(section: type[S], values: dict[str, Any], path: Path) -> S:
-    """Check values as those of the whole of params.yaml, and return one section of them.
+    """Validate the values of all keys and return one section.
 
     Args:
-        section: to return.
-        values: of all keys.
-        path: what messages say they are from.
+        section: the class of the section to return.
+        values: key -> value, for all keys of params.yaml.
+        path: the file that errors name.
 
     Raises:
         UserError: a key is unknown or missing, or its value is of the wrong type or out of range.
     """
     if wrong := [key for key in values if not isinstance(key, str)]:
-        raise UserError(f"{path}: expected text as key, found {wrong[0]!r}", f"remove `{wrong[0]}`")
+        raise UserError(f"{path}: expected text keys, found the key {wrong[0]!r}", f"remove `{wrong[0]}`")
     missing = [name for name in Params.model_fields if name not in values]
     if missing:
         default = Params.model_fields[missing[0]].default
@@ -269,7 +271,7 @@ def check(section: type[S], values: dict[str, Any], path: Path) -> S:
     try:
         Params.model_validate(values)
     except ValidationError as error:
-        # A union reports once for each of its members, all under one key: the first key tells enough.
+        # For a union, pydantic reports one error per member, all with the same key; the first key is enough.
         key = str(error.errors()[0]["loc"][0])
         raise _wrong_key(path, key, values[key]) from None
     _check_together(path, Params.model_validate(values))
@@ -277,23 +279,23 @@ def check(section: type[S], values: dict[str, Any], path: Path) -> S:
 
 
 def _check_together(path: Path, params: Params) -> None:
-    """Refuse values that make no sense beside others."""
+    """Refuse values that contradict each other."""
     default = DownloadParams().folder
     if params.dataset == "folder" and params.folder == default:
         problem = f"{path}: dataset: folder needs the folder of your images, found folder: {default}"
-        raise UserError(problem, "`-S folder=data/images`, or where they are, with one folder per class in it")
-    takes = MODELS[params.model].options
+        raise UserError(problem, "`-S folder=data/images`, or another path; the folder has one folder per class")
+    options = MODELS[params.model].options
     for key in ModelParams.model_fields:
         value = getattr(params, key)
-        if key not in ("model", *takes) and value != "auto":
+        if key not in ("model", *options) and value != "auto":
             raise UserError(
-                f"{path}: model: {params.model} has no {key}, found {key}: {value}",
-                f"`-S {key}=auto`; {params.model} takes {', '.join(takes)}",
+                f"{path}: model: {params.model} does not support {key}, found {key}: {value}",
+                f"`-S {key}=auto`; {params.model} supports {', '.join(options)}",
             )
     if params.portable and not params.threads:
         raise UserError(
-            f"{path}: portable: true needs a number of threads, found threads: 0, which is that of the machine's cores",
-            "for example `-S threads=2`, the same on each machine",
+            f"{path}: portable: true needs a fixed number of threads, found threads: 0 (one per core)",
+            "for example `-S threads=2`, with the same number on every machine",
         )
     default = FitParams.model_fields["momentum"].default
     if params.momentum != default and params.optimizer not in ("sgd", "muon"):
@@ -309,7 +311,7 @@ def _check_together(path: Path, params: Params) -> None:
 
 
 def _wrong_key(path: Path, key: str, value: Any) -> UserError:
-    """The message for a key that does not validate."""
+    """Return the error for a key that fails validation."""
     if key not in Params.model_fields:
         close = difflib.get_close_matches(key, Params.model_fields, n=1, cutoff=0.4)
         known = f"use one of: {', '.join(sorted(Params.model_fields))}"
@@ -324,7 +326,7 @@ def _wrong_key(path: Path, key: str, value: Any) -> UserError:
 
 
 def _allowed(key: str) -> tuple[list[str], str]:
-    """The choices of a key and what else it takes, in words, from its JSON schema."""
+    """Return the choices of a key, and a description of all allowed values, from its JSON schema."""
     info = Params.model_fields[key]
     adapter: TypeAdapter[Any] = TypeAdapter(Annotated[info.annotation, info])  # type: ignore[arg-type]
     schema = adapter.json_schema()

@@ -1,4 +1,4 @@
-"""Every card: what is on the disk, that it comes back, and what an error says."""
+"""Every card: the content of its file, that it is read back equal, and the errors."""
 
 import json
 from collections.abc import Callable
@@ -41,14 +41,14 @@ KEYS = [
 
 
 @pytest.mark.parametrize(("card", "keys"), list(zip(CARDS, KEYS, strict=True)))
-def test_a_card_comes_back_from_plain_json(tmp_path: Path, card: Any, keys: list[str]) -> None:
+def test_a_card_is_plain_json_and_read_back_equal(tmp_path: Path, card: Any, keys: list[str]) -> None:
     write, read, value = card
     write(tmp_path / "a.json", value)
     assert read(tmp_path / "a.json") == value
     assert list(json.loads((tmp_path / "a.json").read_text())) == keys
 
 
-def test_statistics_hold_the_normalisation_by_its_names(tmp_path: Path) -> None:
+def test_statistics_have_the_normalisation_as_a_nested_object(tmp_path: Path) -> None:
     write_statistics(tmp_path / "a.json", CARDS[1][2])  # type: ignore[arg-type]
     assert json.loads((tmp_path / "a.json").read_text())["normalization"] == {
         "kind": "standardize",
@@ -72,7 +72,7 @@ def _without(key: str) -> Callable[[dict[str, Any]], Any]:
         (lambda values: list(values), "['dataset', 'class_names', 'image_shape', 'n_train', 'n_test']"),
     ],
 )
-def test_a_file_of_another_version_is_refused_in_two_lines(
+def test_a_file_of_another_version_raises_a_two_line_error(
     tmp_path: Path, change: Callable[[dict[str, Any]], Any], found: str
 ) -> None:
     path = tmp_path / "dataset.json"
@@ -87,12 +87,12 @@ def test_a_file_of_another_version_is_refused_in_two_lines(
 
 
 @pytest.mark.parametrize("text", ["", "{", '{"dataset": "a"'])
-def test_half_a_file_is_refused(tmp_path: Path, text: str) -> None:
+def test_a_truncated_file_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "a.json").write_text(text)
     with pytest.raises(UserError, match=r"found no JSON\n  fix: dvc repro --force train"):
         read_model_card(tmp_path / "a.json")
 
 
-def test_a_file_that_is_absent_is_another_error(tmp_path: Path) -> None:
+def test_a_file_that_does_not_exist_raises_file_not_found(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         read_training(tmp_path / "a.json")

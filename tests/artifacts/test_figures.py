@@ -14,7 +14,7 @@ def _figure() -> Figure:
     return figure
 
 
-def test_the_same_figure_gives_the_same_bytes_whatever_matplotlibrc_says() -> None:
+def test_the_same_figure_gives_the_same_bytes_with_any_matplotlibrc() -> None:
     content = png(_figure())
     rcParams.update({"savefig.facecolor": "red", "savefig.dpi": 50})
     try:
@@ -26,7 +26,7 @@ def test_the_same_figure_gives_the_same_bytes_whatever_matplotlibrc_says() -> No
         assert "Software" not in image.info
 
 
-def test_figures_replace_those_of_before(tmp_path: Path) -> None:
+def test_figures_replace_the_old_folder(tmp_path: Path) -> None:
     write_figures(tmp_path / "figures", {"old": b"1"})
     write_figures(tmp_path / "figures", {"a": b"2", "b": b"3"})
     assert {p.name: p.read_bytes() for p in (tmp_path / "figures").iterdir()} == {"a.png": b"2", "b.png": b"3"}

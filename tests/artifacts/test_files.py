@@ -9,7 +9,7 @@ from conftest import ROOT
 from reprocnn.artifacts.files import atomic_file, atomic_folder, md5
 
 
-def test_nothing_is_left_when_a_writer_fails(tmp_path: Path) -> None:
+def test_a_writer_that_fails_leaves_no_new_file(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text("old")
     with pytest.raises(RuntimeError), atomic_file(tmp_path / "a.json") as partial:
         partial.write_text("half")
@@ -21,7 +21,7 @@ def test_nothing_is_left_when_a_writer_fails(tmp_path: Path) -> None:
     assert (tmp_path / "a.json").read_text() == "old"
 
 
-def test_a_folder_replaces_the_old_one_and_what_a_killed_process_left(tmp_path: Path) -> None:
+def test_a_folder_replaces_the_old_one_and_the_rest_of_a_killed_process(tmp_path: Path) -> None:
     for name in ("split", "split.partial"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "stale").write_text("")
@@ -30,8 +30,8 @@ def test_a_folder_replaces_the_old_one_and_what_a_killed_process_left(tmp_path: 
     assert [p.name for p in tmp_path.rglob("*")] == ["split", "new"]
 
 
-def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
-    # A limit on the size of files makes the write itself fail, as a full disk does.
+def test_a_full_disk_leaves_no_file(tmp_path: Path) -> None:
+    # A limit on the file size makes the write fail in the same way as a full disk.
     code = (
         "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
         "import numpy as np; from pathlib import Path\n"
@@ -50,6 +50,6 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_md5_is_that_of_the_content(tmp_path: Path) -> None:
+def test_md5_hashes_the_content(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"abc")
     assert md5(tmp_path / "a") == "900150983cd24fb0d6963f7d28e17f72"

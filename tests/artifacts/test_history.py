@@ -10,12 +10,12 @@ from reprocnn.errors import UserError
 HISTORY = [Epoch(1, 1 / 3, 0.1, 1e-17, 0.5, 1e-05), Epoch(2, 2 / 3, 0.2, 3.0, 0.5, 0.001)]
 
 
-def test_a_history_comes_back_to_the_last_bit(tmp_path: Path) -> None:
+def test_a_history_is_read_back_bit_for_bit(tmp_path: Path) -> None:
     write_history(tmp_path / "a.csv", HISTORY)
     assert read_history(tmp_path / "a.csv") == HISTORY
 
 
-def test_it_is_written_as_pandas_writes_it(tmp_path: Path) -> None:
+def test_the_file_is_what_pandas_writes(tmp_path: Path) -> None:
     """`dvc plots` and users read it as a table."""
     write_history(tmp_path / "a.csv", HISTORY)
     text = pd.DataFrame(HISTORY).to_csv(index=False, lineterminator="\n")
@@ -23,21 +23,21 @@ def test_it_is_written_as_pandas_writes_it(tmp_path: Path) -> None:
     assert text.split("\n")[0] == ",".join(field.name for field in fields(Epoch))
 
 
-def test_the_best_epoch_is_the_first_of_the_highest_validation_accuracy() -> None:
+def test_the_best_epoch_is_the_first_with_the_highest_validation_accuracy() -> None:
     assert best_epoch(HISTORY) == HISTORY[0]
 
 
 @pytest.mark.parametrize(
     ("text", "found"),
     [
-        ("", "found 0 with nothing"),
-        ("epoch,train_loss\n1,0.5\n", "found 1 with epoch, train_loss"),
-        ("{head}\n", "found 0 with epoch, train_loss,"),
-        ("{head}\n1,2,3\n", "expected a number for each column"),
+        ("", "found 0 rows and no columns"),
+        ("epoch,train_loss\n1,0.5\n", "found 1 rows and the columns epoch, train_loss"),
+        ("{head}\n", "found 0 rows and the columns epoch, train_loss,"),
+        ("{head}\n1,2,3\n", "expected a number in each column"),
         ("{head}\n1,2,3,4,x,6\n", "could not convert string to float: 'x'"),
     ],
 )
-def test_another_table_is_refused(tmp_path: Path, text: str, found: str) -> None:
+def test_a_file_that_is_no_history_is_refused(tmp_path: Path, text: str, found: str) -> None:
     head = ",".join(field.name for field in fields(Epoch))
     (tmp_path / "a.csv").write_text(text.replace("{head}", head))
     with pytest.raises(UserError, match=found) as error:

@@ -20,10 +20,10 @@ from reprocnn.errors import UserError
 SCORES = Scores(accuracy=0.5, accuracy_low=0.25, accuracy_high=0.75, n=4, others={"loss": 1 / 3, "macro_f1": 0.0})
 
 
-def test_metrics_are_one_flat_object_without_those_that_there_are_not(tmp_path: Path) -> None:
+def test_metrics_are_one_flat_object_without_those_that_are_none(tmp_path: Path) -> None:
     write_scores(tmp_path / "a.json", SCORES)
     flat = {"accuracy": 0.5, "accuracy_low": 0.25, "accuracy_high": 0.75, "n": 4, "loss": 1 / 3, "macro_f1": 0.0}
-    assert json.loads((tmp_path / "a.json").read_text()) == flat == SCORES.by_name()
+    assert json.loads((tmp_path / "a.json").read_text()) == flat == SCORES.to_dict()
     assert read_scores(tmp_path / "a.json") == SCORES
     augmented = replace(SCORES, tta_accuracy=0.625)
     write_scores(tmp_path / "a.json", augmented)
@@ -40,9 +40,9 @@ def test_metrics_are_one_flat_object_without_those_that_there_are_not(tmp_path: 
         ('{"accuracy": 1, "accuracy_low": 1, "accuracy_high": 1, "n": 1, "f1": "high"}', "'high' for `others.f1`"),
     ],
 )
-def test_another_file_is_refused(tmp_path: Path, text: str, found: str) -> None:
+def test_a_file_without_these_metrics_is_refused(tmp_path: Path, text: str, found: str) -> None:
     (tmp_path / "a.json").write_text(text)
-    expected = "expected metrics by name, among them accuracy, accuracy_low, accuracy_high and n"
+    expected = "expected a JSON object with accuracy, accuracy_low, accuracy_high, n and other metrics"
     with pytest.raises(UserError) as error:
         read_scores(tmp_path / "a.json")
     assert str(error.value) == (
@@ -50,14 +50,14 @@ def test_another_file_is_refused(tmp_path: Path, text: str, found: str) -> None:
     )
 
 
-def test_scores_per_class_come_back(tmp_path: Path) -> None:
+def test_metrics_per_class_are_read_back(tmp_path: Path) -> None:
     table = pd.DataFrame({"class": ["NA", "007"], "precision": 0.5, "recall": 1.0, "f1": [0.1, np.nan], "n": [2, 0]})
     write_per_class(tmp_path / "a.csv", table)
     pd.testing.assert_frame_equal(read_per_class(tmp_path / "a.csv"), table, check_dtype=False)
 
 
 @pytest.mark.parametrize("names", [["a", "b"], ["actual", "b"], ["1", "1.0"]])
-def test_a_confusion_matrix_comes_back_whatever_the_classes_are_called(tmp_path: Path, names: list[str]) -> None:
+def test_a_confusion_matrix_is_read_back_for_any_class_names(tmp_path: Path, names: list[str]) -> None:
     counts = np.array([[3, 0], [1, 2]])
     write_confusion(tmp_path / "a.csv", counts, names)
     assert (tmp_path / "a.csv").read_text().split("\n")[0] == ",".join(["actual", *names])
@@ -65,7 +65,7 @@ def test_a_confusion_matrix_comes_back_whatever_the_classes_are_called(tmp_path:
 
 
 @pytest.mark.parametrize("text", ["", "actual,a\n", "actual,a\na,x\n", "actual,a,b\na,1,2\n", "actual,a\na,1\nb,3,4\n"])
-def test_what_is_no_confusion_matrix_is_refused(tmp_path: Path, text: str) -> None:
+def test_a_file_that_is_no_confusion_matrix_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "a.csv").write_text(text)
-    with pytest.raises(UserError, match="expected a square of whole numbers, found"):
+    with pytest.raises(UserError, match="expected a square matrix of whole numbers, found"):
         read_confusion(tmp_path / "a.csv")

@@ -1,1 +1,1 @@
-"""What lies between the stages: a module per thing, with its path, type, writer and reader."""
+"""Files that the stages exchange: one module per artifact, with its path, type, writer and reader."""

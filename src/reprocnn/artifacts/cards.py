@@ -1,4 +1,4 @@
-"""Write and read cards: frozen dataclasses that are kept as JSON files."""
+"""Write and read cards: frozen dataclasses that are stored as JSON files."""
 
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -11,7 +11,7 @@ from reprocnn.artifacts.files import unexpected, write_json
 
 @dataclass(frozen=True)
 class Card:
-    """Base class of the dataclasses kept as JSON. Reading refuses unknown keys and values of another type."""
+    """Base class of the dataclasses stored as JSON. Unknown keys and values of a wrong type are errors."""
 
     __pydantic_config__ = ConfigDict(extra="forbid", strict=True)
 
@@ -33,24 +33,24 @@ def read_card(path: Path, kind: type[C], stage: str) -> C:
         stage: the stage that writes the file; named in the error.
 
     Raises:
-        UserError: the file is not what `write_card` writes for this class.
+        UserError: the file is not valid JSON, or its keys or types don't match the class.
     """
     keys = ", ".join(field.name for field in fields(kind))
-    return parsed(path, path.read_bytes(), kind, f"the keys {keys}", stage)
+    return parse_card(path, path.read_bytes(), kind, f"the keys {keys}", stage)
 
 
-def parsed(path: Path, json: bytes, kind: type[C], expected: str, stage: str) -> C:
+def parse_card(path: Path, json: bytes, kind: type[C], expected: str, stage: str) -> C:
     """Parse a card from JSON.
 
     Args:
-        path: the file that the JSON was read from; named in the error.
+        path: the file that the JSON comes from; named in the error.
         json: an object with one key per field of the card.
         kind: the class of the card.
         expected: the expected content, for the error message.
         stage: the stage that writes the file; named in the error.
 
     Raises:
-        UserError: a field is missing, unknown or of another type.
+        UserError: a field is missing, unknown or of a wrong type.
     """
     try:
         return TypeAdapter(kind).validate_json(json)
@@ -59,7 +59,7 @@ def parsed(path: Path, json: bytes, kind: type[C], expected: str, stage: str) ->
 
 
 def _found(error: Any) -> str:
-    """Describe what the file has instead of the expected content, from the first error that pydantic reports."""
+    """Describe, from a pydantic error, what the file has instead of the expected content."""
     key = ".".join(map(str, error["loc"]))
     known = {
         "missing": f"no `{key}`",

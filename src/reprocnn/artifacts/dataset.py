@@ -1,4 +1,4 @@
-"""The description of a data set."""
+"""Write and read the data set card: the name, classes and sizes of the downloaded data set."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,29 +10,29 @@ DATASET = Path("data/raw/dataset.json")
 
 @dataclass(frozen=True)
 class DatasetCard(Card):
-    """What download made."""
+    """Name, classes and sizes of the data set that the download stage wrote."""
 
     dataset: str
-    """Its name: that of the source, or of the user's folder or archive."""
+    """Name of the data set; for the user's images, that of their folder or archive."""
     class_names: tuple[str, ...]
-    """The class of each label, in label order."""
+    """Class name of each label, in label order."""
     image_shape: tuple[int, int, int]
     """(height, width, channels) of every image."""
     n_train: int
-    """Images of the training split, before the validation split is taken from it."""
+    """Number of training images, including those of the later validation split."""
     n_test: int
-    """Images of the test split."""
+    """Number of test images."""
 
 
 def write_dataset(path: Path, card: DatasetCard) -> None:
-    """Write the description of a data set."""
+    """Write a data set card as JSON."""
     write_card(path, card)
 
 
 def read_dataset(path: Path) -> DatasetCard:
-    """Read the description of a data set.
+    """Read a data set card.
 
     Raises:
-        UserError: the file is not what `write_dataset` writes.
+        UserError: the file is not a data set card.
     """
     return read_card(path, DatasetCard, "download")

@@ -1,4 +1,4 @@
-"""The figures and the report."""
+"""Write the figures as PNG files, and the HTML report."""
 
 import io
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ REPORT = Path("reports/report.html")
 
 
 def png(figure: "Figure") -> bytes:
-    """Make a PNG of a figure, without the version of matplotlib in it, whatever the user's matplotlibrc says."""
+    """Render a figure as PNG. The bytes don't depend on the user's matplotlibrc and have no matplotlib version."""
     from matplotlib import style
 
     content = io.BytesIO()
@@ -25,12 +25,17 @@ def png(figure: "Figure") -> bytes:
 
 
 def write_figures(path: Path, pictures: Mapping[str, bytes]) -> None:
-    """Write a folder with a PNG file for each picture, by its name."""
+    """Write a folder of PNG files.
+
+    Args:
+        path: the folder; it is replaced.
+        pictures: file name without suffix -> PNG.
+    """
     with atomic_folder(path) as folder:
         for name, content in pictures.items():
             write_bytes(folder / f"{name}.png", content)
 
 
 def write_report(path: Path, html: str) -> None:
-    """Write the report."""
+    """Write the HTML report as UTF-8."""
     write_bytes(path, html.encode())

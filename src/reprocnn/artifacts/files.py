@@ -1,4 +1,4 @@
-"""Write and read files: the same content gives the same bytes, and a file appears by rename."""
+"""Write files atomically and read them. The same content always gives the same bytes."""
 
 import hashlib
 import json
@@ -13,7 +13,7 @@ from reprocnn.errors import UserError
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
-    """Give a path beside `path` to write to; it becomes `path` when the block ends well, and goes away otherwise."""
+    """Yield a temporary path to write to. It is renamed to `path` if the block succeeds, and removed if it raises."""
     partial = path.with_name(path.name + ".partial")
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -25,7 +25,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """Give an empty folder to fill; it becomes `path` when the block ends well, and goes away otherwise."""
+    """Yield an empty temporary folder. It replaces `path` if the block succeeds, and is removed if it raises."""
     partial = path.with_name(path.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
@@ -38,35 +38,35 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file."""
+    """Write a file atomically."""
     with atomic_file(path) as partial:
         partial.write_bytes(content)
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write JSON as a person reads it; keys stay in their order."""
+    """Write indented JSON; keys keep their order. NaN and infinity raise ValueError."""
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
     write_bytes(path, (text + "\n").encode())
 
 
 def read_json(path: Path) -> Any:
-    """Read JSON."""
+    """Read a JSON file."""
     return json.loads(path.read_text(encoding="utf-8"))
 
 
 def unexpected(path: Path, expected: str, found: str, stage: str) -> UserError:
-    """Return the error for a file that is not what its writer writes, such as one of another version of this project.
+    """Return the error for a file with unexpected content, for example from another version of this project.
 
     Args:
         path: the file.
-        expected: what the writer writes.
+        expected: the expected content.
         found: what the file has instead.
-        stage: that writes the file.
+        stage: the stage that writes the file; the error says how to run it again.
     """
     return UserError(f"{path}: expected {expected}, found {found}", f"dvc repro --force {stage}")
 
 
 def md5(path: Path) -> str:
-    """Return the md5 of a file, as DVC records it."""
+    """Return the MD5 hash of a file in hex, as in dvc.lock."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "md5").hexdigest()

@@ -31,7 +31,7 @@ _COLUMNS = [field.name for field in fields(Epoch)]
 
 
 def best_epoch(history: list[Epoch]) -> Epoch:
-    """Find the epoch with the highest validation accuracy; the first one if several are equal."""
+    """Return the epoch with the highest validation accuracy; the first one if several are equal."""
     return max(history, key=lambda epoch: epoch.validation_accuracy)
 
 
@@ -48,13 +48,14 @@ def read_history(path: Path) -> list[Epoch]:
     """Read a history. Each number equals the written one exactly.
 
     Raises:
-        UserError: the file is not what `write_history` writes.
+        UserError: the file is not a training history.
     """
     columns, *rows = csv.reader(path.read_text(encoding="utf-8").splitlines() or [""])
     if columns != _COLUMNS or not rows:
-        found = ", ".join(columns) or "nothing"
-        raise unexpected(path, f"a line per epoch with {', '.join(_COLUMNS)}", f"{len(rows)} with {found}", "train")
+        found = f"the columns {', '.join(columns)}" if columns else "no columns"
+        expected = f"one row per epoch with the columns {', '.join(_COLUMNS)}"
+        raise unexpected(path, expected, f"{len(rows)} rows and {found}", "train")
     try:
         return [Epoch(int(number), *map(float, values)) for number, *values in rows]
-    except (TypeError, ValueError) as error:  # too few or too many values; one that is no number
-        raise unexpected(path, "a number for each column", str(error), "train") from None
+    except (TypeError, ValueError) as error:  # a wrong number of values, or a value that is not a number
+        raise unexpected(path, "a number in each column", str(error), "train") from None

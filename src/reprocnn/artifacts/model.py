@@ -30,7 +30,11 @@ def write_model(path: Path, model: "keras.Model") -> None:
 
 
 def load_model(path: Path) -> "keras.Model":
-    """Load a model for prediction. It maps raw pixels 0-255 to one probability per class."""
+    """Load a model for prediction.
+
+    It maps images of raw pixels, uint8 or float32 (batch, height, width, channels), 0-255, to class probabilities,
+    float32 (batch, classes), 0-1.
+    """
     from reprocnn.backend import keras
 
     return keras.models.load_model(path, compile=False)

@@ -1,4 +1,4 @@
-"""What a saved model is: the card beside it."""
+"""Write and read the model card, which lies beside the saved model."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,27 +10,27 @@ MODEL_CARD = Path("models/model.json")
 
 @dataclass(frozen=True)
 class ModelCard(Card):
-    """What a user of the saved model has to know."""
+    """What a user of the saved model needs: its origin, its input and the meaning of its outputs."""
 
     dataset: str
-    """The name of the data set that it was trained on."""
+    """Name of the data set that it was trained on."""
     model: str
-    """Its architecture, as params.yaml names it."""
+    """Name of the architecture, as in params.yaml."""
     class_names: tuple[str, ...]
-    """The class of each of its outputs."""
+    """Class name of each output, in output order."""
     image_shape: tuple[int, int, int]
-    """(height, width, channels) of the images that it takes, as raw pixels 0-255."""
+    """(height, width, channels) of its input images, which are raw pixels 0-255."""
 
 
 def write_model_card(path: Path, card: ModelCard) -> None:
-    """Write the card of a model."""
+    """Write a model card as JSON."""
     write_card(path, card)
 
 
 def read_model_card(path: Path) -> ModelCard:
-    """Read the card of a model.
+    """Read a model card.
 
     Raises:
-        UserError: the file is not what `write_model_card` writes.
+        UserError: the file is not a model card.
     """
     return read_card(path, ModelCard, "train")

@@ -1,4 +1,4 @@
-"""The predictions of the test split, and its most confident mistakes."""
+"""Write the predictions for the test split; write and read the most confident mistakes among them."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -20,23 +20,28 @@ _TEXT = ("actual", "predicted")
 
 
 class Mistakes(NamedTuple):
-    """Images of which the model took another class for the likeliest, the most confident first."""
+    """Wrongly classified images, with the most confident mistake first."""
 
     rows: "pd.DataFrame"
-    """A row per image, as in `write_predictions`."""
+    """One row per image, with the columns of `write_predictions`."""
     images: NDArray[np.uint8]
-    """uint8 (n, height, width, channels), 0-255, in the order of the rows."""
+    """uint8 (n, height, width, channels), 0-255, in the order of `rows`."""
 
 
 def write_predictions(path: Path, table: "pd.DataFrame") -> None:
-    """Write a row per image: its index in the split, actual and predicted class, confidence 0-1 of the prediction."""
+    """Write the predictions as CSV.
+
+    Args:
+        path: the file to write.
+        table: one row per image: index (in the split), actual and predicted (class names), confidence (0-1).
+    """
     write_csv(path, table)
 
 
 def write_mistakes(path: Path, mistakes: Mistakes) -> None:
     """Write mistakes as a folder with mistakes.csv and images.npy.
 
-    The plot stage draws them from here, so that only evaluate opens the test split.
+    The plot stage reads them from here, so that only evaluate opens the test split.
     """
     with atomic_folder(path) as folder:
         write_csv(folder / "mistakes.csv", mistakes.rows)
@@ -44,10 +49,10 @@ def write_mistakes(path: Path, mistakes: Mistakes) -> None:
 
 
 def read_mistakes(path: Path) -> Mistakes:
-    """Read what `write_mistakes` writes.
+    """Read the folder that `write_mistakes` writes.
 
     Raises:
-        UserError: mistakes.csv is something else.
+        UserError: mistakes.csv lacks a column.
     """
     rows = read_table(path / "mistakes.csv", _COLUMNS, _TEXT, "evaluate")
     return Mistakes(rows, np.load(path / "images.npy", allow_pickle=False))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from reprocnn.artifacts.cards import Card, parsed
+from reprocnn.artifacts.cards import Card, parse_card
 from reprocnn.artifacts.files import unexpected, write_json
 from reprocnn.artifacts.tables import read_table, write_csv
 
@@ -27,42 +27,42 @@ class Scores(Card):
     """Overall metrics of a split."""
 
     accuracy: float
-    """0-1."""
+    """Fraction of the images that are classified correctly, 0-1."""
     accuracy_low: float
-    """The lower bound of its 95 % interval."""
+    """Lower bound of the 95 % confidence interval of the accuracy, 0-1."""
     accuracy_high: float
-    """The upper bound of its 95 % interval."""
+    """Upper bound of the 95 % confidence interval of the accuracy, 0-1."""
     tta_accuracy: float | None = None
-    """Accuracy with test-time augmentation; None without it."""
+    """Accuracy with test-time augmentation, 0-1; None without it."""
     n: int
     """Number of images."""
     others: Mapping[str, float]
-    """Metric name -> value for all other metrics; in the file they are on the same level as the ones above."""
+    """Metric name -> value, for all other metrics. In the file they are on the same level as those above."""
 
-    def by_name(self) -> dict[str, float]:
-        """Return all metrics that are present, metric name -> value, as in the file."""
+    def to_dict(self) -> dict[str, float]:
+        """Return metric name -> value for all metrics that are not None, as in the file."""
         own = {name: value for name, value in asdict(self).items() if name != "others" and value is not None}
         return own | dict(self.others)
 
 
 def write_scores(path: Path, scores: Scores) -> None:
     """Write the metrics as a JSON object, metric name -> value. Metrics that are None are left out."""
-    write_json(path, scores.by_name())
+    write_json(path, scores.to_dict())
 
 
 def read_scores(path: Path) -> Scores:
     """Read the overall metrics.
 
     Raises:
-        UserError: the file is not what `write_scores` writes.
+        UserError: the file does not have these metrics.
     """
-    expected = "metrics by name, among them accuracy, accuracy_low, accuracy_high and n"
+    expected = "a JSON object with accuracy, accuracy_low, accuracy_high, n and other metrics"
     try:
         values = dict(json.loads(path.read_bytes()))
     except (TypeError, ValueError):
         raise unexpected(path, expected, "no JSON object", "evaluate") from None
     own = {field.name: values.pop(field.name) for field in fields(Scores) if field.name in values}
-    return parsed(path, json.dumps(own | {"others": values}).encode(), Scores, expected, "evaluate")
+    return parse_card(path, json.dumps(own | {"others": values}).encode(), Scores, expected, "evaluate")
 
 
 def write_per_class(path: Path, table: "pd.DataFrame") -> None:
@@ -77,10 +77,10 @@ def write_per_class(path: Path, table: "pd.DataFrame") -> None:
 
 
 def read_per_class(path: Path) -> "pd.DataFrame":
-    """Read the metrics per class that `write_per_class` writes.
+    """Read the metrics per class, with the columns of `write_per_class`.
 
     Raises:
-        UserError: the file has other content.
+        UserError: a column is missing.
     """
     return read_table(path, ("class", "precision", "recall", "f1", "n"), ("class",), "evaluate")
 
@@ -101,17 +101,17 @@ def write_confusion(path: Path, counts: NDArray[np.int64], class_names: Sequence
 
 
 def read_confusion(path: Path) -> NDArray[np.int64]:
-    """Read the counts of a confusion matrix that `write_confusion` writes, int64 (classes, classes).
+    """Read the counts of a confusion matrix, int64 (classes, classes), one row per actual class.
 
     Raises:
-        UserError: the file has other content.
+        UserError: the file is not a square matrix of whole numbers.
     """
     try:
         with path.open(newline="", encoding="utf-8") as file:
             _, *rows = csv.reader(file)
         counts = np.array([list(map(int, row[1:])) for row in rows], np.int64)
     except ValueError as error:  # an empty file, text, rows of different length
-        raise unexpected(path, "a square of whole numbers", str(error), "evaluate") from None
+        raise unexpected(path, "a square matrix of whole numbers", str(error), "evaluate") from None
     if counts.ndim != 2 or len(counts) != counts.shape[1]:
-        raise unexpected(path, "a square of whole numbers", f"the shape {counts.shape}", "evaluate")
+        raise unexpected(path, "a square matrix of whole numbers", f"the shape {counts.shape}", "evaluate")
     return counts

@@ -17,22 +17,27 @@ TRAIN = Path("data/processed/train")
 VALIDATION = Path("data/processed/validation")
 
 CHUNK_BYTES = 2**26
-"""Memory of the images that are read, changed and written at a time, as float32."""
+"""Memory limit for the images that are processed at a time, as float32."""
 
 
 class Split(NamedTuple):
     """Images and their labels, in the same order."""
 
     images: NDArray[Any]
-    """(N, height, width, channels): uint8, 0-255, as downloaded; float32, normalised, for training."""
+    """(N, height, width, channels): raw splits uint8, 0-255; processed splits float32, normalised."""
     labels: NDArray[Any]
-    """int64 (N,) as downloaded; float32 (N, classes), one-hot, for training."""
+    """Raw splits: int64 (N,), 0 to classes - 1; processed splits: float32 (N, classes), one-hot."""
 
 
 class NpyWriter:
     """Writer that appends chunks to a .npy file whose shape is known in advance.
 
-    It uses ordinary writes: the written pages of a memory map would count as memory of the process.
+    It does not use a memory map, because written pages would count as memory of the process.
+
+    Args:
+        path: the file to write.
+        shape: shape of the whole array.
+        dtype: dtype of the array.
     """
 
     def __init__(self, path: Path, shape: tuple[int, ...], dtype: DTypeLike) -> None:
@@ -45,16 +50,16 @@ class NpyWriter:
         """Append rows.
 
         Args:
-            rows: of the dtype of the file, (n, *row shape).
+            rows: (n, *shape[1:]), of the dtype of the file.
 
         Raises:
-            ValueError: the dtype or the row shape is another one.
+            ValueError: the dtype or the shape does not match the file.
         """
         if rows.shape[1:] != self._shape[1:] or rows.dtype != self._dtype:
             raise ValueError(
                 f"Expected rows of {self._dtype}{list(self._shape[1:])}. Received: {rows.dtype}{list(rows.shape[1:])}"
             )
-        # Not `tofile`: its error for a full disk does not say so.
+        # Not `tofile`: when the disk is full, its error does not say so.
         self._file.write(np.ascontiguousarray(rows).data)
         self._rows += len(rows)
 
@@ -68,7 +73,7 @@ class NpyWriter:
 
 
 def rows_per_chunk(shape: tuple[int, ...], most: int = 4096) -> int:
-    """Return how many images to process at a time, at least 1; as float32 they take CHUNK_BYTES or less.
+    """Return how many images to process at a time, so that as float32 they fit in CHUNK_BYTES; at least 1.
 
     Args:
         shape: (height, width, channels) of an image.
@@ -85,9 +90,9 @@ def split_writer(
 
     Args:
         path: the folder to write.
-        labels: the labels, in the order of the images.
+        labels: labels in the order of the images, int64 (N,) or one-hot float32 (N, classes).
         image_shape: (height, width, channels).
-        dtype: the dtype of the images.
+        dtype: dtype of the images.
     """
     with atomic_folder(path) as folder:
         np.save(folder / "labels.npy", labels)

@@ -1,4 +1,4 @@
-"""What training needs to know of the preprocessed images."""
+"""Write and read the statistics of the preprocessed images, which training needs."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,32 +11,32 @@ STATISTICS = Path("data/processed/statistics.json")
 
 @dataclass(frozen=True)
 class Normalization(Card):
-    """(pixel / 255 - mean) / std, per channel, of pixels 0-255."""
+    """Normalisation of raw pixels, 0-255, per channel: (pixel / 255 - mean) / std."""
 
     kind: NormalizationKind
     """`unit` (mean 0, std 1) or `standardize`."""
     mean: tuple[float, ...]
-    """Of pixel / 255, a number per channel."""
+    """Mean of pixel / 255 per channel."""
     std: tuple[float, ...]
-    """Of pixel / 255, a number per channel."""
+    """Standard deviation of pixel / 255 per channel."""
 
 
 @dataclass(frozen=True)
 class Statistics(Card):
-    """What preprocess found out about the images."""
+    """Name, classes, image shape and normalisation of the preprocessed data."""
 
     dataset: str
-    """The name of the data set."""
+    """Name of the data set."""
     class_names: tuple[str, ...]
-    """The class of each label, in label order."""
+    """Class name of each label, in label order."""
     image_shape: tuple[int, int, int]
     """(height, width, channels) of every image."""
     normalization: Normalization
-    """With the mean and std of the training images."""
+    """Normalisation that was applied to all splits; `standardize` has the mean and std of the training split."""
 
 
 def write_statistics(path: Path, statistics: Statistics) -> None:
-    """Write the statistics."""
+    """Write the statistics as JSON."""
     write_card(path, statistics)
 
 
@@ -44,6 +44,6 @@ def read_statistics(path: Path) -> Statistics:
     """Read the statistics.
 
     Raises:
-        UserError: the file is not what `write_statistics` writes.
+        UserError: the file does not have these statistics.
     """
     return read_card(path, Statistics, "preprocess")

@@ -1,4 +1,4 @@
-"""The metrics of a training."""
+"""Write and read the summary of a training run: validation metrics, best epoch and model size."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,31 +10,31 @@ TRAINING = Path("reports/training.json")
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingSummary(Card):
-    """What `dvc exp show` compares experiments by: the validation split chooses, the test split reports."""
+    """Metrics by which `dvc exp show` compares experiments. Choose models by them; the test split is for the report."""
 
     validation_loss: float
-    """Of the epoch whose weights were kept, in nats."""
+    """Validation loss of the saved weights: mean cross-entropy in nats."""
     validation_accuracy: float
-    """Of the epoch whose weights were kept, 0-1."""
+    """Validation accuracy of the saved weights, 0-1."""
     best_epoch: int
-    """The first epoch of the highest validation accuracy, from 1."""
+    """Epoch with the highest validation accuracy, counted from 1; the first one if several are equal."""
     best_validation_accuracy: float
-    """Of that epoch, 0-1."""
+    """Validation accuracy of the best epoch, 0-1."""
     parameters: int
-    """Weights that are trained."""
+    """Number of trainable parameters."""
     mflops: float
-    """Millions of floating-point operations for one image, forwards."""
+    """Millions of floating-point operations of the forward pass for one image."""
 
 
 def write_training(path: Path, summary: TrainingSummary) -> None:
-    """Write the metrics of a training."""
+    """Write the summary of a training run as JSON."""
     write_card(path, summary)
 
 
 def read_training(path: Path) -> TrainingSummary:
-    """Read the metrics of a training.
+    """Read the summary of a training run.
 
     Raises:
-        UserError: the file is not what `write_training` writes.
+        UserError: the file does not have these metrics.
     """
     return read_card(path, TrainingSummary, "train")

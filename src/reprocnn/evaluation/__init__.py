@@ -1,1 +1,1 @@
-"""Predictions of a trained model and the metrics of them."""
+"""Predictions of a trained model, and their metrics."""

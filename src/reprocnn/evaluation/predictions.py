@@ -51,32 +51,33 @@ def predict_augmented(
     """
     shares = {0: 0.5, 1: 0.25, -1: 0.25} if "shift" in tta else {0: 1.0}
     parts = [
-        share / 2 * predict(model, images, partial(_moved, by, step))
+        share / 2 * predict(model, images, partial(_shift_and_mirror, by, mirror))
         for by, share in shares.items()
-        for step in (1, -1)
+        for mirror in (False, True)
     ]
     return np.sum(parts, axis=0, dtype=np.float64)
 
 
-def _moved(by: int, step: int, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Shift images diagonally by `by` pixels, then mirror them if `step` is -1.
+def _shift_and_mirror(by: int, mirror: bool, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Shift images diagonally by `by` pixels, and mirror them on request.
 
     Args:
         by: -1, 0 or 1; positive shifts to the upper left, negative to the lower right.
-        step: 1, or -1 to mirror.
+        mirror: whether to swap left and right.
         images: uint8 (n, height, width, channels), 0-255.
     """
     height, width = images.shape[1:3]
     padded = np.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="reflect")
-    return padded[:, 1 + by : 1 + by + height, 1 + by : 1 + by + width][:, :, ::step]
+    shifted = padded[:, 1 + by : 1 + by + height, 1 + by : 1 + by + width]
+    return shifted[:, :, ::-1] if mirror else shifted
 
 
 def table(probabilities: NDArray[np.float64], labels: NDArray[np.int64], class_names: Sequence[str]) -> pd.DataFrame:
     """Build a table of predictions.
 
     Args:
-        probabilities: float64 (N, classes).
-        labels: int64 (N,).
+        probabilities: float64 (N, classes), 0-1.
+        labels: int64 (N,), 0 to classes - 1.
         class_names: the class name of each label.
 
     Returns:
@@ -100,11 +101,11 @@ def mistakes(
 
     Args:
         predictions: as `table` returns them.
-        probabilities: float64 (N, classes).
+        probabilities: float64 (N, classes), 0-1.
         images: uint8 (N, height, width, channels), 0-255; may be memory-mapped.
         n: the maximum number of mistakes.
     """
     wrong = np.flatnonzero(predictions["actual"] != predictions["predicted"])
-    # By the probabilities, not by the rounded column: after long training many round to 1.
+    # Sort by the probabilities, not by the rounded confidence: after long training many are rounded to 1.
     worst = wrong[np.argsort(-probabilities.max(axis=1)[wrong], kind="stable")][:n]
     return Mistakes(predictions.iloc[worst], images[worst])

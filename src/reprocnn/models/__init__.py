@@ -1,1 +1,1 @@
-"""The architectures, a file for each; build.py makes a model by its name."""
+"""The architectures, one file each; build.py builds a model by its name."""

@@ -1,4 +1,4 @@
-"""What a model costs."""
+"""Compute the size and the cost of a model."""
 
 import math
 
@@ -6,20 +6,22 @@ from reprocnn.backend import keras
 
 
 def mflops(model: keras.Model) -> float:
-    """Millions of floating-point operations for one image, forwards: two for each multiplication of a convolution or a
-    dense layer; the others are small beside them. A step of training takes about three times as many.
+    """Return the millions of floating-point operations (MFLOPs) of the forward pass for one image.
+
+    Counts two operations per multiply-add of the convolutions and dense layers; other layers need few in comparison.
+    A training step needs about three times as many.
     """
     return 2 * sum(_multiplications(layer) for layer in model.layers) / 1e6
 
 
 def depth(model: keras.Model) -> int:
-    """Convolutions and dense layers whose weights are trained, as the papers count."""
+    """Return the number of convolutions and dense layers with trainable weights, as papers count layers."""
     kinds = keras.layers.Conv2D | keras.layers.Dense
     return sum(isinstance(layer, kinds) and layer.trainable for layer in model.layers)
 
 
 def parameters(model: keras.Model) -> int:
-    """Weights that are trained, as the papers count: the statistics of batch normalisation are not."""
+    """Return the number of trainable parameters, as papers count them: without the batch-normalisation statistics."""
     return sum(math.prod(variable.shape) for variable in model.trainable_variables)
 
 

@@ -1,4 +1,4 @@
-"""The text's deeper convolutional net for CIFAR-10."""
+"""The deeper CNN of the teaching text, for CIFAR-10."""
 
 from reprocnn.models import layers
 from reprocnn.models.layers import Tensor
@@ -17,12 +17,22 @@ def network(
 ) -> Tensor:
     """Apply 2x Conv32-Pool-2x Conv64-Pool-Flatten-Dense512-Dropout-output.
 
-    `strides` is that of the first convolution of each block.
+    Args:
+        x: normalised images, float32 (batch, height, width, channels).
+        n_classes: number of classes.
+        padding: padding of the convolutions.
+        strides: stride of the first convolution of each block.
+        pooling: kind of pooling, max or average.
+        dropout: dropout rate after the hidden dense layer.
+        batch_norm: whether batch normalisation follows each convolution.
+
+    Returns:
+        Class probabilities, float32 (batch, n_classes), 0-1.
     """
     for block, filters in enumerate((32, 64), start=1):
         for place, step in ((1, strides), (2, 1)):
             name = f"block{block}_conv{place}"
             x = layers.convolution(x, filters, 3, name, padding=padding, strides=step, batch_norm=batch_norm)
         x = layers.pool(x, pooling, f"block{block}_pool")
-    x = layers.dense(layers.flat(x), 512)
-    return layers.output(layers.dropped(x, dropout), n_classes)
+    x = layers.dense(layers.flatten(x), 512)
+    return layers.output(layers.dropout(x, dropout), n_classes)

@@ -1,4 +1,4 @@
-"""Build the network of the speed records on CIFAR-10.
+"""The network of the CIFAR-10 speed records.
 
 K. Jordan, "94% on CIFAR-10 in 3.29 Seconds on a Single GPU", 2024 (airbench94), after hlb-CIFAR10 by tysam-code and
 D. Page's "How to Train Your ResNet", 2018. Differences: ReLU (exact GELU halves the speed in bfloat16 on a CPU), Keras'
@@ -15,32 +15,42 @@ from reprocnn.models.layers import Tensor
 from reprocnn.params import Pooling
 
 _WHITENING = "whitening"
-"""The first layer, whose weights come from the training images: see `whitening_kernel`."""
+"""Name of the first layer; `whitening_kernel` computes its weights from the training images."""
 _BLOCKS = (1, 2, 3)
 
 
 def network(x: Tensor, n_classes: int, *, width: int = 64, pooling: Pooling = "max", dropout: float = 0.0) -> Tensor:
-    """Apply whitening of 2x2 patches, then 3 blocks of 1, 4 and 4 times `width` filters.
+    """Apply whitening of 2x2 patches, 3 blocks, global max pooling, Dropout, output.
 
     A block is Conv-Pool-BatchNorm-ReLU-Conv-BatchNorm-ReLU.
+
+    Args:
+        x: normalised images, float32 (batch, height, width, channels).
+        n_classes: number of classes.
+        width: filters of the first block; the second and third have 4 * width.
+        pooling: kind of pooling, max or average.
+        dropout: dropout rate before the output layer.
+
+    Returns:
+        Class probabilities, float32 (batch, n_classes), 0-1.
     """
     patch = 2 * 2 * x.shape[-1]
     whitening = keras.layers.Conv2D(2 * patch, 2, use_bias=False, trainable=False, name=_WHITENING)
-    x = layers.activated(layers.apply(whitening, x), "relu", _WHITENING)
+    x = layers.activate(layers.apply(whitening, x), "relu", _WHITENING)
     for block, filters in zip(_BLOCKS, (width, 4 * width, 4 * width), strict=True):
         first, second = _convolutions(block)
         x = _convolution(x, filters, first)
-        small = min(x.shape[1:3]) < 2  # a last pixel stays
+        small = min(x.shape[1:3]) < 2  # `same` padding keeps the last pixel
         x = layers.pool(x, pooling, f"block{block}_pool", padding="same" if small else "valid")
-        x = _normalized(x, first)
-        x = _normalized(_convolution(x, filters, second), second)
+        x = _normalize(x, first)
+        x = _normalize(_convolution(x, filters, second), second)
     x = keras.layers.GlobalMaxPooling2D(name="global_pool")(x)
     x = keras.layers.Rescaling(1 / 9, name="scale")(x)
-    return layers.output(layers.dropped(x, dropout), n_classes, use_bias=False)
+    return layers.output(layers.dropout(x, dropout), n_classes, use_bias=False)
 
 
 def _convolutions(block: int) -> tuple[str, str]:
-    """Return the names of the two convolutions of a block, which start as the identity: see `identity_kernel`."""
+    """Return the names of the two convolutions of a block; `identity_kernel` initialises them."""
     return f"block{block}_identity1", f"block{block}_identity2"
 
 
@@ -48,16 +58,16 @@ def _convolution(x: Tensor, filters: int, name: str) -> Tensor:
     return keras.layers.Conv2D(filters, 3, padding="same", use_bias=False, name=name)(x)
 
 
-def _normalized(x: Tensor, name: str) -> Tensor:
+def _normalize(x: Tensor, name: str) -> Tensor:
     """Apply batch normalisation without a scale and with momentum 0.6, then ReLU."""
-    return layers.activated(layers.normalized(x, name, scale=False, momentum=0.6), "relu", name)
+    return layers.activate(layers.batch_normalization(x, name, scale=False, momentum=0.6), "relu", name)
 
 
-def start(model: keras.Model, images: NDArray[np.float32]) -> None:
-    """Initialise the whitening layer and the convolutions that start as the identity.
+def initialize(model: keras.Model, images: NDArray[np.float32]) -> None:
+    """Set the initial weights of the whitening layer and of the convolutions that start as the identity.
 
     Args:
-        model: a speednet.
+        model: a speednet; changed in place.
         images: normalised training images, float32 (N, height, width, channels); at most 5,000 of them are used.
     """
     model.get_layer(_WHITENING).set_weights([whitening_kernel(images[:: -(-len(images) // 5000)])])
@@ -90,13 +100,16 @@ def whitening_kernel(images: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def identity_kernel(kernel: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return a kernel whose first filters pass one input channel each through unchanged (S. Zagoruyko's Dirac init).
+    """Return a kernel whose first filters each copy one input channel (S. Zagoruyko's Dirac initialisation).
 
     Args:
-        kernel: float32 (3, 3, input channels, filters); the other filters keep its values.
+        kernel: float32 (3, 3, input channels, filters).
+
+    Returns:
+        float32, the same shape; filters beyond the input channels are unchanged.
     """
     channels = min(kernel.shape[2:])
-    started = kernel.copy()
-    started[..., :channels] = 0
-    started[1, 1, range(channels), range(channels)] = 1
-    return started
+    identity = kernel.copy()
+    identity[..., :channels] = 0
+    identity[1, 1, range(channels), range(channels)] = 1
+    return identity

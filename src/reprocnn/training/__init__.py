@@ -1,1 +1,1 @@
-"""Train a model."""
+"""Training: batches, augmentation, optimizers, schedules and the fit of a model."""

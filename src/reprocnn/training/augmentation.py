@@ -1,4 +1,4 @@
-"""Build the augmentation layers. They are placed before the model and used in training only."""
+"""Build the augmentation layers. They come before the model and are active only in training."""
 
 from collections.abc import Callable
 
@@ -8,27 +8,27 @@ from reprocnn.backend import derived_seed, keras
 from reprocnn.params import Augmentation
 
 _UNBOUNDED = (-np.inf, np.inf)
-"""Normalised images have no bounds of their own."""
+"""Value range of normalised images, which have no fixed limits."""
 
 _LAYERS: dict[Augmentation, Callable[..., keras.Layer]] = {
-    # By -2 to 2 of 32 pixels, rounded, each as likely: K. Jordan's airbench
-    "shift": lambda **more: keras.layers.RandomTranslation(
-        2.5 / 32, 2.5 / 32, fill_mode="reflect", interpolation="nearest", **more
+    # By whole pixels: at 32 pixels -2 to 2, all equally likely (K. Jordan's airbench)
+    "shift": lambda **options: keras.layers.RandomTranslation(
+        2.5 / 32, 2.5 / 32, fill_mode="reflect", interpolation="nearest", **options
     ),
-    "rotate": lambda **more: keras.layers.RandomRotation(15 / 360, fill_mode="reflect", **more),
-    "zoom": lambda **more: keras.layers.RandomZoom(0.15, fill_mode="reflect", **more),
-    "contrast": lambda **more: keras.layers.RandomContrast(0.2, value_range=_UNBOUNDED, **more),
-    # A square: T. DeVries, G. Taylor, "Improved Regularization of Convolutional Neural Networks with Cutout", 2017. Of
-    # a quarter of a side, where they have half of it: trainings here have a tenth of their epochs. 0 is the mean
-    # with `standardize`, and black with `unit`
-    "cutout": lambda **more: keras.layers.RandomErasing(
-        factor=(1.0, 1.0), scale=(1 / 16, 1 / 16), fill_value=0.0, value_range=_UNBOUNDED, **more
+    "rotate": lambda **options: keras.layers.RandomRotation(15 / 360, fill_mode="reflect", **options),
+    "zoom": lambda **options: keras.layers.RandomZoom(0.15, fill_mode="reflect", **options),
+    "contrast": lambda **options: keras.layers.RandomContrast(0.2, value_range=_UNBOUNDED, **options),
+    # One square per image: T. DeVries, G. Taylor, "Improved Regularization of Convolutional Neural Networks with
+    # Cutout", 2017. Its side is a quarter of the image side, not half as in the paper, because training here has a
+    # tenth of the epochs. Its value 0 is the mean with `standardize` and black with `unit`.
+    "cutout": lambda **options: keras.layers.RandomErasing(
+        factor=(1.0, 1.0), scale=(1 / 16, 1 / 16), fill_value=0.0, value_range=_UNBOUNDED, **options
     ),
 }
 
 
 def flips(kinds: tuple[Augmentation, ...]) -> bool:
-    """Return whether images are mirrored. `Batches` does this, because it depends on the image and the epoch."""
+    """Return whether to mirror images. `Batches` does it, because it depends on the image and the epoch."""
     return "flip" in kinds
 
 
@@ -37,7 +37,7 @@ def layers(kinds: tuple[Augmentation, ...], seed: int) -> list[keras.Layer]:
 
     Args:
         kinds: the kinds of augmentation, in order.
-        seed: the seed of each layer is derived from it.
+        seed: seed from which the seed of each layer is derived.
 
     Raises:
         KeyError: there is no layer for a kind.

@@ -1,4 +1,4 @@
-"""Fit a model to the categorical cross-entropy, as a recipe describes."""
+"""Train a model on the categorical cross-entropy by a recipe."""
 
 import math
 import sys
@@ -22,7 +22,7 @@ from reprocnn.training.optimizers import optimizer
 from reprocnn.training.training_model import TrainingModel, kept_weights, training_model
 
 _LONG_STEP = 5_000
-"""MFLOPs of the forward pass of a step that takes one core a few hundred milliseconds."""
+"""MFLOPs of the forward pass of a step that takes a few hundred milliseconds on one core."""
 
 
 def fit(
@@ -37,8 +37,8 @@ def fit(
     """Train a model in place, starting from the checkpoint if there is one.
 
     Args:
-        model: as `models.build` makes and starts it: of normalised images, with a softmax over the classes at its end.
-        train: images float32 (N, height, width, channels), labels float32 (N, classes), one-hot.
+        model: maps normalised images to class probabilities, as `models.build` returns it.
+        train: images float32 (N, height, width, channels), normalised; labels float32 (N, classes), one-hot.
         validation: the same for the validation split.
         recipe: the training options.
         checkpoint: saved after each epoch.
@@ -51,7 +51,7 @@ def fit(
         UserError: a batch is larger than the training split, or the loss became NaN or infinite.
     """
     check_batch_size(recipe.batch_size, len(train.images))
-    trained = _compiled(model, len(train.images), recipe)
+    trained = _compile(model, len(train.images), recipe)
     history, best = checkpoint.restore(trained)
     ending, done = _EndOfEpoch(history, best, recipe, checkpoint, journal), len(history)
     if done:
@@ -63,7 +63,7 @@ def fit(
         initial_epoch=recipe.epochs if ending.is_last() else done,
         epochs=recipe.epochs,
         shuffle=False,  # Batches does it
-        class_weight=_balanced(train.labels) if recipe.class_weight == "balanced" else None,
+        class_weight=_class_weights(train.labels) if recipe.class_weight == "balanced" else None,
         verbose=1 if sys.stdout.isatty() else 2,  # a bar in a terminal, a line per epoch in a log file
         callbacks=[ending],
     )
@@ -86,7 +86,7 @@ def check_batch_size(batch_size: int, images: int) -> None:
         raise UserError(problem, f"-S batch_size={images} or less")
 
 
-def _compiled(model: keras.Model, images: int, recipe: FitParams) -> TrainingModel:
+def _compile(model: keras.Model, images: int, recipe: FitParams) -> TrainingModel:
     """Build and compile the training form of the model.
 
     Args:
@@ -107,9 +107,9 @@ def _compiled(model: keras.Model, images: int, recipe: FitParams) -> TrainingMod
 
 
 def _steps_at_once(model: keras.Model, batch_size: int) -> int:
-    """Return how many steps to run per call from Python.
+    """Return the number of steps per call from Python.
 
-    Each call costs a few milliseconds, so short steps are grouped. The result is the same, bit for bit.
+    Each call costs a few milliseconds, so short steps are grouped. The result is bit-identical.
     """
     return 16 if costs.mflops(model) * batch_size < _LONG_STEP else 1
 
@@ -125,14 +125,14 @@ def _training_batches(train: Split, recipe: FitParams, epoch: int) -> Batches:
     return Batches(Split(images, smooth), recipe.batch_size, recipe.seed, epoch=epoch, alternating_flip=flip)
 
 
-def _balanced(labels: NDArray[np.float32]) -> dict[int, float]:
-    """Compute class weights, class -> weight, with which each class contributes equally to the loss."""
+def _class_weights(labels: NDArray[np.float32]) -> dict[int, float]:
+    """Compute weights, class -> weight, with which all classes contribute equally to the loss."""
     counts = labels.sum(axis=0)
     return {i: float(len(labels) / (len(counts) * count)) for i, count in enumerate(counts) if count}
 
 
 class _EndOfEpoch(keras.callbacks.Callback):  # type: ignore[misc]
-    """Callback that records each epoch in history and journal, saves the checkpoint, and stops the training.
+    """Callback that acts per epoch: record, checkpoint, notify, stop early.
 
     Validation uses the moving average of the weights if there is one. With early stopping, `best` holds the weights of
     the best epoch.

@@ -4,14 +4,11 @@ from typing import Any
 
 from reprocnn.backend import keras, tf
 from reprocnn.params import FitParams
-from reprocnn.training.schedules import Warmed
+from reprocnn.training.schedules import WarmupSchedule
 
 
 class FusedAdam(keras.optimizers.Adam):  # type: ignore[misc]
-    """Adam with one fused TensorFlow operation per variable.
-
-    Keras uses about a dozen operations, each of which reads and writes memory.
-    """
+    """Adam as one fused operation per variable instead of about twelve, each of which reads and writes memory."""
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """Update a variable and its moments."""
@@ -46,7 +43,7 @@ class ConvolutionMuon(keras.optimizers.Muon):  # type: ignore[misc]
 
     def _muon_update_step(self, gradient: Any, variable: Any, learning_rate: Any, momentum: Any) -> None:
         momentum.assign(self.momentum * momentum + gradient)
-        ahead = gradient + self.momentum * momentum  # as Nesterov's
+        ahead = gradient + self.momentum * momentum  # Nesterov momentum
         matrix = self.zeropower_via_newtonschulz5(tf.reshape(ahead, (-1, variable.shape[-1])), self.ns_steps)
         self.assign_sub(variable, tf.reshape(self.lr_adjust(learning_rate * matrix), variable.shape))
 
@@ -55,20 +52,20 @@ def optimizer(recipe: FitParams, steps: int, variables: list[keras.Variable]) ->
     """Build the optimizer of a recipe.
 
     Args:
-        recipe: names the optimizer, with its learning rate, schedule and weight decay.
+        recipe: the optimizer with its learning rate, schedule, momentum and weight decay.
         steps: the number of steps of the whole training.
-        variables: the trainable variables; biases and the parameters of normalisation layers do not decay.
+        variables: the trainable variables; weight decay skips biases and the parameters of normalisation layers.
     """
     rate: Any = recipe.learning_rate
     if recipe.schedule != "constant" or recipe.warmup:
-        rate = Warmed(recipe.schedule, recipe.learning_rate, steps, recipe.warmup)
+        rate = WarmupSchedule(recipe.schedule, recipe.learning_rate, steps, recipe.warmup)
     more = {"learning_rate": rate, "weight_decay": recipe.weight_decay or None, "name": recipe.optimizer}
     if recipe.optimizer == "sgd":
         made = keras.optimizers.SGD(momentum=recipe.momentum, nesterov=recipe.momentum > 0, **more)
     elif recipe.optimizer == "muon":
         more |= {"adam_weight_decay": recipe.weight_decay, "ns_steps": 3}
         made = ConvolutionMuon(momentum=recipe.momentum, **more)
-    else:  # what Keras calls AdamW is its Adam with weight decay
+    else:  # Keras' AdamW is its Adam with weight decay
         made = FusedAdam(**more)
     made.exclude_from_weight_decay(var_list=[v for v in variables if len(v.shape) < 2])
     made.build(variables)

@@ -7,7 +7,7 @@ from reprocnn.backend import keras
 from reprocnn.params import Schedule
 
 
-class Warmed(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
+class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
     """Learning rate per step: a linear warm-up from a fifth of the peak to the peak, then the chosen schedule.
 
     `constant` stays at the peak. `cosine` falls to 0 along a half cosine (I. Loshchilov, F. Hutter, "SGDR", 2017).
@@ -28,7 +28,7 @@ class Warmed(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[m
         """Return the learning rate of a step, counted from 0."""
         ops = keras.ops
         done = ops.cast(step, "float32") / self._steps
-        rest = ops.clip((1 - done) / (1 - self._warmup), 0.0, 1.0)
+        rest = ops.clip((1 - done) / (1 - self._warmup), 0.0, 1.0)  # from 1 at the peak to 0 at the end
         down = {"constant": ops.ones_like(done), "one_cycle": rest, "cosine": 0.5 - 0.5 * ops.cos(math.pi * rest)}
         if not self._warmup:
             return self._peak * down[self._kind]

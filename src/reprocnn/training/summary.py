@@ -1,4 +1,4 @@
-"""Summarise a training."""
+"""Summarise a training run."""
 
 from reprocnn.artifacts.history import Epoch, best_epoch
 from reprocnn.artifacts.training import TrainingSummary
@@ -7,12 +7,12 @@ from reprocnn.models import costs
 
 
 def summary(history: list[Epoch], model: keras.Model, patience: int) -> TrainingSummary:
-    """Compute the metrics of a training.
+    """Return the summary metrics of a training run.
 
     Args:
         history: as `fit` returns it.
         model: the trained model.
-        patience: early-stopping patience; above 0, the model has the weights of the best epoch, else of the last.
+        patience: early-stopping patience. Above 0, the model has the weights of the best epoch, otherwise of the last.
     """
     best = best_epoch(history)
     kept = best if patience else history[-1]

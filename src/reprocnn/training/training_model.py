@@ -1,6 +1,6 @@
 """Build the training form of a model: augmentation, faster layers, and bfloat16 on request.
 
-It has the same weights as the plain model. Only the plain model, which uses Keras' own layers alone, is saved.
+It has the same weights as the plain model. Only the plain model, which has standard Keras layers, is saved.
 """
 
 from typing import Any
@@ -14,14 +14,14 @@ from reprocnn.training import augmentation
 
 
 class FusedBatchNormalization(keras.layers.BatchNormalization):  # type: ignore[misc]
-    """Batch normalisation with one fused TensorFlow operation in training, also in bfloat16.
+    """Batch normalisation as one fused operation in training, also in bfloat16.
 
-    Keras uses about ten float32 operations, each of which reads and writes memory. One difference: the moving variance
-    is the unbiased estimate (divided by n - 1), not the variance of the batch. Ignores `trainable=False`.
+    Keras uses about ten float32 operations, each of which reads and writes memory. Two differences: the moving variance
+    is the unbiased estimate (divided by n - 1), not the variance of the batch, and `trainable=False` is ignored.
     """
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
-        """Normalise images (batch, height, width, channels)."""
+        """Normalise feature maps, float32 or bfloat16 (batch, height, width, channels)."""
         if not training:
             return super().call(inputs, training=False, mask=mask)
         ones = tf.ones_like(self.moving_mean)
@@ -43,8 +43,8 @@ class TrainingModel(keras.Model):  # type: ignore[misc]
     """A model with augmentation and, on request, a moving average of the weights.
 
     Unlike Keras' own average, it also covers the moving statistics of batch normalisation. The momentum rises from 2/11
-    to `ema`, as in tf.train.ExponentialMovingAverage with `num_updates`, so that the initial weights soon stop
-    counting.
+    to `ema`, as in tf.train.ExponentialMovingAverage with `num_updates`, so that the initial weights
+    soon lose their influence.
 
     Attributes:
         core: the model without augmentation; its weights are those of the plain model, in the same order.
@@ -85,17 +85,18 @@ def training_model(
         ema: momentum of the moving average of the weights; 0: no average.
         seed: seed of the augmentation.
     """
-    core = keras.models.clone_model(model, clone_function=lambda layer: _faster(layer, precision))
+    core = keras.models.clone_model(model, clone_function=lambda layer: _training_layer(layer, precision))
     core.set_weights(model.get_weights())
     return TrainingModel(core, augmentation.layers(augment, seed), ema)
 
 
 def kept_weights(model: TrainingModel) -> list[NDArray[np.float32]]:
-    """Return the weights for the plain model: the moving averages if there are any, else the trained weights."""
+    """Return the weights for the plain model, in its order: the moving averages if there are any, else the weights."""
     return [keras.ops.convert_to_numpy(weight) for weight in model.averages or model.core.weights]
 
 
-def _faster(layer: keras.Layer, precision: Precision) -> keras.Layer:
+def _training_layer(layer: keras.Layer, precision: Precision) -> keras.Layer:
+    """Return a copy of the layer in this precision; batch normalisation becomes the fused one."""
     config = layer.get_config()
     if precision == "bfloat16" and layer.name != "output":
         config["dtype"] = "mixed_bfloat16"
