@@ -1,6 +1,6 @@
-"""Prepare the process of a stage; each stage imports this first.
+"""Prepare the process of a stage; every stage script imports this module first.
 
-It imports `src` beside the stages: in a `--temp` or `--queue` experiment that is the code of the experiment.
+It imports `src` of the checkout that the script is in; in a `--temp` or `--queue` experiment that is its own code.
 """
 
 # ruff: noqa: E402
@@ -16,7 +16,7 @@ interpreter.check()
 
 from reprocnn import environment
 
-environment.prepare()  # before a library reads the environment
+environment.prepare()  # before libraries read the variables
 
 from reprocnn.run.harness import run, start
 

@@ -1,4 +1,4 @@
-"""Get the raw data of `dataset`, verify it, and write it as arrays."""
+"""Download or read the data set, verify it, and write the raw splits in one format."""
 
 import _stage  # isort: split
 

@@ -1,4 +1,4 @@
-"""Measure the model on the test split. No other stage shows the test split to a model."""
+"""Evaluate the model on the test split. No other stage gives test images to a model."""
 
 import _stage  # isort: split
 
@@ -34,8 +34,8 @@ def main() -> None:
     write_predictions(PREDICTIONS, table)
     write_mistakes(MISTAKES, predictions.mistakes(table, probabilities, images))
     print(f"test accuracy {scores.accuracy:.2%} of {scores.n} images")
-    if absent := metrics.without_images(labels, names):
-        print(absent)
+    if note := metrics.absent_classes_note(labels, names):
+        print(note)
 
 
 if __name__ == "__main__":

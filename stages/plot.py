@@ -1,4 +1,4 @@
-"""Draw the figures and write the report."""
+"""Draw the figures and the report from the outputs of train and evaluate."""
 
 import _stage  # isort: split
 
@@ -14,7 +14,7 @@ from reprocnn.reporting import figures, fonts, report
 
 
 def main() -> None:
-    load_params(Section)  # plot reads no parameter, but refuses an invalid params.yaml like the other stages
+    load_params(Section)  # plot needs no parameter, but a wrong value is an error in every stage
     history, scores, per_class = read_history(HISTORY), read_scores(METRICS), read_per_class(PER_CLASS)
     card, mistakes = read_model_card(MODEL_CARD), read_mistakes(MISTAKES)
     labels = figures.labels(card.class_names)

@@ -1,4 +1,4 @@
-"""Splits the training images, normalises them, makes the labels one-hot. It never opens the test split."""
+"""Split the training images, normalise them, and encode the labels as one-hot. Never opens the test split."""
 
 import _stage  # isort: split
 

@@ -1,4 +1,4 @@
-"""Build the model, train it, and write it with its history."""
+"""Build the model, train it, and write it with its history and metrics."""
 
 import _stage  # isort: split
 
@@ -20,7 +20,7 @@ def main() -> None:
     params = load_params(TrainParams)
     train, validation, statistics = read_split(TRAIN), read_split(VALIDATION), read_statistics(STATISTICS)
     shape, names = statistics.image_shape, statistics.class_names
-    check_batch_size(params.batch_size, len(train.images))  # before the training has a run
+    check_batch_size(params.batch_size, len(train.images))  # fit checks it too, but only after the MLflow run exists
     backend.prepare(params.seed, params.threads, params.portable)
     core = build(params, shape, len(names), params.seed)
     initialize(params.model, core, train.images)

@@ -515,8 +515,8 @@ def test_a_killed_experiment_causes_a_warning_with_the_recovery_command(checkout
     while time.time() < detached + 2:
         time.sleep(0.1)
     printed = checkout.run("dvc", "exp", "run", "--force", "download")
-    assert "left HEAD off branch main" in printed
-    assert "fix, when this run has ended: git switch main" in printed
+    assert "left HEAD detached from branch main" in printed
+    assert "after this run: git switch main" in printed
     checkout.run("git", "commit", "-q", "--allow-empty", "-m", "on no branch")
     head = checkout.run("git", "rev-parse", "HEAD").strip()
     (command,) = re.findall(r"fix: (git switch .*)", checkout.reprocnn("doctor", fails=True))

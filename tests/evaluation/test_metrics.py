@@ -7,7 +7,7 @@ LABELS = np.array([0, 0, 1, 2])
 PROBABILITIES = np.array([[0.7, 0.2, 0.1], [0.15, 0.8, 0.05], [0.1, 0.6, 0.3], [0.4, 0.35, 0.25]])
 
 
-def test_overall_by_hand() -> None:
+def test_overall_metrics_equal_those_computed_by_hand() -> None:
     made = metrics.overall(PROBABILITIES, LABELS, top_k=2)
     assert made.accuracy == 0.5
     assert made.others["loss"] == pytest.approx(-np.log([0.7, 0.15, 0.6, 0.25]).mean(), abs=1e-6)
@@ -19,7 +19,7 @@ def test_overall_by_hand() -> None:
     assert made.others["macro_f1"] == pytest.approx((0.5 + 2 / 3 + 0) / 3, abs=1e-6)
 
 
-def test_accuracy_is_the_part_that_is_right() -> None:
+def test_accuracy_is_the_fraction_of_correct_predictions() -> None:
     assert metrics.accuracy(PROBABILITIES, LABELS) == 0.5
     assert metrics.accuracy(np.eye(3), np.array([0, 1, 0])) == 0.666667
 
@@ -32,11 +32,11 @@ def test_the_interval_is_wilsons() -> None:
     assert made.accuracy_high == pytest.approx(0.3662, abs=5e-5)
 
 
-def test_top_k_is_left_out_where_there_are_no_more_classes() -> None:
+def test_top_k_accuracy_is_left_out_for_k_or_fewer_classes() -> None:
     assert "top_k_accuracy" not in metrics.overall(PROBABILITIES, LABELS, top_k=3).others
 
 
-def test_a_certain_mistake_gives_a_finite_loss() -> None:
+def test_a_mistake_with_probability_1_gives_a_finite_loss() -> None:
     assert metrics.overall(np.array([[1.0, 0.0]]), np.array([1]), 5).others["loss"] == pytest.approx(16.118096)
 
 
@@ -49,18 +49,18 @@ def test_per_class_and_confusion_keep_classes_that_were_never_predicted() -> Non
     assert metrics.confusion(PROBABILITIES, LABELS).tolist() == [[1, 1, 0], [0, 1, 0], [1, 0, 0]]
 
 
-def test_test_time_augmentation_has_an_accuracy_of_its_own() -> None:
+def test_test_time_augmentation_has_its_own_accuracy() -> None:
     assert metrics.overall(PROBABILITIES, LABELS, top_k=2).tta_accuracy is None
     made = metrics.overall(PROBABILITIES, LABELS, 2, augmented=np.eye(3)[LABELS])
     assert (made.accuracy, made.tta_accuracy) == (0.5, 1.0)
 
 
-def test_a_class_without_test_images_does_not_lower_the_means() -> None:
+def test_a_class_without_test_images_does_not_lower_the_macro_metrics() -> None:
     probabilities = np.eye(4)[[0, 3, 1, 1]]
-    labels = np.array([0, 0, 1, 1])  # none of 2; none of 3, for which one is taken
+    labels = np.array([0, 0, 1, 1])  # no image of classes 2 and 3; one image is predicted as 3
     made = metrics.overall(probabilities, labels, top_k=2)
     assert made.others["macro_precision"] == 1
-    assert made.others["macro_recall"] == 0.75  # the image that was taken for a 3 counts against the 0
+    assert made.others["macro_recall"] == 0.75  # the image predicted as 3 lowers the recall of class 0
     assert made.others["macro_f1"] == pytest.approx((2 / 3 + 1) / 2, abs=1e-6)
     table = metrics.per_class(probabilities, labels, list("abcd"))
     assert table["n"].tolist() == [2, 2, 0, 0]
@@ -71,7 +71,7 @@ def test_a_class_without_test_images_does_not_lower_the_means() -> None:
 
 @pytest.mark.parametrize(("classes", "present"), [(3, 1), (3, 2), (10, 2), (1000, 500)])
 @pytest.mark.parametrize("right", [True, False])
-def test_any_classes_may_be_absent(classes: int, present: int, right: bool) -> None:
+def test_any_number_of_classes_may_be_absent(classes: int, present: int, right: bool) -> None:
     labels = np.repeat(np.arange(present), 2)
     probabilities = np.eye(classes)[labels if right else (labels + 1) % classes]
     made = metrics.overall(probabilities, labels, top_k=2)
@@ -83,8 +83,8 @@ def test_any_classes_may_be_absent(classes: int, present: int, right: bool) -> N
 
 def test_absent_classes_are_named() -> None:
     labels = np.array([0, 2])
-    assert metrics.without_images(labels, ["a", "b", "c"]) == (
+    assert metrics.absent_classes_note(labels, ["a", "b", "c"]) == (
         "no test images of 1 of 3 classes, left out of the macro metrics: 'b'"
     )
-    assert metrics.without_images(labels, list("abcdefghi")).endswith("'b', 'd', 'e', 'f', 'g' and 2 more")
-    assert metrics.without_images(np.array([1, 0]), ["a", "b"]) == ""
+    assert metrics.absent_classes_note(labels, list("abcdefghi")).endswith("'b', 'd', 'e', 'f', 'g' and 2 more")
+    assert metrics.absent_classes_note(np.array([1, 0]), ["a", "b"]) == ""

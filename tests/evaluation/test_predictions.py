@@ -5,7 +5,7 @@ from reprocnn.models.build import build
 from reprocnn.params import ModelParams
 
 
-def test_predict_gives_the_model_raw_pixels_whatever_the_batch(monkeypatch) -> None:  # type: ignore[no-untyped-def]
+def test_predict_passes_raw_pixels_in_batches_of_any_size(monkeypatch) -> None:  # type: ignore[no-untyped-def]
     model = build(ModelParams(model="mlp"), (6, 6, 1), 3, 0)
     images = np.random.default_rng(0).integers(0, 256, (7, 6, 6, 1)).astype(np.uint8)
     expected = model.predict_on_batch(images.astype(np.float32))
@@ -25,7 +25,7 @@ def test_table_and_the_most_confident_mistakes() -> None:
     assert shown.ravel().tolist() == [2, 1]
 
 
-def test_predictions_of_changed_images_are_averaged() -> None:
+def test_predictions_of_flipped_and_shifted_images_are_averaged() -> None:
     model = build(ModelParams(model="mlp"), (6, 6, 1), 3, 0)
     images = np.random.default_rng(0).integers(0, 256, (7, 6, 6, 1)).astype(np.uint8)
 
@@ -35,7 +35,7 @@ def test_predictions_of_changed_images_are_averaged() -> None:
     flipped = predictions.predict_augmented(model, images, ("flip",))
     np.testing.assert_allclose(flipped, both_ways(images))
     np.testing.assert_allclose(flipped, predictions.predict_augmented(model, images[:, :, ::-1], ("flip",)))
-    # A pixel to the lower right: the first row and column come from the second, as in a mirror
+    # Shifted by a pixel to the lower right; reflection makes the first row and column copies of the second
     lower_right = images[:, [1, 0, 1, 2, 3, 4]][:, :, [1, 0, 1, 2, 3, 4]]
     upper_left = images[:, [1, 2, 3, 4, 5, 4]][:, :, [1, 2, 3, 4, 5, 4]]
     shifted = predictions.predict_augmented(model, images, ("flip", "shift"))

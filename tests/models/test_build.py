@@ -20,7 +20,7 @@ def _layers(model: keras.Model) -> list[str]:
     return [type(layer).__name__ for layer in model.layers[1:]]
 
 
-def test_simple_cnn_is_the_texts_mnist_net() -> None:
+def test_simple_cnn_is_the_teaching_texts_mnist_network() -> None:
     model = build(ModelParams(model="simple_cnn"), (28, 28, 1), 10, 0)
     assert _layers(model) == [
         *("Conv2D", "MaxPooling2D", "Conv2D", "MaxPooling2D", "Flatten", "Dense", "Dense"),
@@ -28,7 +28,7 @@ def test_simple_cnn_is_the_texts_mnist_net() -> None:
     assert model.count_params() == 320 + 18496 + 5 * 5 * 64 * 64 + 64 + 650
 
 
-def test_deep_cnn_is_the_texts_cifar_net() -> None:
+def test_deep_cnn_is_the_teaching_texts_cifar_network() -> None:
     model = build(ModelParams(model="deep_cnn"), (32, 32, 3), 10, 0)
     assert _layers(model) == [
         *("Conv2D", "Conv2D", "MaxPooling2D", "Conv2D", "Conv2D", "MaxPooling2D"),
@@ -39,7 +39,7 @@ def test_deep_cnn_is_the_texts_cifar_net() -> None:
     assert model.get_layer("dropout").rate == 0.5
 
 
-def test_mlp_is_the_texts_dense_net() -> None:
+def test_mlp_is_the_teaching_texts_dense_network() -> None:
     model = build(ModelParams(model="mlp"), (28, 28, 1), 10, 0)
     assert _layers(model) == ["Flatten", "Dense", "Dense", "Dense"]
     assert model.count_params() == 784 * 128 + 128 + 128 * 64 + 64 + 650
@@ -48,7 +48,7 @@ def test_mlp_is_the_texts_dense_net() -> None:
 @pytest.mark.parametrize(
     ("name", "shape", "options", "trained"),
     [
-        ("lenet", (28, 28, 1), {}, 61_706),  # of LeNet-5 with full connections in its second convolution
+        ("lenet", (28, 28, 1), {}, 61_706),  # LeNet-5 whose second convolution is connected to all channels
         ("lenet", (32, 32, 1), {}, 61_706),
         ("resnet", (32, 32, 3), {"depth": 20}, 269_722),  # He et al., table 6: 0.27, 0.46, 0.66 and 0.85 million
         ("resnet", (32, 32, 3), {"depth": 32}, 464_154),
@@ -57,14 +57,14 @@ def test_mlp_is_the_texts_dense_net() -> None:
         ("inception", (28, 28, 3), {}, 1_649_402),  # Zhang et al., table 1
     ],
 )
-def test_a_papers_net_has_the_papers_parameters(
+def test_a_model_has_as_many_parameters_as_in_the_paper(
     name: str, shape: tuple[int, int, int], options: dict[str, object], trained: int
 ) -> None:
     model = build(ModelParams(model=name, **options), shape, 10, 0)
     assert sum(v.shape.num_elements() for v in model.trainable_variables) == trained
 
 
-def test_vgg_has_the_papers_convolutions() -> None:
+def test_vgg_has_as_many_convolutions_as_in_the_paper() -> None:
     for depth, convolutions in ((11, 8), (13, 10), (16, 13), (19, 16)):
         model = build(ModelParams(model="vgg", depth=depth), (32, 32, 3), 10, 0)
         filters = [layer.filters for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
@@ -72,7 +72,7 @@ def test_vgg_has_the_papers_convolutions() -> None:
         assert (filters[0], filters[-1]) == (64, 512)
 
 
-def test_speednet_has_the_width_it_is_given() -> None:
+def test_speednet_has_the_given_width() -> None:
     for width in (8, 64):
         model = build(ModelParams(model="speednet", width=width), (32, 32, 3), 10, 0)
         filters = [layer.filters for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
@@ -82,12 +82,12 @@ def test_speednet_has_the_width_it_is_given() -> None:
 
 SIZES = [(8, 8, 1), (28, 28, 1), (32, 32, 3), (64, 64, 3)]
 TOO_DEEP = {("simple_cnn", (8, 8, 1)), ("lenet", (8, 8, 1))}
-"""By themselves; with padding=same they fit."""
+"""Models that are too deep for these images unless padding=same."""
 
 
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("shape", SIZES)
-def test_a_model_gives_a_probability_a_class_for_images_of_every_size(name: str, shape: tuple[int, int, int]) -> None:
+def test_a_model_gives_class_probabilities_for_images_of_every_size(name: str, shape: tuple[int, int, int]) -> None:
     options = {"padding": "same"} if (name, shape) in TOO_DEEP else {}
     model = build(ModelParams(model=name, **options), shape, 7, 0)
     probabilities = model(np.random.default_rng(0).random((2, *shape), dtype=np.float32)).numpy()
@@ -96,17 +96,17 @@ def test_a_model_gives_a_probability_a_class_for_images_of_every_size(name: str,
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_names_do_not_depend_on_what_was_built_before(name: str) -> None:
+def test_layer_names_do_not_depend_on_earlier_models(name: str) -> None:
     first, second = (build(ModelParams(model=name, dropout=0.3), (32, 32, 3), 7, 0) for _ in range(2))
     assert [layer.name for layer in first.layers] == [layer.name for layer in second.layers]
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_each_layer_draws_with_a_seed_of_its_own(name: str) -> None:
+def test_each_layer_has_its_own_seed(name: str) -> None:
     model, other = (build(ModelParams(model=name, dropout=rate), (16, 16, 3), 7, 5) for rate in (0.3, 0.0))
     weights, others = ({v.path: np.array(v) for v in m.weights} for m in (model, other))
     assert weights.keys() == others.keys()
-    for path, value in weights.items():  # what dropout draws does not move what the others draw
+    for path, value in weights.items():  # dropout does not change the random numbers of other layers
         np.testing.assert_array_equal(value, others[path])
     seeds = re.findall(r'"seed": (\w+)', model.to_json())
     assert "null" not in seeds
@@ -170,23 +170,23 @@ def test_a_model_too_deep_for_the_images_is_refused(
 
 
 @pytest.mark.parametrize(("name", "depth"), [("vgg", 12), ("resnet", 21)])
-def test_a_depth_that_the_paper_has_not_is_refused(name: str, depth: int) -> None:
+def test_a_depth_that_is_not_in_the_paper_is_refused(name: str, depth: int) -> None:
     with pytest.raises(UserError, match=f"found depth={depth}"):
         build(ModelParams(model=name, depth=depth), (32, 32, 3), 10, 0)
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_a_model_takes_the_options_of_its_row(name: str) -> None:
+def test_a_model_has_the_options_of_its_catalog_row(name: str) -> None:
     network = importlib.import_module(f"reprocnn.models.{name}").network
     x, n_classes, *options = inspect.signature(network).parameters.values()
     assert (x.name, n_classes.name) == ("x", "n_classes")
     assert {option.name for option in options} == set(MODELS[name].options)
     for option in options:
         assert option.kind is inspect.Parameter.KEYWORD_ONLY
-        ModelParams(model=name, **{option.name: option.default})  # its own value is one that params.yaml allows
+        ModelParams(model=name, **{option.name: option.default})  # params.yaml allows its default
 
 
-def test_a_model_of_raw_pixels_has_the_weights_of_the_other_and_gives_the_same() -> None:
+def test_the_model_of_raw_pixels_has_the_same_weights_and_predictions() -> None:
     random = np.random.default_rng(0)
     params = ModelParams(model="resnet", depth=8)
     pixels = random.integers(0, 256, (4, 12, 12, 3)).astype(np.uint8)
@@ -201,7 +201,7 @@ def test_a_model_of_raw_pixels_has_the_weights_of_the_other_and_gives_the_same()
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_the_layer_that_normalises_is_keras_own_and_the_first(channels: int) -> None:
+def test_the_first_layer_normalises_and_is_a_standard_keras_layer(channels: int) -> None:
     shape, params = (8, 8, channels), ModelParams(model="mlp")
     unit = build(params, shape, 2, 0, Normalization("unit", (0.0,) * channels, (1.0,) * channels))
     image, layer, *rest = unit.layers
@@ -227,7 +227,7 @@ def test_a_model_of_raw_pixels_is_saved_as_the_same_bytes_and_loads_with_what_it
     np.testing.assert_allclose(loaded.predict_on_batch(pixels), model.predict_on_batch(pixels), rtol=1e-5)
 
 
-def test_both_ways_through_a_block_of_resnet_that_halves_see_the_same_pixel() -> None:
+def test_convolution_and_shortcut_of_a_strided_resnet_block_use_the_same_pixels() -> None:
     model = build(ModelParams(model="resnet", depth=8), (8, 8, 1), 2, 0)
     x = np.zeros((1, 8, 8, 16), np.float32)
     x[0, 4, 4] = 1

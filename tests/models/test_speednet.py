@@ -6,13 +6,13 @@ from reprocnn.params import ModelParams
 
 
 def _images() -> np.ndarray:
-    """Smooth ones, whose neighbouring pixels are alike."""
+    """Smooth images, whose neighbouring pixels are correlated; float32 (200, 12, 12, 3)."""
     random = np.random.default_rng(0)
     noise = random.normal(size=(200, 12, 12, 3))
     return (noise + np.roll(noise, 1, axis=1) + np.roll(noise, 1, axis=2)).astype(np.float32)
 
 
-def test_what_whitening_gives_is_uncorrelated() -> None:
+def test_the_outputs_of_whitening_are_uncorrelated() -> None:
     images = _images()
     model = build(ModelParams(model="speednet", width=8), (12, 12, 3), 10, 0)
     initialize("speednet", model, images)
@@ -25,7 +25,7 @@ def test_each_filter_has_its_negative() -> None:
     np.testing.assert_array_equal(kernel[..., :12], -kernel[..., 12:])
 
 
-def test_convolutions_start_by_passing_channels_on() -> None:
+def test_convolutions_start_as_the_identity() -> None:
     model = build(ModelParams(model="speednet", width=8), (12, 12, 3), 10, 0)
     before = model.get_layer("block2_identity1").get_weights()[0]
     initialize("speednet", model, _images())
@@ -35,7 +35,7 @@ def test_convolutions_start_by_passing_channels_on() -> None:
     np.testing.assert_array_equal(layer.get_weights()[0][..., 8:], before[..., 8:])
 
 
-def test_other_models_start_as_they_were() -> None:
+def test_other_models_keep_their_initial_weights() -> None:
     model = build(ModelParams(model="deep_cnn"), (12, 12, 3), 10, 0)
     before = model.get_weights()
     initialize("deep_cnn", model, _images())

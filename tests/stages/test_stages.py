@@ -1,4 +1,4 @@
-"""Each stage's main, end to end, on the digits."""
+"""The `main` of every stage, end to end, on the digits."""
 
 import importlib
 import io
@@ -40,7 +40,7 @@ STAGES = ("download", "preprocess", "train", "evaluate", "plot")
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """A folder in which all stages ran; what each printed."""
+    """Run all stages in a folder; return stage -> what it printed."""
     folder = tmp_path_factory.mktemp("stages")
     for name in ("params.yaml", "dvc.yaml", "stages", "src"):
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
@@ -69,7 +69,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
         yield printed
 
 
-def test_download_writes_one_fixed_form(made: dict[str, str]) -> None:
+def test_download_writes_raw_splits_in_one_format(made: dict[str, str]) -> None:
     images, labels = read_split(RAW_TRAIN)
     assert (images.shape, images.dtype, labels.dtype) == ((1437, 8, 8, 1), np.uint8, np.int64)
     assert read_dataset(DATASET).class_names == tuple("0123456789")
@@ -84,7 +84,7 @@ def test_preprocess_splits_normalises_and_encodes(made: dict[str, str]) -> None:
     assert one_hot.shape == (1293, 10)
     assert abs(train.mean()) < 1e-4
     assert abs(train.std() - 1) < 1e-4
-    assert abs(validation.mean()) > 1e-5  # the statistics are not its own
+    assert abs(validation.mean()) > 1e-5  # normalised by the statistics of the training split
     assert read_statistics(STATISTICS).normalization.kind == "standardize"
 
 
@@ -107,13 +107,15 @@ assert not any(name.startswith("reprocnn") for name in sys.modules)
 """
 
 
-def test_the_model_loads_alone_and_has_its_accuracy_on_raw_images(made: dict[str, str]) -> None:
+def test_the_model_loads_without_this_project_and_takes_raw_images(made: dict[str, str]) -> None:
     command = [sys.executable, "-c", LOADED_ALONE]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     assert float(done.stdout.split("@")[1]) == pytest.approx(read_scores(METRICS).accuracy, abs=1e-6)
 
 
-def test_raw_images_in_the_saved_model_are_normalised_ones_in_the_trained_one(made: dict[str, str]) -> None:
+def test_the_saved_model_predicts_from_raw_images_what_the_trained_one_does_from_normalised_ones(
+    made: dict[str, str],
+) -> None:
     normalised, one_hot = read_split(VALIDATION)
     raw, statistics = read_split(RAW_TRAIN), read_statistics(STATISTICS)
     held_out = splits.held_out(raw.labels, statistics.class_names, 0.1, 0, "validation_fraction")
@@ -149,11 +151,11 @@ def test_plot_draws_every_figure_and_the_report(made: dict[str, str]) -> None:
     assert REPORT.read_text().count("data:image/png") == len(figures)
 
 
-def test_nothing_half_written_is_left(made: dict[str, str]) -> None:
+def test_no_partial_file_is_left(made: dict[str, str]) -> None:
     assert not [p for p in Path().rglob("*") if "partial" in p.name]
 
 
-def test_mlflow_has_one_finished_run_with_everything(made: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mlflow_has_one_finished_run_with_all_results(made: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{Path('mlflow.db').resolve()}")
     (run,) = mlflow.search_runs(search_all_experiments=True, output_format="list")
     client = mlflow.MlflowClient()
@@ -185,7 +187,7 @@ def test_mlflow_has_one_finished_run_with_everything(made: dict[str, str], monke
     assert len(client.list_artifacts(run.info.run_id, "figures")) == len(list(FIGURES.iterdir()))
 
 
-def test_mlflows_model_predicts_as_the_saved_one(made: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_model_in_mlflow_predicts_as_the_saved_one(made: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{Path('mlflow.db').resolve()}")
     (run,) = mlflow.search_runs(search_all_experiments=True, output_format="list")
     images = read_split(RAW_TEST).images[:4].astype(np.float32)

@@ -15,7 +15,7 @@ def _augmented(kind: str, seed: int = 0, training: bool = True) -> np.ndarray:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_kind_changes_each_image_in_training_alone_and_by_its_seed(kind: str) -> None:
+def test_a_kind_changes_images_only_in_training_and_as_the_seed_says(kind: str) -> None:
     changed = _augmented(kind)
     assert changed.shape == IMAGES.shape
     assert np.isfinite(changed).all()
@@ -26,7 +26,7 @@ def test_a_kind_changes_each_image_in_training_alone_and_by_its_seed(kind: str) 
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_next_batch_is_changed_in_another_way(kind: str) -> None:
+def test_the_next_batch_is_changed_differently(kind: str) -> None:
     (layer,) = augmentation.layers((kind,), 0)
     assert not np.array_equal(layer(IMAGES, training=True), layer(IMAGES, training=True))
 
@@ -43,14 +43,14 @@ def test_shift_moves_by_whole_pixels_with_reflected_borders() -> None:
         assert 0 <= row.min() <= row.max() <= 31
 
 
-def test_cutout_takes_a_square_of_a_quarter_of_a_side() -> None:
+def test_cutout_erases_a_square_whose_side_is_a_quarter_of_the_image() -> None:
     ones = np.ones((8, 32, 32, 3), np.float32)
     (layer,) = augmentation.layers(("cutout",), 0)
     erased = np.array(layer(ones, training=True)) == 0
     assert set(erased.sum(axis=(1, 2, 3)) // 3) == {64}
 
 
-def test_kinds_come_in_their_order_and_flip_is_left_to_the_batches() -> None:
+def test_layers_are_in_the_order_of_the_kinds_and_flip_is_left_to_the_batches() -> None:
     names = [layer.name for layer in augmentation.layers(AUGMENTATIONS, 0)]
     assert names == [f"augment_{kind}" for kind in KINDS]
     assert augmentation.flips(("flip", "cutout"))
@@ -58,7 +58,7 @@ def test_kinds_come_in_their_order_and_flip_is_left_to_the_batches() -> None:
     assert augmentation.layers((), 0) == augmentation.layers(("flip",), 0) == []
 
 
-def test_the_layers_are_keras_own() -> None:
+def test_the_layers_are_standard_keras_layers() -> None:
     for layer in augmentation.layers(AUGMENTATIONS, 0):
         assert type(layer) is getattr(keras.layers, type(layer).__name__)
 

@@ -19,7 +19,7 @@ def _epochs(seed: int | None, n: int = 2, first: int = 0) -> list[list[int]]:
     return seen
 
 
-def test_an_epoch_has_every_image_once_in_an_order_of_its_own() -> None:
+def test_an_epoch_has_every_image_once_in_its_own_order() -> None:
     first, second = _epochs(seed=0)
     assert sorted(first) == sorted(second) == list(range(10))
     assert first != second
@@ -27,16 +27,16 @@ def test_an_epoch_has_every_image_once_in_an_order_of_its_own() -> None:
     assert len({tuple(order) for order in many}) == 20
 
 
-def test_the_order_is_that_of_seed_and_epoch() -> None:
+def test_the_order_depends_only_on_seed_and_epoch() -> None:
     assert _epochs(seed=3) == _epochs(seed=3)
     assert _epochs(seed=3) != _epochs(seed=4)
 
 
-def test_a_training_that_goes_on_sees_the_orders_of_the_later_epochs() -> None:
+def test_a_resumed_training_run_has_the_orders_of_the_later_epochs() -> None:
     assert _epochs(seed=3, n=2, first=2) == _epochs(seed=3, n=4)[2:]
 
 
-def test_without_a_seed_the_order_stays() -> None:
+def test_without_a_seed_the_order_is_that_of_the_arrays() -> None:
     assert _epochs(seed=None) == [list(range(10))] * 2
 
 
@@ -55,11 +55,11 @@ def _flipped(epoch: int, seed: int = 0) -> list[bool]:
         for image, label in zip(*batches[i], strict=True):
             assert image.sum() == 1
             seen[int(label.argmax())] = bool(image[0, 1, 0] == 1)
-    assert images[:, 0, 0].all()  # the arrays stay as they are
+    assert images[:, 0, 0].all()  # the arrays are not changed
     return [seen[i] for i in range(64)]
 
 
-def test_each_image_is_seen_both_ways_in_two_epochs() -> None:
+def test_two_epochs_show_each_image_both_ways() -> None:
     first = _flipped(0)
     assert 16 < sum(first) < 48
     assert _flipped(1) == [not flip for flip in first]

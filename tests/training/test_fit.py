@@ -23,7 +23,7 @@ from reprocnn.training.hooks import NoCheckpoint, NoJournal, Weights
 
 
 def _split(n: int, seed: int) -> Split:
-    """Images whose class is their brightness."""
+    """Return n images in two classes: dark ones and bright ones."""
     random = np.random.default_rng(seed)
     labels = random.integers(0, 2, n)
     images = random.random((n, 8, 8, 1)) * 0.5 + labels[:, None, None, None] * 0.5
@@ -39,12 +39,12 @@ class _KilledError(BaseException):
 
 
 class _Killed(Checkpoint):
-    """A checkpoint at which the process is killed.
+    """Checkpoint that acts as if the process were killed.
 
     Args:
-        folder: of its own.
-        at: the epoch.
-        before: whether it is killed before it saves, not after.
+        folder: its folder.
+        at: the epoch at which it is killed.
+        before: whether it is killed before saving instead of after.
     """
 
     def __init__(self, folder: Path, at: int, before: bool = False) -> None:
@@ -61,7 +61,7 @@ class _Killed(Checkpoint):
 
 
 class _Journal(NoJournal):
-    """Keeps what it is told."""
+    """Journal that keeps the epochs in memory."""
 
     def __init__(self) -> None:
         self.epochs: list[Epoch] = []
@@ -107,7 +107,7 @@ EVERYTHING = {
     "class_weight": "balanced",
     "precision": "bfloat16",
 }
-"""A recipe with all that params.yaml offers."""
+"""A recipe that uses every training option of params.yaml."""
 
 
 def _hashes(folder: Path, model: keras.Model, history: list[Epoch]) -> list[str]:
@@ -126,19 +126,19 @@ def test_a_model_learns_and_the_journal_has_every_epoch() -> None:
     assert all(seconds > 0 for seconds in journal.seconds)
 
 
-def test_fit_takes_plain_values_alone() -> None:
-    """As in a notebook; without checkpoint and journal the result is the same."""
+def test_fit_works_with_plain_values() -> None:
+    """As in a notebook. The result does not depend on a checkpoint or journal."""
     backend.prepare(0)
     history = fit(_mlp(), _split(96, 0), _split(32, 1), FitParams(epochs=1, batch_size=10, learning_rate=0.002))
     assert history == _train(model="mlp", options={}, epochs=1)[1]
 
 
-def test_a_checkpoint_and_a_journal_change_no_bit(tmp_path: Path) -> None:
+def test_a_checkpoint_and_a_journal_do_not_change_the_result(tmp_path: Path) -> None:
     plain = _hashes(tmp_path, *_train())
     assert plain == _hashes(tmp_path, *_train(Checkpoint(tmp_path / "kept"), _Journal()))
 
 
-def test_steps_taken_at_once_change_no_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_grouped_steps_do_not_change_the_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     many = _hashes(tmp_path, *_train())
     monkeypatch.setattr("reprocnn.training.fit._LONG_STEP", 0)
     assert many == _hashes(tmp_path, *_train())
@@ -183,23 +183,23 @@ def test_another_seed_gives_another_model(tmp_path: Path) -> None:
         pytest.param("deep_cnn", {"optimizer": "muon", "patience": 1}, marks=pytest.mark.slow),
     ],
 )
-def test_a_training_that_was_cut_off_goes_on_to_the_same_bytes(
+def test_a_killed_training_run_resumes_to_the_same_bytes(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], model: str, recipe: dict[str, object]
 ) -> None:
     trained, history = _train(model=model, **recipe)
-    whole, epochs = _hashes(tmp_path, trained, history), len(history)
+    uninterrupted, epochs = _hashes(tmp_path, trained, history), len(history)
     for epoch in (1, epochs):
         journal, folder = _Journal(), tmp_path / f"{epoch}"
         with pytest.raises(_KilledError):
             _train(_Killed(folder, epoch), journal, model=model, **recipe)
         capsys.readouterr()
-        assert _hashes(tmp_path, *_train(Checkpoint(folder), journal, model=model, **recipe)) == whole
+        assert _hashes(tmp_path, *_train(Checkpoint(folder), journal, model=model, **recipe)) == uninterrupted
         at = f"at epoch {epoch + 1} of 3" if epoch < epochs else f"after its last epoch, {epochs} of 3"
         assert f"resuming {at}\n" in capsys.readouterr().out
-        assert journal.epochs == history  # none is told again, as none is trained twice
+        assert journal.epochs == history  # no epoch is trained or recorded twice
 
 
-def test_an_epoch_whose_checkpoint_was_cut_off_comes_to_the_journal_again(tmp_path: Path) -> None:
+def test_an_epoch_without_its_checkpoint_is_recorded_again(tmp_path: Path) -> None:
     journal = _Journal()
     with pytest.raises(_KilledError):
         _train(_Killed(tmp_path, 2, before=True), journal)
@@ -214,15 +214,15 @@ def test_a_batch_larger_than_the_data_is_refused() -> None:
     assert len(fit(model, _split(20, 0), _split(5, 0), FitParams(epochs=1, batch_size=20))) == 1
 
 
-def test_a_training_that_diverges_is_stopped() -> None:
+def test_a_diverging_training_run_is_stopped() -> None:
     images, labels = _split(32, 0)
     split = Split(images, labels * np.float32("nan"))
     with pytest.raises(UserError, match=r"the loss is NaN or infinite after epoch 1\n  fix: lower learning_rate"):
         fit(_mlp(), split, Split(images, labels), FitParams(epochs=3, batch_size=8))
 
 
-def test_patience_ends_the_training_with_the_weights_of_the_best_epoch() -> None:
-    """A learning rate that is too high makes validation go up and down."""
+def test_early_stopping_restores_the_weights_of_the_best_epoch() -> None:
+    """The learning rate is too high, so that the validation accuracy goes up and down."""
     recipe = {"learning_rate": 0.05, "epochs": 12, "model": "mlp", "options": {}}
     model, history = _train(patience=2, **recipe)
     accuracies = [epoch.validation_accuracy for epoch in history]
@@ -231,22 +231,22 @@ def test_patience_ends_the_training_with_the_weights_of_the_best_epoch() -> None
     images, labels = _split(32, 1)
     probabilities = model(images).numpy()
     assert (probabilities.argmax(axis=1) == labels.argmax(axis=1)).mean() == pytest.approx(accuracies[best])
-    _, whole = _train(**recipe)
-    assert whole[: len(history)] == history  # patience changes nothing before the end
+    _, without_patience = _train(**recipe)
+    assert without_patience[: len(history)] == history  # patience changes nothing before it stops the training
 
 
-def test_the_moving_average_is_what_is_validated_and_kept() -> None:
+def test_the_moving_average_is_validated_and_kept() -> None:
     recipe = {"learning_rate": 0.01, "model": "mlp", "options": {}}
     plain, history = _train(**recipe)
     averaged, other = _train(ema=0.9, **recipe)
-    assert [e.train_loss for e in history] == [e.train_loss for e in other]  # the weights that train are the same
+    assert [e.train_loss for e in history] == [e.train_loss for e in other]  # training itself is the same
     images, labels = _split(32, 1)
     loss = keras.losses.CategoricalCrossentropy()(labels, averaged(images))
     assert float(loss) == pytest.approx(other[-1].validation_loss, rel=1e-4)
     assert not np.allclose(plain(images), averaged(images))
 
 
-def test_label_smoothing_and_class_weights_leave_the_validation_loss_plain() -> None:
+def test_label_smoothing_and_class_weights_do_not_change_the_validation_loss() -> None:
     model, history = _train(label_smoothing=0.5, class_weight="balanced", model="mlp", options={})
     images, labels = _split(32, 1)
     loss = keras.losses.CategoricalCrossentropy()(labels, model(images))
@@ -254,7 +254,7 @@ def test_label_smoothing_and_class_weights_leave_the_validation_loss_plain() -> 
     assert min(epoch.train_loss for epoch in history) > 0.5  # entropy of the smooth labels: 0.56
 
 
-def test_each_part_of_a_recipe_changes_the_training() -> None:
+def test_each_part_of_a_recipe_changes_the_weights() -> None:
     recipes: list[dict[str, Any]] = [
         {},
         {"augment": "flip"},

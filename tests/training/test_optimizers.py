@@ -22,7 +22,7 @@ def _steps(model: keras.Model, made: keras.optimizers.Optimizer, n: int = 5) -> 
 
 
 @pytest.mark.parametrize("decay", [None, 0.3])
-def test_fused_adam_is_keras_adam(decay: float | None) -> None:
+def test_fused_adam_equals_keras_adam(decay: float | None) -> None:
     ours, keras_own = (_model() for _ in range(2))
     made = []
     for model, kind in ((ours, FusedAdam), (keras_own, keras.optimizers.Adam)):
@@ -33,7 +33,7 @@ def test_fused_adam_is_keras_adam(decay: float | None) -> None:
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
 
 
-def test_muon_moves_the_kernel_of_a_convolution_as_keras_moves_the_matrix_of_it() -> None:
+def test_muon_updates_a_convolution_kernel_as_keras_updates_it_as_a_matrix() -> None:
     start = np.random.default_rng(0).normal(size=(3, 3, 4, 8)).astype(np.float32)
     moved = []
     for kind, shape in ((ConvolutionMuon, start.shape), (keras.optimizers.Muon, (36, 8))):
@@ -46,10 +46,10 @@ def test_muon_moves_the_kernel_of_a_convolution_as_keras_moves_the_matrix_of_it(
         moved.append(np.array(kernel).reshape(36, 8))
     np.testing.assert_allclose(*moved, rtol=1e-4, atol=1e-5)
     update = np.linalg.svd(start.reshape(36, 8) - moved[0], compute_uv=False)
-    assert update.max() / update.min() < 4  # adam's would be far from orthogonal
+    assert update.max() / update.min() < 4  # an update by Adam would be far from orthogonal
 
 
-def test_muon_leaves_the_output_layer_to_adamw() -> None:
+def test_muon_uses_adamw_for_the_output_layer_and_biases() -> None:
     x = keras.Input((5,))
     model = keras.Model(x, keras.layers.Dense(3, name="output")(keras.layers.Dense(4, name="hidden")(x)))
     made = optimizer(FitParams(optimizer="muon"), 1, model.trainable_variables)

@@ -10,7 +10,7 @@ HISTORY = [Epoch(number, 0.5, 0.5, 1 / number, accuracy, 0.1) for number, accura
 
 
 @pytest.mark.parametrize(("patience", "kept"), [(0, 3), (1, 2)])
-def test_the_metrics_are_those_of_the_epoch_whose_weights_were_kept(patience: int, kept: int) -> None:
+def test_the_metrics_are_those_of_the_epoch_whose_weights_are_saved(patience: int, kept: int) -> None:
     model = build(ModelParams(model="mlp"), (8, 8, 1), 2, 0)
     made = summary(HISTORY, model, patience)
     assert made.validation_loss == 1 / kept

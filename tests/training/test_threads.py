@@ -1,4 +1,7 @@
-"""The number of cores and what it does to the bits, each in a process of its own: TensorFlow reads it once."""
+"""Effect of cores, threads and instruction sets on the saved bytes.
+
+Each training runs in its own process, because TensorFlow reads these settings once.
+"""
 
 import os
 import subprocess
@@ -44,18 +47,18 @@ def _trained(folder: Path, cores: int, threads: int, portable: bool = False, **v
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="only Linux lets a process choose its cores")
-def test_with_pinned_threads_the_cores_do_not_change_a_bit(tmp_path: Path) -> None:
+def test_with_fixed_threads_the_number_of_cores_does_not_change_the_result(tmp_path: Path) -> None:
     assert _trained(tmp_path, cores=1, threads=2) == _trained(tmp_path, cores=2, threads=2)
 
 
-def test_what_a_shell_sets_does_not_change_a_bit(tmp_path: Path) -> None:
+def test_environment_variables_do_not_change_the_result(tmp_path: Path) -> None:
     shell = {"TF_NUM_INTRAOP_THREADS": "1", "ONEDNN_MAX_CPU_ISA": "SSE41", "TF_ENABLE_ONEDNN_OPTS": "0"}
     assert _trained(tmp_path, cores=2, threads=0, **shell) == _trained(tmp_path, cores=2, threads=0)
 
 
-@pytest.mark.skipif("avx512f" not in environment([], 0)["instructions"], reason="this CPU has no more than AVX2")
+@pytest.mark.skipif("avx512f" not in environment([], 0)["instructions"], reason="this CPU has at most AVX2")
 @pytest.mark.parametrize("portable", [True, False])
-def test_portable_keeps_onednn_to_avx2(tmp_path: Path, portable: bool) -> None:
-    said = _trained(tmp_path, cores=2, threads=2, portable=portable, ONEDNN_VERBOSE="1")
-    assert ("isa:Intel AVX2\n" in said) is portable
-    assert ("avx512" in said) is not portable
+def test_portable_limits_onednn_to_avx2(tmp_path: Path, portable: bool) -> None:
+    log = _trained(tmp_path, cores=2, threads=2, portable=portable, ONEDNN_VERBOSE="1")
+    assert ("isa:Intel AVX2\n" in log) is portable
+    assert ("avx512" in log) is not portable

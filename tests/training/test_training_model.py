@@ -10,20 +10,20 @@ IMAGES = np.random.default_rng(0).normal(3, 2, (16, 6, 6, 4)).astype(np.float32)
 
 
 @pytest.mark.parametrize("scale", [True, False])
-def test_fused_batch_normalisation_is_keras_own(scale: bool) -> None:
+def test_fused_batch_normalisation_equals_that_of_keras(scale: bool) -> None:
     made = []
     for kind in (FusedBatchNormalization, keras.layers.BatchNormalization):
         layer = kind(scale=scale, momentum=0.7)
         outputs = [np.array(layer(IMAGES, training=True)) for _ in range(2)]
         made.append([*outputs, np.array(layer(IMAGES)), *layer.get_weights()])
     pixels = 16 * 6 * 6
-    made[0][-1] = (made[0][-1] - 0.49) * (pixels - 1) / pixels + 0.49  # n - 1 in the place of n
+    made[0][-1] = (made[0][-1] - 0.49) * (pixels - 1) / pixels + 0.49  # divided by n instead of n - 1
     for ours, keras_own in zip(*made, strict=True):
         np.testing.assert_allclose(ours, keras_own, rtol=2e-3, atol=2e-3)
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_it_has_the_weights_of_the_model_and_gives_about_the_same(precision: str) -> None:
+def test_the_training_form_has_the_same_weights_and_about_the_same_predictions(precision: str) -> None:
     model = build(ModelParams(model="resnet", depth=8), (12, 12, 3), 10, 0)
     trained = training_model(model, ("shift",), precision, 0, 0)
     core = trained.core
@@ -37,20 +37,20 @@ def test_it_has_the_weights_of_the_model_and_gives_about_the_same(precision: str
     assert core.get_layer("conv").compute_dtype == precision
 
 
-def test_a_layer_that_is_frozen_stays_so() -> None:
+def test_a_frozen_layer_stays_frozen() -> None:
     model = build(ModelParams(model="speednet", width=8), (12, 12, 3), 10, 0)
     trained = training_model(model, (), "float32", 0, 0)
     trained.compile(keras.optimizers.SGD(0.1), "categorical_crossentropy", jit_compile=False)
     before = trained.core.get_weights()
     trained.train_on_batch(np.random.default_rng(0).random((4, 12, 12, 3), dtype=np.float32), np.eye(10)[:4])
     pairs = zip(trained.core.weights, before, strict=True)
-    stayed = {
+    unchanged = {
         weight.path.split("/")[-2] for weight, old in pairs if weight.name == "kernel" and (weight == old).numpy().all()
     }
-    assert stayed == {"whitening"}
+    assert unchanged == {"whitening"}
 
 
-def test_the_average_follows_weights_and_batch_statistics_from_the_first_step_on() -> None:
+def test_the_moving_average_covers_weights_and_batch_statistics_from_the_first_step() -> None:
     model = build(ModelParams(model="resnet", depth=8), (8, 8, 1), 2, 0)
     trained = training_model(model, (), "float32", 0.7, 0)
     trained.compile(keras.optimizers.SGD(0.1), "categorical_crossentropy", jit_compile=False)
@@ -67,7 +67,7 @@ def test_the_average_follows_weights_and_batch_statistics_from_the_first_step_on
         np.testing.assert_allclose(average, wanted, rtol=1e-3, atol=1e-4)
 
 
-def test_augmentation_is_there_in_training_alone() -> None:
+def test_augmentation_is_active_only_in_training() -> None:
     model = build(ModelParams(model="mlp"), (8, 8, 1), 2, 0)
     images = np.random.default_rng(0).random((4, 8, 8, 1), dtype=np.float32)
     trained = training_model(model, ("shift", "rotate"), "float32", 0, 0)

@@ -29,7 +29,7 @@ def overall(
         probabilities: float64 (N, classes), 0-1.
         labels: int64 (N,), 0 to classes - 1.
         top_k: k of the top-k accuracy, which is left out if there are k classes or fewer.
-        augmented: the probabilities with test-time augmentation, float64 (N, classes); None without it.
+        augmented: the probabilities with test-time augmentation, float64 (N, classes), 0-1; None without it.
     """
     predicted = probabilities.argmax(axis=1)
     interval = binomtest(int((predicted == labels).sum()), len(labels)).proportion_ci(0.95, method="wilson")
@@ -57,8 +57,8 @@ def accuracy(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) -> f
     """Compute the accuracy, 0-1: the fraction of images whose most probable class is the actual class.
 
     Args:
-        probabilities: float64 (N, classes).
-        labels: int64 (N,).
+        probabilities: float64 (N, classes), 0-1.
+        labels: int64 (N,), 0 to classes - 1.
     """
     return _rounded((probabilities.argmax(axis=1) == labels).mean())
 
@@ -85,8 +85,8 @@ def per_class(
     """Compute the metrics per class.
 
     Args:
-        probabilities: float64 (N, classes).
-        labels: int64 (N,).
+        probabilities: float64 (N, classes), 0-1.
+        labels: int64 (N,), 0 to classes - 1.
         class_names: the class name of each label.
 
     Returns:
@@ -101,11 +101,11 @@ def per_class(
     return pd.DataFrame({"class": class_names, **measured, "n": n})
 
 
-def without_images(labels: NDArray[np.int64], class_names: Sequence[str], most: int = 5) -> str:
-    """Return a message that names the classes without images in the test split; empty if there are none.
+def absent_classes_note(labels: NDArray[np.int64], class_names: Sequence[str], most: int = 5) -> str:
+    """Return a message that names the classes without test images; empty if there are none.
 
     Args:
-        labels: int64 (N,).
+        labels: int64 (N,), 0 to classes - 1.
         class_names: the class name of each label.
         most: how many classes to name; the others are only counted.
     """
@@ -120,8 +120,8 @@ def confusion(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) -> 
     """Compute the confusion matrix.
 
     Args:
-        probabilities: float64 (N, classes).
-        labels: int64 (N,).
+        probabilities: float64 (N, classes), 0-1.
+        labels: int64 (N,), 0 to classes - 1.
 
     Returns:
         Counts, int64 (classes, classes), one row per actual class, one column per predicted class.

@@ -76,8 +76,8 @@ def table(probabilities: NDArray[np.float64], labels: NDArray[np.int64], class_n
     """Build a table of predictions.
 
     Args:
-        probabilities: float64 (N, classes).
-        labels: int64 (N,).
+        probabilities: float64 (N, classes), 0-1.
+        labels: int64 (N,), 0 to classes - 1.
         class_names: the class name of each label.
 
     Returns:
@@ -101,7 +101,7 @@ def mistakes(
 
     Args:
         predictions: as `table` returns them.
-        probabilities: float64 (N, classes).
+        probabilities: float64 (N, classes), 0-1.
         images: uint8 (N, height, width, channels), 0-255; may be memory-mapped.
         n: the maximum number of mistakes.
     """

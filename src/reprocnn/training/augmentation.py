@@ -18,8 +18,8 @@ _LAYERS: dict[Augmentation, Callable[..., keras.Layer]] = {
     "rotate": lambda **options: keras.layers.RandomRotation(15 / 360, fill_mode="reflect", **options),
     "zoom": lambda **options: keras.layers.RandomZoom(0.15, fill_mode="reflect", **options),
     "contrast": lambda **options: keras.layers.RandomContrast(0.2, value_range=_UNBOUNDED, **options),
-    # One square per image (T. DeVries, G. Taylor, "Improved Regularization of Convolutional Neural Networks with
-    # Cutout", 2017). Its side is a quarter of the image side, not half as in the paper, because training here has a
+    # One square per image: T. DeVries, G. Taylor, "Improved Regularization of Convolutional Neural Networks with
+    # Cutout", 2017. Its side is a quarter of the image side, not half as in the paper, because training here has a
     # tenth of the epochs. Its value 0 is the mean with `standardize` and black with `unit`.
     "cutout": lambda **options: keras.layers.RandomErasing(
         factor=(1.0, 1.0), scale=(1 / 16, 1 / 16), fill_value=0.0, value_range=_UNBOUNDED, **options

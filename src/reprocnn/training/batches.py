@@ -21,9 +21,8 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         batch_size: images per batch.
         seed: seed of the order of every epoch; None keeps the order of the arrays.
         epoch: the first epoch, counted from 0.
-        alternating_flip: mirror a random half of the images in the first epoch, the other half in the next, and so on,
-            so that any two consecutive epochs show each image both ways (K. Jordan, "94% on CIFAR-10 in 3.29 Seconds",
-            2024).
+        alternating_flip: mirror a random half of the images in the first epoch, the other half in the next, and so on:
+            any two consecutive epochs show each image both ways (K. Jordan, "94% on CIFAR-10 in 3.29 Seconds", 2024).
     """
 
     def __init__(

@@ -109,7 +109,7 @@ def _compile(model: keras.Model, images: int, recipe: FitParams) -> TrainingMode
 def _steps_at_once(model: keras.Model, batch_size: int) -> int:
     """Return the number of steps per call from Python.
 
-    Each call costs a few milliseconds, so short steps are grouped. The result does not change by a bit.
+    Each call costs a few milliseconds, so short steps are grouped. The result is bit-identical.
     """
     return 16 if costs.mflops(model) * batch_size < _LONG_STEP else 1
 

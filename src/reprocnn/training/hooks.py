@@ -46,8 +46,8 @@ class NoJournal:
     def epoch(self, epoch: Epoch, seconds: float) -> None:
         """Record an epoch as it ends.
 
-        If training is killed before it saves the checkpoint of an epoch, that epoch is recorded again after resuming,
-        with the same values.
+        If training is killed before it saves the checkpoint of an epoch, that epoch is recorded again when training
+        resumes, with the same values.
 
         Args:
             epoch: its row of the history.

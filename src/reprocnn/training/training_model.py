@@ -43,8 +43,8 @@ class TrainingModel(keras.Model):  # type: ignore[misc]
     """A model with augmentation and, on request, a moving average of the weights.
 
     Unlike Keras' own average, it also covers the moving statistics of batch normalisation. The momentum rises from 2/11
-    to `ema`, as in tf.train.ExponentialMovingAverage with `num_updates`, so that the initial weights soon
-    lose their influence.
+    to `ema`, as in tf.train.ExponentialMovingAverage with `num_updates`, so that the initial weights
+    soon lose their influence.
 
     Attributes:
         core: the model without augmentation; its weights are those of the plain model, in the same order.

@@ -50,7 +50,7 @@ def check_git() -> Iterator[Finding]:
         text = f"the Git repository {done.stdout.strip()} does not track {Path.cwd()}, and DVC needs that"
         yield Finding("wrong", "git", text, f"{_COMMIT}  # in that repository\ngit init && {_COMMIT}  # in its own")
     elif branch := abandoned_branch():
-        text = f"a `dvc exp run` was killed and left HEAD off branch {branch}; a commit now would be on no branch"
+        text = f"a killed `dvc exp run` left HEAD detached from branch {branch}; a commit now would be on no branch"
         yield Finding("wrong", "git", text, recovery_command(branch))
     else:
         changed = len(git("status", "--porcelain", "--", ".").splitlines())
