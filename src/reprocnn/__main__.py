@@ -1,4 +1,4 @@
-"""`python -m reprocnn`."""
+"""Run the command line of `python -m reprocnn`."""
 
 from reprocnn.cli import main
 

@@ -659,7 +659,7 @@ def test_leftover_checkpoints(here: Path) -> None:
     os.utime(root / "abc", (three_hours_ago, three_hours_ago))
     found = _one(checkout.check_checkpoints())
     assert (found.state, found.text) == ("note", "1 from interrupted trainings, 2.0 MB, 3 hours old")
-    assert "resumes from the checkpoint" in found.fix.splitlines()[0]
+    assert "it resumes from the checkpoint" in found.fix.splitlines()[0]
     assert found.fix.splitlines()[1] == "rm -r .dvc/tmp/reprocnn/checkpoints/abc"
 
 

@@ -36,9 +36,7 @@ def check_git() -> Iterator[Finding]:
         return
     plain = os.environ | {"LC_ALL": "C"}
     done = subprocess.run(["git", "rev-parse", "--show-toplevel"], capture_output=True, text=True, env=plain)
-    if (
-        done.returncode and "not a git repository" not in done.stderr
-    ):  # for example because another user owns the folder
+    if done.returncode and "not a git repository" not in done.stderr:  # for example if another user owns the folder
         own = re.search(r"git config .+", done.stderr)
         yield Finding("wrong", "git", first_line(done.stderr), own[0] if own else "see what `git status` says")
     elif done.returncode:
@@ -62,9 +60,8 @@ def check_params() -> Iterator[Finding]:
     params = load_params(Params)
     if wrong := next(_undecodable(Path(params.folder)), b""):
         text = f"folder: the name {str(wrong)[1:]} is not UTF-8, and DVC fails on it (`surrogates not allowed`)"
-        yield Finding(
-            "wrong", "params.yaml", text, "rename it, or all such names: convmv -r -f latin1 -t utf8 --notest FOLDER"
-        )
+        fix = "rename it, or all such names: convmv -r -f latin1 -t utf8 --notest FOLDER"
+        yield Finding("wrong", "params.yaml", text, fix)
     elif Path(params.folder).exists():
         data = title(params.dataset, params.folder)
         yield Finding("ok", "params.yaml", f"{params.model} on {data}, epochs: {params.epochs}")
@@ -128,9 +125,8 @@ def _dvc_status() -> Finding:
         return Finding("ok", "dvc.lock", "up to date with code, data and params.yaml")
     if all(states <= _ABSENT for states in changes.values()) and not RAW_TRAIN.exists():
         return Finding("note", "dvc.lock", "the pipeline has not run here yet", "dvc repro")
-    return Finding(
-        "wrong", "dvc.lock", f"not up to date: {', '.join(changes)}", "dvc repro  # `dvc status` shows what changed"
-    )
+    text = f"not up to date: {', '.join(changes)}"
+    return Finding("wrong", "dvc.lock", text, "dvc repro  # `dvc status` shows what changed")
 
 
 def _states(found: Any) -> Iterator[str]:
@@ -172,9 +168,8 @@ def check_checkpoints() -> Iterator[Finding]:
         return
     files = [file for folder in left for file in folder.rglob("*") if file.is_file()]
     age = _format_age(time.time() - max(folder.stat().st_mtime for folder in left))
-    text = (
-        f"{len(left)} from interrupted trainings, {format_size(sum(file.stat().st_size for file in files))}, {age} old"
-    )
+    size = format_size(sum(file.stat().st_size for file in files))
+    text = f"{len(left)} from interrupted trainings, {size}, {age} old"
     folders = " ".join(folder.relative_to(state.repository()).as_posix() for folder in left)
     fix = f"repeat the same `dvc repro` or `dvc exp run`: it resumes from the checkpoint\nrm -r {folders}"
     yield Finding("note", "checkpoints", text, fix)

@@ -35,9 +35,8 @@ def check_python() -> Iterator[Finding]:
         yield Finding("wrong", "python", text, _ACTIVATE)
     elif differ := list(_differences()):
         # Without `rm`, `make setup` does nothing unless uv.lock is newer than .venv/ready.
-        yield Finding(
-            "wrong", "python", f"packages differ from uv.lock: {', '.join(differ)}", "rm -f .venv/ready* && make setup"
-        )
+        text = f"packages differ from uv.lock: {', '.join(differ)}"
+        yield Finding("wrong", "python", text, "rm -f .venv/ready* && make setup")
     else:
         yield Finding("ok", "python", f"{sys.version.split()[0]} in {sys.prefix}, packages as in uv.lock")
 
@@ -91,12 +90,8 @@ def check_gpu() -> Iterator[Finding]:
     names, error = _gpus()
     listed = ", ".join(names)
     if error and names:
-        yield Finding(
-            "wrong",
-            "gpu",
-            f"{listed}; its driver does not answer: {error}",
-            "restart the machine, or reinstall the driver",
-        )
+        text = f"{listed}; its driver does not answer: {error}"
+        yield Finding("wrong", "gpu", text, "restart the machine, or reinstall the driver")
     elif not names:
         yield Finding("ok", "gpu", "none; TensorFlow uses the CPU")
     elif importlib.util.find_spec("nvidia") is None:  # the module name that all CUDA packages of TensorFlow share

@@ -111,9 +111,8 @@ def _check_artifacts(uri: str, location: str, any_finished: bool) -> Finding:
         return Finding("wrong", "artifacts", text, _repair_commands(folder.parent))
     if any_finished and not folder.exists():
         text = f"{folder} does not exist: the files of the runs are lost"
-        return Finding(
-            "wrong", "artifacts", text, f"{store.SYNC_COMMAND}  # adds what DVC has, except the models of older runs"
-        )
+        fix = f"{store.SYNC_COMMAND}  # adds what DVC has, except the models of older runs"
+        return Finding("wrong", "artifacts", text, fix)
     return Finding("ok", "artifacts", str(folder))
 
 

@@ -83,9 +83,8 @@ def _check_disk(copies: int) -> Finding:
     text = f"{format_size(free)} free; {name} needs about {format_size(needed)}"
     if needed < free:
         return Finding("ok", "disk", text)
-    return Finding(
-        "wrong", "disk", text, "dvc gc --all-commits --all-experiments  # removes what no commit or experiment uses"
-    )
+    fix = "dvc gc --all-commits --all-experiments  # removes what no commit or experiment uses"
+    return Finding("wrong", "disk", text, fix)
 
 
 def _needed_bytes(params: DownloadParams, copies: int) -> int | None:
