@@ -210,8 +210,8 @@ class EvaluateParams(MachineParams):
     top_k: Annotated[int, Field(ge=2, le=100)] = 5
     """k of top-k accuracy."""
     tta: TestTimeAugmentations = _NONE
-    """Test-time augmentation: average of the predictions for flipped and shifted copies of each image, reported beside
-    the plain accuracy."""
+    """Test-time augmentation: average the predictions for flipped, or flipped and shifted, copies of each image.
+    Its accuracy is reported beside the plain one."""
 
 
 class Params(DownloadParams, PreprocessParams, TrainParams, EvaluateParams):

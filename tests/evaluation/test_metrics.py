@@ -8,15 +8,15 @@ PROBABILITIES = np.array([[0.7, 0.2, 0.1], [0.15, 0.8, 0.05], [0.1, 0.6, 0.3], [
 
 
 def test_overall_metrics_equal_those_computed_by_hand() -> None:
-    made = metrics.overall(PROBABILITIES, LABELS, top_k=2)
-    assert made.accuracy == 0.5
-    assert made.others["loss"] == pytest.approx(-np.log([0.7, 0.15, 0.6, 0.25]).mean(), abs=1e-6)
-    assert made.others["top_k_accuracy"] == 0.75
-    assert made.n == 4
+    scores = metrics.overall(PROBABILITIES, LABELS, top_k=2)
+    assert scores.accuracy == 0.5
+    assert scores.others["loss"] == pytest.approx(-np.log([0.7, 0.15, 0.6, 0.25]).mean(), abs=1e-6)
+    assert scores.others["top_k_accuracy"] == 0.75
+    assert scores.n == 4
     # precision: 1/2, 1/2, 0; recall: 1/2, 1, 0
-    assert made.others["macro_precision"] == pytest.approx(1 / 3, abs=1e-6)
-    assert made.others["macro_recall"] == 0.5
-    assert made.others["macro_f1"] == pytest.approx((0.5 + 2 / 3 + 0) / 3, abs=1e-6)
+    assert scores.others["macro_precision"] == pytest.approx(1 / 3, abs=1e-6)
+    assert scores.others["macro_recall"] == 0.5
+    assert scores.others["macro_f1"] == pytest.approx((0.5 + 2 / 3 + 0) / 3, abs=1e-6)
 
 
 def test_accuracy_is_the_fraction_of_correct_predictions() -> None:
@@ -27,9 +27,9 @@ def test_accuracy_is_the_fraction_of_correct_predictions() -> None:
 def test_the_interval_is_wilsons() -> None:
     # Newcombe 1998, table I: 81 of 263 gives 0.2553 to 0.3662
     probabilities = np.eye(2)[np.repeat([0, 1], [81, 182])]
-    made = metrics.overall(probabilities, np.zeros(263, np.int64), top_k=5)
-    assert made.accuracy_low == pytest.approx(0.2553, abs=5e-5)
-    assert made.accuracy_high == pytest.approx(0.3662, abs=5e-5)
+    scores = metrics.overall(probabilities, np.zeros(263, np.int64), top_k=5)
+    assert scores.accuracy_low == pytest.approx(0.2553, abs=5e-5)
+    assert scores.accuracy_high == pytest.approx(0.3662, abs=5e-5)
 
 
 def test_top_k_accuracy_is_left_out_for_k_or_fewer_classes() -> None:
@@ -51,17 +51,17 @@ def test_per_class_and_confusion_keep_classes_that_were_never_predicted() -> Non
 
 def test_test_time_augmentation_has_its_own_accuracy() -> None:
     assert metrics.overall(PROBABILITIES, LABELS, top_k=2).tta_accuracy is None
-    made = metrics.overall(PROBABILITIES, LABELS, 2, augmented=np.eye(3)[LABELS])
-    assert (made.accuracy, made.tta_accuracy) == (0.5, 1.0)
+    scores = metrics.overall(PROBABILITIES, LABELS, 2, augmented=np.eye(3)[LABELS])
+    assert (scores.accuracy, scores.tta_accuracy) == (0.5, 1.0)
 
 
 def test_a_class_without_test_images_does_not_lower_the_macro_metrics() -> None:
     probabilities = np.eye(4)[[0, 3, 1, 1]]
     labels = np.array([0, 0, 1, 1])  # no image of classes 2 and 3; one image is predicted as 3
-    made = metrics.overall(probabilities, labels, top_k=2)
-    assert made.others["macro_precision"] == 1
-    assert made.others["macro_recall"] == 0.75  # the image predicted as 3 lowers the recall of class 0
-    assert made.others["macro_f1"] == pytest.approx((2 / 3 + 1) / 2, abs=1e-6)
+    scores = metrics.overall(probabilities, labels, top_k=2)
+    assert scores.others["macro_precision"] == 1
+    assert scores.others["macro_recall"] == 0.75  # the image predicted as 3 lowers the recall of class 0
+    assert scores.others["macro_f1"] == pytest.approx((2 / 3 + 1) / 2, abs=1e-6)
     table = metrics.per_class(probabilities, labels, list("abcd"))
     assert table["n"].tolist() == [2, 2, 0, 0]
     assert table.loc[:1, ["precision", "recall"]].to_numpy().tolist() == [[1, 0.5], [1, 1]]
@@ -74,10 +74,10 @@ def test_a_class_without_test_images_does_not_lower_the_macro_metrics() -> None:
 def test_any_number_of_classes_may_be_absent(classes: int, present: int, right: bool) -> None:
     labels = np.repeat(np.arange(present), 2)
     probabilities = np.eye(classes)[labels if right else (labels + 1) % classes]
-    made = metrics.overall(probabilities, labels, top_k=2)
-    assert made.others["macro_recall"] == made.others["macro_f1"] == made.accuracy == right
-    assert 0 <= made.accuracy_low <= made.accuracy <= made.accuracy_high <= 1
-    assert str(made.others["loss"]) == "0.0" or not right  # not -0.0
+    scores = metrics.overall(probabilities, labels, top_k=2)
+    assert scores.others["macro_recall"] == scores.others["macro_f1"] == scores.accuracy == right
+    assert 0 <= scores.accuracy_low <= scores.accuracy <= scores.accuracy_high <= 1
+    assert str(scores.others["loss"]) == "0.0" or not right  # not -0.0
     metrics.per_class(probabilities, labels, list(map(str, range(classes))))
 
 

@@ -39,7 +39,7 @@ STAGES = ("download", "preprocess", "train", "evaluate", "plot")
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+def stage_outputs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """Run all stages in a folder; return stage -> what it printed."""
     folder = tmp_path_factory.mktemp("stages")
     for name in ("params.yaml", "dvc.yaml", "stages", "src"):
@@ -69,14 +69,14 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
         yield printed
 
 
-def test_download_writes_raw_splits_in_one_format(made: dict[str, str]) -> None:
+def test_download_writes_raw_splits_in_one_format(stage_outputs: dict[str, str]) -> None:
     images, labels = read_split(RAW_TRAIN)
     assert (images.shape, images.dtype, labels.dtype) == ((1437, 8, 8, 1), np.uint8, np.int64)
     assert read_dataset(DATASET).class_names == tuple("0123456789")
-    assert made["download"] == "digits: 1437 + 360 images of 8x8x1\n"
+    assert stage_outputs["download"] == "digits: 1437 + 360 images of 8x8x1\n"
 
 
-def test_preprocess_splits_normalises_and_encodes(made: dict[str, str]) -> None:
+def test_preprocess_splits_normalises_and_encodes(stage_outputs: dict[str, str]) -> None:
     train, one_hot = read_split(TRAIN)
     validation, _ = read_split(VALIDATION)
     assert (len(train), len(validation)) == (1293, 144)
@@ -88,7 +88,7 @@ def test_preprocess_splits_normalises_and_encodes(made: dict[str, str]) -> None:
     assert read_statistics(STATISTICS).normalization.kind == "standardize"
 
 
-def test_train_writes_model_card_and_history(made: dict[str, str]) -> None:
+def test_train_writes_model_card_and_history(stage_outputs: dict[str, str]) -> None:
     history = read_history(HISTORY)
     assert [epoch.epoch for epoch in history] == [1, 2]
     assert [epoch.learning_rate for epoch in history] == pytest.approx([0.001] * 2)
@@ -107,14 +107,14 @@ assert not any(name.startswith("reprocnn") for name in sys.modules)
 """
 
 
-def test_the_model_loads_without_this_project_and_takes_raw_images(made: dict[str, str]) -> None:
+def test_the_model_loads_without_this_project_and_takes_raw_images(stage_outputs: dict[str, str]) -> None:
     command = [sys.executable, "-c", LOADED_ALONE]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     assert float(done.stdout.split("@")[1]) == pytest.approx(read_scores(METRICS).accuracy, abs=1e-6)
 
 
 def test_the_saved_model_predicts_from_raw_images_what_the_trained_one_does_from_normalised_ones(
-    made: dict[str, str],
+    stage_outputs: dict[str, str],
 ) -> None:
     normalised, one_hot = read_split(VALIDATION)
     raw, statistics = read_split(RAW_TRAIN), read_statistics(STATISTICS)
@@ -128,7 +128,7 @@ def test_the_saved_model_predicts_from_raw_images_what_the_trained_one_does_from
     assert accuracy == pytest.approx(read_training(TRAINING).validation_accuracy)
 
 
-def test_evaluate_measures_the_test_split(made: dict[str, str]) -> None:
+def test_evaluate_measures_the_test_split(stage_outputs: dict[str, str]) -> None:
     scores, table = read_scores(METRICS), pd.read_csv(PREDICTIONS, dtype={"actual": str, "predicted": str})
     assert scores.n == len(table) == 360
     assert scores.tta_accuracy
@@ -138,7 +138,7 @@ def test_evaluate_measures_the_test_split(made: dict[str, str]) -> None:
     assert scores.accuracy > 0.5
     assert scores.others["top_k_accuracy"] > scores.accuracy
     assert np.trace(read_confusion(CONFUSION_MATRIX)) == round(scores.accuracy * 360)
-    assert f"{scores.accuracy:.2%}" in made["evaluate"]
+    assert f"{scores.accuracy:.2%}" in stage_outputs["evaluate"]
 
 
 def test_plot_draws_every_figure_and_the_report(made: dict[str, str]) -> None:
@@ -151,11 +151,13 @@ def test_plot_draws_every_figure_and_the_report(made: dict[str, str]) -> None:
     assert REPORT.read_text().count("data:image/png") == len(figures)
 
 
-def test_no_partial_file_is_left(made: dict[str, str]) -> None:
+def test_no_partial_file_is_left(stage_outputs: dict[str, str]) -> None:
     assert not [p for p in Path().rglob("*") if "partial" in p.name]
 
 
-def test_mlflow_has_one_finished_run_with_all_results(made: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mlflow_has_one_finished_run_with_all_results(
+    stage_outputs: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{Path('mlflow.db').resolve()}")
     (run,) = mlflow.search_runs(search_all_experiments=True, output_format="list")
     client = mlflow.MlflowClient()
@@ -187,7 +189,9 @@ def test_mlflow_has_one_finished_run_with_all_results(made: dict[str, str], monk
     assert len(client.list_artifacts(run.info.run_id, "figures")) == len(list(FIGURES.iterdir()))
 
 
-def test_the_model_in_mlflow_predicts_as_the_saved_one(made: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_model_in_mlflow_predicts_as_the_saved_one(
+    stage_outputs: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{Path('mlflow.db').resolve()}")
     (run,) = mlflow.search_runs(search_all_experiments=True, output_format="list")
     images = read_split(RAW_TEST).images[:4].astype(np.float32)

@@ -14,22 +14,22 @@ def _model() -> keras.Model:
     return model
 
 
-def _steps(model: keras.Model, made: keras.optimizers.Optimizer, n: int = 5) -> list[np.ndarray]:
+def _steps(model: keras.Model, built: keras.optimizers.Optimizer, n: int = 5) -> list[np.ndarray]:
     for step in range(n):
         random = np.random.default_rng(100 + step)
-        made.apply([keras.ops.array(random.normal(size=v.shape), "float32") for v in model.trainable_variables])
+        built.apply([keras.ops.array(random.normal(size=v.shape), "float32") for v in model.trainable_variables])
     return [np.array(v) for v in model.trainable_variables]
 
 
 @pytest.mark.parametrize("decay", [None, 0.3])
 def test_fused_adam_equals_keras_adam(decay: float | None) -> None:
     ours, keras_own = (_model() for _ in range(2))
-    made = []
+    updated = []
     for model, kind in ((ours, FusedAdam), (keras_own, keras.optimizers.Adam)):
         adam = kind(0.1, weight_decay=decay)
         adam.build(model.trainable_variables)
-        made.append(_steps(model, adam))
-    for a, b in zip(*made, strict=True):
+        updated.append(_steps(model, adam))
+    for a, b in zip(*updated, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
 
 
@@ -52,8 +52,10 @@ def test_muon_updates_a_convolution_kernel_as_keras_updates_it_as_a_matrix() -> 
 def test_muon_uses_adamw_for_the_output_layer_and_biases() -> None:
     x = keras.Input((5,))
     model = keras.Model(x, keras.layers.Dense(3, name="output")(keras.layers.Dense(4, name="hidden")(x)))
-    made = optimizer(FitParams(optimizer="muon"), 1, model.trainable_variables)
-    adam = [v.path for v in model.trainable_variables if made.adam_velocities[made._get_variable_index(v)] is not None]
+    built = optimizer(FitParams(optimizer="muon"), 1, model.trainable_variables)
+    adam = [
+        v.path for v in model.trainable_variables if built.adam_velocities[built._get_variable_index(v)] is not None
+    ]
     assert adam == ["hidden/bias", "output/kernel", "output/bias"]
 
 
@@ -72,9 +74,9 @@ def test_kernels_decay_and_biases_do_not(name: str) -> None:
 @pytest.mark.parametrize("name", ["adam", "adamw", "sgd", "muon"])
 def test_an_optimizer_follows_the_schedule(name: str) -> None:
     model = _model()
-    made = optimizer(FitParams(optimizer=name, schedule="one_cycle"), 5, model.trainable_variables)
-    _steps(model, made, n=5)
-    assert float(made.learning_rate) == 0
+    built = optimizer(FitParams(optimizer=name, schedule="one_cycle"), 5, model.trainable_variables)
+    _steps(model, built, n=5)
+    assert float(built.learning_rate) == 0
 
 
 @pytest.mark.parametrize(

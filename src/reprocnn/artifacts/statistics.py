@@ -32,7 +32,7 @@ class Statistics(Card):
     image_shape: tuple[int, int, int]
     """(height, width, channels) of every image."""
     normalization: Normalization
-    """Normalisation that was applied to all splits; `standardize` has the mean and std of the training split."""
+    """Normalisation of the training and validation split, and of the first layer of the saved model."""
 
 
 def write_statistics(path: Path, statistics: Statistics) -> None:

@@ -37,7 +37,14 @@ def apply(layer: keras.Layer, x: Tensor) -> Tensor:
 
 
 def convolution(
-    x: Tensor, filters: int, kernel: int, name: str, *, batch_norm: bool = False, activation: str = "relu", **more: Any
+    x: Tensor,
+    filters: int,
+    kernel: int,
+    name: str,
+    *,
+    batch_norm: bool = False,
+    activation: str = "relu",
+    **options: Any,
 ) -> Tensor:
     """Apply a convolution, batch normalisation on request, and an activation.
 
@@ -49,10 +56,10 @@ def convolution(
         batch_norm: add batch normalisation (S. Ioffe, C. Szegedy, "Batch Normalization", 2015) before the activation;
             the convolution then has no bias.
         activation: name of a Keras activation.
-        **more: further arguments of `keras.layers.Conv2D`.
+        **options: further arguments of `keras.layers.Conv2D`.
     """
     inside = None if batch_norm else activation
-    layer = keras.layers.Conv2D(filters, kernel, name=name, use_bias=not batch_norm, activation=inside, **more)
+    layer = keras.layers.Conv2D(filters, kernel, name=name, use_bias=not batch_norm, activation=inside, **options)
     x = apply(layer, x)
     return activate(batch_normalization(x, name), activation, name) if batch_norm else x
 

@@ -53,20 +53,20 @@ def optimizer(recipe: FitParams, steps: int, variables: list[keras.Variable]) ->
 
     Args:
         recipe: the optimizer with its learning rate, schedule, momentum and weight decay.
-        steps: the number of steps of the whole training.
+        steps: the number of steps of the whole training run.
         variables: the trainable variables; weight decay skips biases and the parameters of normalisation layers.
     """
     rate: Any = recipe.learning_rate
     if recipe.schedule != "constant" or recipe.warmup:
         rate = WarmupSchedule(recipe.schedule, recipe.learning_rate, steps, recipe.warmup)
-    more = {"learning_rate": rate, "weight_decay": recipe.weight_decay or None, "name": recipe.optimizer}
+    options = {"learning_rate": rate, "weight_decay": recipe.weight_decay or None, "name": recipe.optimizer}
     if recipe.optimizer == "sgd":
-        made = keras.optimizers.SGD(momentum=recipe.momentum, nesterov=recipe.momentum > 0, **more)
+        built = keras.optimizers.SGD(momentum=recipe.momentum, nesterov=recipe.momentum > 0, **options)
     elif recipe.optimizer == "muon":
-        more |= {"adam_weight_decay": recipe.weight_decay, "ns_steps": 3}
-        made = ConvolutionMuon(momentum=recipe.momentum, **more)
+        options |= {"adam_weight_decay": recipe.weight_decay, "ns_steps": 3}
+        built = ConvolutionMuon(momentum=recipe.momentum, **options)
     else:  # Keras' AdamW is its Adam with weight decay
-        made = FusedAdam(**more)
-    made.exclude_from_weight_decay(var_list=[v for v in variables if len(v.shape) < 2])
-    made.build(variables)
-    return made
+        built = FusedAdam(**options)
+    built.exclude_from_weight_decay(var_list=[v for v in variables if len(v.shape) < 2])
+    built.build(variables)
+    return built

@@ -17,7 +17,7 @@ class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):  # type: 
     Args:
         kind: constant, cosine or one_cycle.
         peak: the highest learning rate.
-        steps: the number of steps of the whole training.
+        steps: the number of steps of the whole training run.
         warmup: the fraction of the steps before the peak, 0 to 0.9.
     """
 
