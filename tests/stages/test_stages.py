@@ -141,7 +141,7 @@ def test_evaluate_measures_the_test_split(stage_outputs: dict[str, str]) -> None
     assert f"{scores.accuracy:.2%}" in stage_outputs["evaluate"]
 
 
-def test_plot_draws_every_figure_and_the_report(made: dict[str, str]) -> None:
+def test_plot_draws_every_figure_and_the_report(stage_outputs: dict[str, str]) -> None:
     figures = sorted(FIGURES.iterdir())
     assert {path.name for path in figures} >= {"confusion_matrix.png", "curves.png", "mistakes.png", "per_class_f1.png"}
     for path in figures:
