@@ -1,4 +1,7 @@
-"""The user's own images through dvc: tracked, not tracked, linked, with odd names. The tests run in their order."""
+"""Experiments with the user's own images: tracked, untracked, linked, in folders with unusual names.
+
+The tests share a checkout and run in the order of this file.
+"""
 
 import re
 import shutil
@@ -14,12 +17,13 @@ OWN = ("-S", "folder=data/images")
 
 
 def _lock_hash(checkout: Checkout, name: str, path: str) -> str:
+    """Return the md5 of a path in the dvc.lock of an experiment."""
     reference = checkout.run("git", "for-each-ref", "--format=%(objectname)", f"refs/exps/*/*/{name}").strip()
     lock = checkout.run("git", "show", f"{reference}:dvc.lock")
     return re.findall(rf"path: {path}\n\s+hash: md5\n\s+md5: (\S+)", lock)[0]
 
 
-def test_images_of_the_users_own(checkout: Checkout, make_images: Callable[..., None]) -> None:
+def test_untracked_images_of_the_user(checkout: Checkout, make_images: Callable[..., None]) -> None:
     images = checkout.folder / "data" / "images"
     make_images(images, ("my cats", "Hündchen"), n=10)
     printed = checkout.run("dvc", "exp", "run", *FOLDER, fails=True)
@@ -31,7 +35,7 @@ def test_images_of_the_users_own(checkout: Checkout, make_images: Callable[..., 
     (run,) = [r for r in runs_of(checkout) if r["name"] == "copied"]
     assert run["tags"]["images.untracked"] == "data/images"  # type: ignore[index]
     printed = checkout.run("dvc", "exp", "run", "-n", "here", *FOLDER, *OWN, "train")
-    assert "'download' is cached" in printed  # the same images: DVC takes what the other run made
+    assert "'download' is cached" in printed  # the same images: DVC reuses the output of the other run
     assert _lock_hash(checkout, "copied", "data/images") == _lock_hash(checkout, "here", "data/images")
     assert ran(checkout.run("dvc", "repro", "train")) == []
     make_images(images, ("my cats",), n=11)
@@ -40,18 +44,19 @@ def test_images_of_the_users_own(checkout: Checkout, make_images: Callable[..., 
     assert ran(checkout.run("dvc", "repro", "download")) == ["download"]
     (images / "my cats" / "notes.txt").write_text("not an image")
     printed = checkout.run("dvc", "repro", fails=True)
-    assert "1 not an image that Pillow reads:\n    my cats/notes.txt\n" in printed
+    assert "not an image that Pillow can read (1):\n    my cats/notes.txt\n" in printed
     assert "Traceback" not in printed
     (images / "my cats" / "notes.txt").unlink()
     _restore(checkout)
 
 
 def _restore(checkout: Checkout) -> None:
+    """Undo all changes of tracked files."""
     checkout.run("git", "checkout", ".")
     checkout.run("dvc", "checkout")
 
 
-def test_the_images_of_an_experiment_are_those_of_its_revision(
+def test_a_queued_experiment_uses_the_images_of_its_revision(
     checkout: Checkout, make_images: Callable[..., None], tmp_path: Path
 ) -> None:
     images = checkout.folder / "data" / "images"
@@ -67,7 +72,7 @@ def test_the_images_of_an_experiment_are_those_of_its_revision(
     assert counts, printed
     assert int(counts[1]) + int(counts[2]) == before
     assert _lock_hash(checkout, "pinned", "data/images") == tracked
-    # As `verify` and `reproduce` have it
+    # The clone that `verify` and `reproduce` make
     code = "import sys; from pathlib import Path; from reprocnn.ledger import revisions\n"
     code += "print(revisions.clone(revisions.of('pinned').commit, Path(sys.argv[1])))"
     clone = tmp_path / "clone"
@@ -79,7 +84,9 @@ def test_the_images_of_an_experiment_are_those_of_its_revision(
     checkout.run("dvc", "checkout")
 
 
-def test_images_may_be_a_link(checkout: Checkout, make_images: Callable[..., None], tmp_path: Path) -> None:
+def test_the_folder_of_images_may_be_a_symbolic_link(
+    checkout: Checkout, make_images: Callable[..., None], tmp_path: Path
+) -> None:
     make_images(tmp_path, ("cat", "dog"), n=10)
     (checkout.folder / "data" / "images").symlink_to(tmp_path)
     checkout.edit("LICENSE", "MIT", "My edit, MIT")
@@ -93,7 +100,7 @@ def test_images_may_be_a_link(checkout: Checkout, make_images: Callable[..., Non
 
 
 @pytest.mark.parametrize("name", ["pets (1), k=v", "it's 100% ü", "~[z] a#b & {c}"])
-def test_odd_names_of_folders_in_quotes(
+def test_a_folder_with_an_unusual_name_is_given_in_quotes(
     checkout: Checkout, make_images: Callable[..., None], tmp_path: Path, name: str
 ) -> None:
     make_images(tmp_path / name, n=10)

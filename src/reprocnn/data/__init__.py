@@ -1,1 +1,1 @@
-"""The sources of images, their splits and their normalisation."""
+"""Data sets: download or read images, split them, normalise them."""

@@ -1,4 +1,4 @@
-"""Loads a data set by its name: it is the module of that name."""
+"""Load a data set by its name, which is also the name of its module."""
 
 from importlib import import_module
 
@@ -11,11 +11,11 @@ def load(params: DownloadParams, places: Places) -> RawData:
     """Load the raw data of `params.dataset`.
 
     Args:
-        params: what the module of the data set needs of them.
-        places: where downloads are kept and looked for.
+        params: the name of the data set, and its options.
+        places: the download cache and the user's mirror.
 
     Raises:
-        UserError: a download failed, or the user's images are not what they should be.
+        UserError: a download failed, or the user's images have a wrong layout.
     """
     data: RawData = import_module(f"reprocnn.data.{params.dataset}").load(params, places)
     return data

@@ -1,12 +1,12 @@
-"""What lies in folders of images and is none of them: what systems and programs leave behind, and notes."""
+"""Recognise files that aren't part of the data: hidden, system and temporary files, README and LICENSE."""
 
 import re
 
 _NAMES = {
-    # macOS, Windows, Linux, Android
+    # operating systems: macOS, Windows, Linux, Android
     *("__macosx", "icon\r", "desktop.ini", "picasa.ini"),
     *("$recycle.bin", "system volume information", "found.000", "lost+found", "lost.dir"),
-    # network storage of Synology and QNAP
+    # network storage: Synology, QNAP
     *("@eadir", "@tmp", "#recycle", "#snapshot", "@recycle", "@recently-snapshot"),
 }
 _STARTS = (
@@ -17,21 +17,25 @@ _STARTS = (
     "synofile_thumb",
 )
 _ENDS = (
-    # half-finished downloads and copies, backups
+    # incomplete downloads and copies, backups
     *(".part", ".partial", ".crdownload", ".opdownload", ".download", ".aria2", ".tmp", ".temp", ".bak", "~"),
-    # links, lists of thumbnails, where a download came from
+    # links, thumbnail databases, the origin of a download
     *(".url", ".lnk", ".webloc", ".db", ":zone.identifier"),
-    # what photo programs, and DVC, note of a file
+    # files beside an image or folder, written by photo programs and DVC
     *(".xmp", ".aae", ".dvc"),
 )
 _NOTE = re.compile(r"(readme|licen[cs]e)[^/]*\.(md|rst|txt)|readme|licen[cs]e|\.git.*", re.IGNORECASE)
 
 
 def is_note(name: str) -> bool:
-    """Tell whether a file is about the images as a whole, or Git's own: README, LICENSE, .gitignore."""
+    """Return whether a file is a README, a LICENSE or one of Git's own files, such as .gitignore."""
     return bool(_NOTE.fullmatch(name.rpartition("/")[2]))
 
 
-def is_litter(name: str) -> bool:
-    """Tell whether a file or folder, or a folder around it, is litter; names have slashes."""
+def is_junk(name: str) -> bool:
+    """Return whether a path is hidden, temporary, or made by the operating system or a program; or in such a folder.
+
+    Args:
+        name: the path of a file or folder, with `/` as separator.
+    """
     return any(part.startswith(_STARTS) or part.endswith(_ENDS) or part in _NAMES for part in name.lower().split("/"))
