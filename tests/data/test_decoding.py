@@ -88,7 +88,7 @@ def test_an_image_is_cropped_to_its_centre_and_rotated_as_exif_says() -> None:
         assert decoding.decode(_saved(upper, exif=exif), 8, "grayscale", 65535)[4:].min() == 255
 
 
-DEEP = {
+WHITE_UNKNOWN = {
     "PNG": _png16(TWELVE),
     "PNG, rgb": _png16(np.stack([TWELVE] * 3, -1)),
     "PNG, rgba": _png16(np.stack([*[TWELVE] * 3, np.full_like(TWELVE, 65535)], -1)),
@@ -103,20 +103,20 @@ DEEP = {
 }
 
 
-@pytest.mark.parametrize("kind", DEEP)
-def test_a_deep_image_without_a_value_of_white_needs_the_parameter(kind: str) -> None:
+@pytest.mark.parametrize("kind", WHITE_UNKNOWN)
+def test_more_than_8_bits_without_a_value_of_white_need_the_parameter(kind: str) -> None:
     with pytest.raises(UnreadableError, match="doesn't say which value is white") as caught:
-        _row(DEEP[kind])
+        _row(WHITE_UNKNOWN[kind])
     assert caught.value.detail == "largest value 4095"
     assert "`-S white=4095`" in caught.value.fix
-    assert _row(DEEP[kind], white=4095) == GREYS
+    assert _row(WHITE_UNKNOWN[kind], white=4095) == GREYS
     with pytest.raises(UnreadableError, match="values outside 0 to white=1023"):
-        _row(DEEP[kind], white=1023)
+        _row(WHITE_UNKNOWN[kind], white=1023)
     if "opaque" not in kind:
-        assert max(_row(DEEP[kind], white=65535)) == 15
+        assert max(_row(WHITE_UNKNOWN[kind], white=65535)) == 15
 
 
-DEEP_WITH_WHITE = {
+WHITE_IN_FILE = {
     "PNG, sBIT, values scaled by the specification": _png16(TWELVE << 4 | TWELVE >> 8, significant=12),
     "PNG, sBIT, values as they were": _png16(TWELVE, significant=12),
     "PNG, sBIT 16": _png16(TWELVE << 4 | TWELVE >> 8, significant=16),
@@ -131,10 +131,10 @@ DEEP_WITH_WHITE = {
 }
 
 
-@pytest.mark.parametrize("kind", DEEP_WITH_WHITE)
+@pytest.mark.parametrize("kind", WHITE_IN_FILE)
 def test_the_value_of_white_in_the_file_wins_over_the_parameter(kind: str) -> None:
     for white in (None, 65535, 5000):
-        assert np.abs(np.array(_row(DEEP_WITH_WHITE[kind], white)) - GREYS).max() <= 1
+        assert np.abs(np.array(_row(WHITE_IN_FILE[kind], white)) - GREYS).max() <= 1
 
 
 def test_16_bit_values_keep_their_brightness() -> None:

@@ -80,7 +80,7 @@ def report_corrupt(path: Path) -> Iterator[None]:
     try:
         yield
     except _ARCHIVE_ERRORS as error:
-        raise UserError(f"the archive {path} is corrupt: {error}", "download it or create it again") from None
+        raise UserError(f"the archive {path} is corrupt: {error}", "download or create it again") from None
 
 
 def _refuse_unreadable_name(path: Path, name: str) -> None:
@@ -126,7 +126,7 @@ def _zip_members(path: Path) -> Iterator[Member]:
         archive = zipfile.ZipFile(path)
     except UnicodeDecodeError:
         raise UserError(
-            f"{path}: a file name is marked as UTF-8 but isn't valid UTF-8", "unpack it and create it again"
+            f"{path}: a file name is marked as UTF-8 but isn't valid UTF-8", "unpack the archive and create it again"
         ) from None
     with archive:
         infos = sorted(archive.infolist(), key=lambda info: info.orig_filename)
@@ -202,7 +202,7 @@ def _read_in_zip(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
             "unpack the archive and create it again with Deflate, or use the folder",
         ) from None
     except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError) as error:
-        raise UnreadableError("corrupt in the archive", "download the archive or create it again", str(error)) from None
+        raise UnreadableError("corrupt in the archive", "download or create the archive again", str(error)) from None
 
 
 def _tar_members(path: Path) -> Iterator[Member]:

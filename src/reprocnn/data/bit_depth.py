@@ -19,7 +19,7 @@ _ORIENTATION = 0x0112  # EXIF tag
 _WHITE_16_BITS = 65535
 
 
-def is_deep(image: ImageFile.ImageFile, content: bytes) -> bool:
+def exceeds_8_bits(image: ImageFile.ImageFile, content: bytes) -> bool:
     """Return whether an image has more than 8 bits per channel in the file; Pillow may reduce it to 8 on loading.
 
     Args:
@@ -115,7 +115,7 @@ def _white_of(image: ImageFile.ImageFile, content: bytes, values: NDArray[np.gen
         return _WHITE_16_BITS  # Pillow scales the values, as the header says
     if image.format == "JPEG2000":
         bits = _jpeg2000_bits(content)
-        return None if bits == 16 else ((1 << bits) - 1) << (16 - bits)  # Pillow shifts them up
+        return None if bits == 16 else ((1 << bits) - 1) << (16 - bits)  # Pillow shifts values to the upper bits
     if image.format == "PNG":
         return _png_white(content, values)
     if isinstance(image, TiffImagePlugin.TiffImageFile) and image.mode.startswith("I;16"):

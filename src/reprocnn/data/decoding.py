@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, PngImagePlugin
 
-from reprocnn.data.bit_depth import is_deep, to_8_bits
+from reprocnn.data.bit_depth import exceeds_8_bits, to_8_bits
 from reprocnn.data.unreadable import UnreadableError, decode_failure, read_failure, refuse_by_name
 from reprocnn.params import ColorMode
 
@@ -76,7 +76,7 @@ def decode(content: bytes, image_size: int, color_mode: ColorMode, white: float 
     """
     with Image.open(BytesIO(content)) as opened:
         _refuse_too_large(opened)
-        image = to_8_bits(opened, content, white) if is_deep(opened, content) else opened
+        image = to_8_bits(opened, content, white) if exceeds_8_bits(opened, content) else opened
         image = ImageOps.exif_transpose(image)
         if image.has_transparency_data:
             image = image.convert("RGBA")

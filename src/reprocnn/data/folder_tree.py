@@ -50,14 +50,14 @@ class Folder:
         return sum(len(folder.files) for folder in self.image_folders())
 
     def unwrap(self) -> "Folder":
-        """Skip wrappers, which are folders whose only content is one folder of folders; return the first other one."""
+        """Return the folder inside the wrappers. A wrapper contains nothing but one folder of folders."""
         folder = self
         while not folder.files and len(folder.folders) == 1 and not (only := folder.children()[0]).files:
             folder = only
         return folder
 
     def unwrap_to_splits(self) -> "Folder":
-        """Skip wrappers, but not a split: a lone `train` with class folders is kept, one with splits is a wrapper."""
+        """Unwrap, but keep a split: `train` around class folders is a split, `train` around splits is a wrapper."""
         folder = self
         while not folder.files and len(folder.folders) == 1 and (only := folder.children()[0]).folders:
             inner = [split_of(name) for name in only.folders]
