@@ -14,7 +14,7 @@ from reprocnn.run.downloads import places
 def main() -> None:
     params = load_params(DownloadParams)
     data = load(params, places())
-    for line in data.reading:
+    for line in data.messages:
         print(line, flush=True)
     card = raw.card(data, title(params.dataset, params.folder))
     raw.write_splits(data, RAW_TRAIN, RAW_TEST)

@@ -22,8 +22,8 @@ def main() -> None:
     drawn = {
         "curves": figures.curves(history, heading),
         "confusion_matrix": figures.confusion_matrix(read_confusion(CONFUSION_MATRIX), list(labels.values()), heading),
-        "per_class_f1": figures.per_class_f1(figures.labelled(per_class, labels), heading),
-        "mistakes": figures.mistakes(mistakes.images, figures.labelled(mistakes.rows, labels), heading),
+        "per_class_f1": figures.per_class_f1(figures.replace_names(per_class, labels), heading),
+        "mistakes": figures.mistakes(mistakes.images, figures.replace_names(mistakes.rows, labels), heading),
     }
     pictures = {name: png(figure) for name, figure in drawn.items()}
     tables = {

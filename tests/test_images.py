@@ -13,12 +13,13 @@ OWN = ("-S", "folder=data/images")
 
 
 def _lock_hash(checkout: Checkout, name: str, path: str) -> str:
+    """Return the md5 of a path in the dvc.lock of an experiment."""
     reference = checkout.run("git", "for-each-ref", "--format=%(objectname)", f"refs/exps/*/*/{name}").strip()
     lock = checkout.run("git", "show", f"{reference}:dvc.lock")
     return re.findall(rf"path: {path}\n\s+hash: md5\n\s+md5: (\S+)", lock)[0]
 
 
-def test_images_of_the_users_own(checkout: Checkout, make_images: Callable[..., None]) -> None:
+def test_untracked_images_of_the_user(checkout: Checkout, make_images: Callable[..., None]) -> None:
     images = checkout.folder / "data" / "images"
     make_images(images, ("my cats", "Hündchen"), n=10)
     printed = checkout.run("dvc", "exp", "run", *FOLDER, fails=True)
@@ -31,7 +32,7 @@ def test_images_of_the_users_own(checkout: Checkout, make_images: Callable[..., 
     (images / "my cats" / "3.png").unlink()
     (images / "my cats" / "notes.txt").write_text("not an image")
     printed = checkout.run("dvc", "repro", fails=True)
-    assert "1 not an image that Pillow reads:\n    my cats/notes.txt\n" in printed
+    assert "not an image that Pillow can read (1):\n    my cats/notes.txt\n" in printed
     assert "Traceback" not in printed
     (images / "my cats" / "notes.txt").unlink()
     assert "images: 16 + 4 images" in checkout.run("dvc", "repro", "download")
@@ -42,7 +43,7 @@ def test_images_of_the_users_own(checkout: Checkout, make_images: Callable[..., 
 def test_a_run_says_that_its_images_are_not_tracked(checkout: Checkout, make_images: Callable[..., None]) -> None:
     make_images(checkout.folder / "data" / "images", n=10)
     printed = checkout.run("dvc", "exp", "run", "-n", "copied", "--temp", "-C", "data/images", *FOLDER, *OWN, "train")
-    assert "the images at data/images are in neither Git nor DVC" in printed
+    assert "neither Git nor DVC tracks the images at data/images" in printed
     (run,) = [run for run in checkout.runs() if run["name"] == "copied"]
     assert run["tags"]["images.untracked"] == "data/images"
     printed = checkout.run("dvc", "exp", "run", "-n", "here", *FOLDER, *OWN, "download")
@@ -67,7 +68,7 @@ def test_the_images_of_an_experiment_are_those_of_its_revision(
     assert counts, printed
     assert int(counts[1]) + int(counts[2]) == before
     assert _lock_hash(checkout, "pinned", "data/images") == tracked
-    # As `verify` and `reproduce` have it
+    # The clone that `verify` and `reproduce` make
     code = "import sys; from pathlib import Path; from reprocnn.ledger import revisions\n"
     code += "print(revisions.clone(revisions.find('pinned').commit, Path(sys.argv[1])))"
     clone = tmp_path / "clone"
@@ -89,7 +90,7 @@ def test_images_may_be_a_link(checkout: Checkout, make_images: Callable[..., Non
 
 
 @pytest.mark.parametrize("name", ["pets (1), k=v", "it's 100% ü", "~[z] a#b & {c}"])
-def test_odd_names_of_folders_in_quotes(
+def test_a_folder_with_an_unusual_name_is_given_in_quotes(
     checkout: Checkout, make_images: Callable[..., None], tmp_path: Path, name: str
 ) -> None:
     make_images(tmp_path / name, n=10)

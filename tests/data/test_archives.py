@@ -1,4 +1,4 @@
-"""The names in directories and archives, and what is in the way of reading them."""
+"""File names in directories and archives, and members that can't be read."""
 
 import io
 import os
@@ -15,14 +15,14 @@ from pathlib import Path
 import pytest
 
 from reprocnn.data.archives import members
-from reprocnn.data.unreadable import Unreadable
+from reprocnn.data.unreadable import UnreadableError
 from reprocnn.errors import UserError
 
 NAMES = ["猫/1.png", "猫/2.png", "dog/1.png"]
 
 
 class _Info(zipfile.ZipInfo):
-    """A member whose name is written as bytes, not marked as UTF-8: what programs of other systems write."""
+    """A zip member whose name is given as bytes and not marked as UTF-8, as programs on other systems write it."""
 
     raw = b""
 
@@ -31,7 +31,7 @@ class _Info(zipfile.ZipInfo):
 
 
 def _zip(path: Path, names: list[bytes], system: int = 0, extra: Callable[[bytes], bytes] = lambda _: b"") -> Path:
-    """An archive packed on Windows (0) or Unix (3)."""
+    """Make a zip archive as on Windows (system 0) or Unix (system 3)."""
     with zipfile.ZipFile(path, "w") as archive:
         for raw in names:
             info = _Info("x")
@@ -44,7 +44,7 @@ def _names(path: Path) -> list[str]:
     return [member.name for member in members(path) if member.read]
 
 
-def test_names_in_a_zip_are_ascii_or_utf8_marked_or_not(tmp_path: Path) -> None:
+def test_utf8_names_in_a_zip_are_read_with_and_without_the_utf8_mark(tmp_path: Path) -> None:
     assert _names(_zip(tmp_path / "a.zip", [name.encode() for name in NAMES], system=3)) == sorted(NAMES)
     with zipfile.ZipFile(tmp_path / "b.zip", "w") as archive:
         for name in NAMES:
@@ -53,15 +53,15 @@ def test_names_in_a_zip_are_ascii_or_utf8_marked_or_not(tmp_path: Path) -> None:
     assert {member.read() for member in members(tmp_path / "a.zip") if member.read} == {b"content"}
 
 
-def test_a_name_in_utf8_beside_the_name_in_another_encoding_is_taken_where_it_belongs_to_it(tmp_path: Path) -> None:
-    def utf8(raw: bytes, checked: bytes | None = None) -> bytes:
-        field = b"\x01" + struct.pack("<L", zlib.crc32(checked or raw)) + raw.decode("gbk").encode()
+def test_a_utf8_name_in_the_extra_field_is_used_if_its_checksum_matches(tmp_path: Path) -> None:
+    def utf8_field(raw: bytes, checksum_of: bytes | None = None) -> bytes:
+        field = b"\x01" + struct.pack("<L", zlib.crc32(checksum_of or raw)) + raw.decode("gbk").encode()
         return struct.pack("<HH", 0x7075, len(field)) + field
 
     raw = [name.encode("gbk") for name in NAMES]
-    assert set(_names(_zip(tmp_path / "a.zip", raw, extra=utf8))) == set(NAMES)
-    with pytest.raises(UserError, match="does not tell its encoding"):
-        _names(_zip(tmp_path / "b.zip", raw, extra=lambda raw: utf8(raw, b"another name")))
+    assert set(_names(_zip(tmp_path / "a.zip", raw, extra=utf8_field))) == set(NAMES)
+    with pytest.raises(UserError, match="the encoding of a file name is unknown"):
+        _names(_zip(tmp_path / "b.zip", raw, extra=lambda raw: utf8_field(raw, b"another name")))
 
 
 @pytest.mark.parametrize(
@@ -75,18 +75,18 @@ def test_a_name_in_utf8_beside_the_name_in_another_encoding_is_taken_where_it_be
         ("euc_kr", "고양이"),
     ],
 )
-def test_a_name_of_unknown_encoding_is_refused_with_its_readings_and_a_command(
+def test_a_name_of_unknown_encoding_is_refused_with_candidates_and_a_command(
     tmp_path: Path, encoding: str, name: str
 ) -> None:
-    """The bytes of the first are UTF-8 too, of other letters."""
+    """The bytes of the first name are valid UTF-8, too, but stand for other characters."""
     (tmp_path / "it's $1").mkdir()
     path = _zip(tmp_path / "it's $1" / "a.zip", [f"{name}/1.png".encode(encoding), b"dog/1.png"])
-    with pytest.raises(UserError, match="does not tell its encoding") as caught:
+    with pytest.raises(UserError, match="the encoding of a file name is unknown") as caught:
         _names(path)
     assert f"'{name}/1.png' ({encoding})" in caught.value.problem
     _, _, code = shlex.split(caught.value.fix.partition("the folder: ")[2])
-    used = code.partition('metadata_encoding="')[2].partition('"')[0]
-    subprocess.run([sys.executable, "-c", code.replace(f'"{used}"', f'"{encoding}"')], check=True)
+    proposed = code.partition('metadata_encoding="')[2].partition('"')[0]
+    subprocess.run([sys.executable, "-c", code.replace(f'"{proposed}"', f'"{encoding}"')], check=True)
     assert name in {found.name for found in path.with_suffix("").iterdir()}
 
 
@@ -111,7 +111,7 @@ SCRIPTS = [
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
-def test_letters_of_every_script_are_readable_text(tmp_path: Path, name: str) -> None:
+def test_names_in_any_script_are_accepted(tmp_path: Path, name: str) -> None:
     (tmp_path / name).mkdir()
     (tmp_path / name / "1.png").write_bytes(b"")
     assert _names(tmp_path) == [f"{name}/1.png"]
@@ -120,46 +120,48 @@ def test_letters_of_every_script_are_readable_text(tmp_path: Path, name: str) ->
 @pytest.mark.parametrize("name", ["a\tb", "a\nb", "a\x1b[31mb", "a\u2028b", "a\x85b"])
 def test_control_characters_are_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / name).mkdir()
-    with pytest.raises(UserError, match="has a control character in it") as caught:
+    with pytest.raises(UserError, match="contains a control character") as caught:
         _names(tmp_path)
     assert caught.value.problem.isprintable()
 
 
-def test_what_keeps_a_member_of_a_zip_from_being_read_is_told_apart(tmp_path: Path) -> None:
+def test_an_unreadable_zip_member_has_its_own_cause(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.writestr("1.png", b"content")
     plain = (tmp_path / "a.zip").read_bytes()
 
-    def why(flags: int, method: int) -> Unreadable:
+    def failure(flags: int, method: int) -> UnreadableError:
         altered = bytearray(plain)
-        for start, at in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
-            where = plain.index(start) + at
-            altered[where : where + 4] = struct.pack("<HH", flags, method)
+        for magic, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+            start = plain.index(magic) + offset
+            altered[start : start + 4] = struct.pack("<HH", flags, method)
         (tmp_path / "b.zip").write_bytes(altered)
-        with pytest.raises(Unreadable) as caught:
+        with pytest.raises(UnreadableError) as caught:
             for member in members(tmp_path / "b.zip"):
                 assert member.read
                 member.read()
         return caught.value
 
-    assert why(1, 0).cause == why(1, 99).cause == "encrypted with a password"
-    assert why(0, 9).cause == "compressed by deflate64, which Python does not read"
-    assert why(0, 98).cause == "compressed by ppmd, which Python does not read"
-    assert why(0, 8).cause == "broken in the archive"
+    assert failure(1, 0).cause == failure(1, 99).cause == "encrypted with a password"
+    assert failure(0, 9).cause == "compressed with deflate64, which Python can't read"
+    assert failure(0, 98).cause == "compressed with ppmd, which Python can't read"
+    assert failure(0, 8).cause == "corrupt in the archive"
 
 
-def test_a_folder_that_may_not_be_listed_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_without_read_permission_is_an_error_unless_it_is_junk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "cat").mkdir()
     (tmp_path / "lost+found").mkdir()
-    scandir, closed = os.scandir, {str(tmp_path / "lost+found")}
+    scandir, forbidden = os.scandir, {str(tmp_path / "lost+found")}
 
     def refuse(path: object) -> object:
-        if str(path) in closed:
+        if str(path) in forbidden:
             raise PermissionError(13, "Permission denied", str(path))
         return scandir(path)  # type: ignore[call-overload]
 
     monkeypatch.setattr(os, "scandir", refuse)
     assert _names(tmp_path) == []
-    closed.add(str(tmp_path / "cat"))
-    with pytest.raises(UserError, match="cat can't be read: Permission denied\n  fix: see to its permissions"):
+    forbidden.add(str(tmp_path / "cat"))
+    with pytest.raises(UserError, match="cat can't be read: Permission denied\n  fix: check its permissions"):
         _names(tmp_path)

@@ -51,7 +51,7 @@ def _binary_archive(path: Path) -> Path:
 
 
 @pytest.mark.parametrize("make", [_python_archive, _binary_archive])
-def test_both_kinds_of_archive_give_the_same_images(make: object, tmp_path: Path) -> None:
+def test_both_kinds_of_archives_give_the_same_images(make: object, tmp_path: Path) -> None:
     name = "cifar-10-python.tar.gz" if make is _python_archive else "cifar-10-binary.tar.gz"
     path = make(tmp_path / name)  # type: ignore[operator]
     data = (cifar.read_python if make is _python_archive else cifar.read_binary)(path)
@@ -62,12 +62,12 @@ def test_both_kinds_of_archive_give_the_same_images(make: object, tmp_path: Path
     assert data.is_test.tolist() == [False] * 15 + [True] * 7
     assert data.labels.tolist()[:6] == [1, 0, 0, 1, 1, 1]
     assert data.labels[-7:].tolist() == [0, 1, 0, 1, 0, 1, 1]
-    # channel first, row by row: the second pixel of the green channel of the first image
+    # A row is channel first, then row by row: this is the second pixel in the green channel of the first image.
     assert images[0, 0, 1, 1] == _rows(1)[0, 1024 + 1]
     assert images[-1, 31, 31, 2] == _rows(7)[-1, -1]
 
 
-def test_cifar100_has_its_fine_classes(tmp_path: Path) -> None:
+def test_cifar100_uses_the_fine_labels(tmp_path: Path) -> None:
     def batch(n: int) -> bytes:
         labels = {b"fine_labels": [1] * n, b"coarse_labels": [0] * n}
         return pickle.dumps({b"data": _rows(n), **labels}, protocol=2)
@@ -79,7 +79,7 @@ def test_cifar100_has_its_fine_classes(tmp_path: Path) -> None:
     assert data.labels.tolist() == [1] * 6
 
 
-def test_load_takes_the_archive_that_the_mirror_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_load_uses_the_archive_in_the_users_mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = _binary_archive(tmp_path / "cifar-10-binary.tar.gz")
     right = hashlib.sha256(path.read_bytes()).hexdigest()
     python = Source("cifar-10-python.tar.gz", "0" * 64, ("http://127.0.0.1:9/none",))
@@ -107,12 +107,12 @@ def test_load_from_a_server(
     if kind == "ok":
         assert cifar10.load(DownloadParams(), places()).class_names == NAMES
     else:
-        with pytest.raises(UserError, match="no place has the data"):
+        with pytest.raises(UserError, match="the download failed"):
             cifar10.load(DownloadParams(), places())
         assert [p.name for p in (tmp_path / "cache").rglob("*") if p.is_file()] == [".lock"]
 
 
-def test_a_pickle_that_would_run_code_is_refused(tmp_path: Path) -> None:
+def test_a_pickle_that_runs_code_is_refused(tmp_path: Path) -> None:
     class Evil:
         def __reduce__(self) -> tuple[object, ...]:
             import os

@@ -7,12 +7,12 @@ import pytest
 from PIL import Image
 
 from reprocnn.data import decoding
-from reprocnn.data.unreadable import Unreadable
+from reprocnn.data.unreadable import UnreadableError
 
 TWELVE = np.array([[0, 1000, 2048, 4095]], np.uint16)
 """Values of a 12-bit camera, from black to white."""
 GREYS = [0, 62, 127, 255]
-"""What they are in 8 bits."""
+"""The same values in 8 bits."""
 
 
 def _saved(image: Image.Image, form: str = "PNG", **options: object) -> bytes:
@@ -22,7 +22,12 @@ def _saved(image: Image.Image, form: str = "PNG", **options: object) -> bytes:
 
 
 def _png16(values: np.ndarray, significant: int | None = None) -> bytes:
-    """A PNG of 16 bits per channel, of (height, width) or (height, width, channels); Pillow writes no such colours."""
+    """Return a PNG with 16 bits per channel; Pillow can't write one in colour.
+
+    Args:
+        values: uint16 (height, width) or (height, width, channels), 0-65535.
+        significant: the number of significant bits, for the sBIT chunk; None for no chunk.
+    """
     height, width = values.shape[:2]
     channels = 1 if values.ndim == 2 else values.shape[2]
     kind = {1: 0, 2: 4, 3: 2, 4: 6}[channels]
@@ -37,7 +42,7 @@ def _png16(values: np.ndarray, significant: int | None = None) -> bytes:
 
 
 def _tiff(content: bytes, width: int, height: int, bits: int | tuple[int, ...], **tags: int) -> bytes:
-    """An uncompressed little-endian TIFF."""
+    """Return an uncompressed little-endian TIFF; a tag is given as `t` and its number."""
     own = {256: width, 257: height, 259: 1, 262: 1, 273: 8, 277: 1, 278: height, 279: len(content)}
     own |= {int(name[1:]): value for name, value in tags.items()} | {258: bits if isinstance(bits, int) else 0}
     after = 8 + len(content)
@@ -52,13 +57,13 @@ def _tiff(content: bytes, width: int, height: int, bits: int | tuple[int, ...], 
 
 
 def _row(content: bytes, white: float | None = None) -> list[int]:
-    """The grey values of an image of one row, not cropped to a square."""
+    """Return the grey values, 0-255, of an image with one row, without cropping it to a square."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(decoding.ImageOps, "fit", lambda image, _: image)
         return decoding.decode(content, 8, "grayscale", white)[0, :, 0].tolist()
 
 
-def test_every_mode_and_size_becomes_8_bit_of_the_wanted_size() -> None:
+def test_every_mode_and_size_becomes_8_bits_of_the_given_size() -> None:
     for mode in ("RGB", "RGBA", "L", "LA", "P", "1", "CMYK", "I;16"):
         content = _saved(Image.new(mode, (20, 10)), "TIFF" if mode == "CMYK" else "PNG")
         for color_mode, channels in (("rgb", 3), ("grayscale", 1)):
@@ -66,12 +71,12 @@ def test_every_mode_and_size_becomes_8_bit_of_the_wanted_size() -> None:
             assert (pixels.shape, pixels.dtype) == ((8, 8, channels), np.uint8), mode
 
 
-def test_what_is_transparent_is_white() -> None:
+def test_transparent_pixels_become_white() -> None:
     clear = decoding.decode(_saved(Image.new("RGBA", (9, 9), (200, 0, 0, 0))), 9, "rgb")
     assert (clear == 255).all()
 
 
-def test_an_image_is_cropped_to_its_centre_and_turned_as_exif_says() -> None:
+def test_an_image_is_cropped_to_its_centre_and_rotated_as_exif_says() -> None:
     wide = Image.new("L", (30, 10), 0)
     wide.paste(255, (10, 0, 20, 10))
     assert (decoding.decode(_saved(wide), 10, "grayscale") == 255).all()
@@ -83,7 +88,7 @@ def test_an_image_is_cropped_to_its_centre_and_turned_as_exif_says() -> None:
         assert decoding.decode(_saved(upper, exif=exif), 8, "grayscale", 65535)[4:].min() == 255
 
 
-DEEP = {
+WHITE_UNKNOWN = {
     "PNG": _png16(TWELVE),
     "PNG, rgb": _png16(np.stack([TWELVE] * 3, -1)),
     "PNG, rgba": _png16(np.stack([*[TWELVE] * 3, np.full_like(TWELVE, 65535)], -1)),
@@ -98,20 +103,20 @@ DEEP = {
 }
 
 
-@pytest.mark.parametrize("kind", DEEP)
-def test_of_more_than_8_bits_white_is_refused_where_unknown_and_taken_where_named(kind: str) -> None:
-    with pytest.raises(Unreadable, match="does not say which value is white") as caught:
-        _row(DEEP[kind])
+@pytest.mark.parametrize("kind", WHITE_UNKNOWN)
+def test_more_than_8_bits_without_a_value_of_white_need_the_parameter(kind: str) -> None:
+    with pytest.raises(UnreadableError, match="doesn't say which value is white") as caught:
+        _row(WHITE_UNKNOWN[kind])
     assert caught.value.detail == "largest value 4095"
     assert "`-S white=4095`" in caught.value.fix
-    assert _row(DEEP[kind], white=4095) == GREYS
-    with pytest.raises(Unreadable, match="outside of 0 to white=1023"):
-        _row(DEEP[kind], white=1023)
+    assert _row(WHITE_UNKNOWN[kind], white=4095) == GREYS
+    with pytest.raises(UnreadableError, match="values outside 0 to white=1023"):
+        _row(WHITE_UNKNOWN[kind], white=1023)
     if "opaque" not in kind:
-        assert max(_row(DEEP[kind], white=65535)) == 15
+        assert max(_row(WHITE_UNKNOWN[kind], white=65535)) == 15
 
 
-TOLD = {
+WHITE_IN_FILE = {
     "PNG, sBIT, values scaled by the specification": _png16(TWELVE << 4 | TWELVE >> 8, significant=12),
     "PNG, sBIT, values as they were": _png16(TWELVE, significant=12),
     "PNG, sBIT 16": _png16(TWELVE << 4 | TWELVE >> 8, significant=16),
@@ -126,43 +131,43 @@ TOLD = {
 }
 
 
-@pytest.mark.parametrize("kind", TOLD)
-def test_what_a_file_says_of_its_white_is_taken(kind: str) -> None:
+@pytest.mark.parametrize("kind", WHITE_IN_FILE)
+def test_the_value_of_white_in_the_file_wins_over_the_parameter(kind: str) -> None:
     for white in (None, 65535, 5000):
-        assert np.abs(np.array(_row(TOLD[kind], white)) - GREYS).max() <= 1
+        assert np.abs(np.array(_row(WHITE_IN_FILE[kind], white)) - GREYS).max() <= 1
 
 
-def test_16_bits_keep_their_brightness() -> None:
+def test_16_bit_values_keep_their_brightness() -> None:
     assert _row(_png16(np.array([[0, 32768, 65535]], np.uint16)), white=65535) == [0, 127, 255]
 
 
-def test_floats_from_0_to_1_are_read_and_what_is_no_number_is_refused() -> None:
+def test_floats_from_0_to_1_are_read_and_others_nan_and_infinity_are_refused() -> None:
     floats = np.array([[0, 0.5, 1]], np.float32)
     assert _row(_saved(Image.fromarray(floats), "TIFF"), white=1) == [0, 127, 255]
     for wrong in (np.nan, -0.5, np.inf):
-        with pytest.raises(Unreadable, match="outside of 0 to white=1"):
+        with pytest.raises(UnreadableError, match="values outside 0 to white=1"):
             _row(_saved(Image.fromarray(np.array([[0, wrong]], np.float32)), "TIFF"), white=1)
 
 
-def test_16_bits_in_a_form_of_which_only_the_upper_8_are_given_are_refused() -> None:
+def test_a_16_bit_format_of_which_pillow_returns_only_8_bits_is_refused() -> None:
     grey_with_opacity = _png16(np.stack([TWELVE, np.full_like(TWELVE, 65535)], -1))
     colour = np.stack([TWELVE] * 4, -1).astype("<u2").tobytes()
     cmyk = _tiff(colour, 4, 1, (16, 16, 16, 16), t262=5, t277=4)
     sgi = _saved(Image.new("L", (4, 1)), "SGI", bpc=2)
     for content in (grey_with_opacity, cmyk, sgi):
-        with pytest.raises(Unreadable, match="16 bits per channel in a form that is not read"):
+        with pytest.raises(UnreadableError, match="16 bits per channel in an unsupported format"):
             _row(content, white=65535)
 
 
-def test_a_long_text_in_a_png_is_no_hindrance() -> None:
+def test_a_png_with_much_text_metadata_is_read() -> None:
     info = decoding.PngImagePlugin.PngInfo()
     info.add_text("settings", "x" * 5_000_000, zip=True)
     assert decoding.decode(_saved(Image.new("L", (8, 8), 7), pnginfo=info), 8, "grayscale").max() == 7
 
 
-def test_an_image_of_more_pixels_than_memory_allows_is_refused_by_its_header(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert decoding.MOST_PIXELS > 16320 * 12240  # a telephone of 200 megapixels
-    monkeypatch.setattr(decoding, "MOST_PIXELS", 10_000)
-    with pytest.raises(Unreadable, match="million pixels") as caught:
+def test_an_image_with_too_many_pixels_is_refused_by_its_header(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert decoding.MAX_PIXELS > 16320 * 12240  # a phone camera with 200 megapixels
+    monkeypatch.setattr(decoding, "MAX_PIXELS", 10_000)
+    with pytest.raises(UnreadableError, match="million pixels") as caught:
         decoding.decode(_saved(Image.new("1", (200, 100))), 8, "rgb")
     assert caught.value.detail == "200x100"

@@ -5,7 +5,7 @@ from reprocnn.params import DownloadParams
 from reprocnn.run.downloads import places
 
 
-def test_digits_have_the_documented_form() -> None:
+def test_digits_have_the_documented_shape_dtype_and_range() -> None:
     data = digits.load(DownloadParams(), places())
     images = np.concatenate(list(data.chunks))
     assert (images.shape, images.dtype) == ((1797, 8, 8, 1), np.uint8)
@@ -14,7 +14,7 @@ def test_digits_have_the_documented_form() -> None:
     assert data.is_test.sum() == 360
 
 
-def test_the_split_is_drawn_by_its_seed() -> None:
+def test_the_test_split_depends_on_the_seed_alone() -> None:
     first, again, other = (digits.load(DownloadParams(split_seed=seed), places()).is_test for seed in (0, 0, 1))
     assert (first == again).all()
     assert (first != other).any()

@@ -42,7 +42,7 @@ def _png(mode: str = "RGB", size: tuple[int, int] = (9, 9), color: object = None
     return buffer.getvalue()
 
 
-def test_classes_are_the_folders_and_the_test_split_is_stratified(tmp_path: Path, make_images: Make) -> None:
+def test_each_folder_is_a_class_and_the_test_split_is_stratified(tmp_path: Path, make_images: Make) -> None:
     make_images(tmp_path, ("dog", "a cat", "Übung"), n=6)
     data, images = _load(tmp_path)
     assert data.class_names == ["a cat", "dog", "Übung"]
@@ -60,16 +60,16 @@ def test_an_archive_gives_the_same_images_as_the_folder(
     (tmp_path / "in" / "pets" / ".DS_Store").write_text("")
     path = pack(tmp_path / "in", tmp_path / "archive")
 
-    def as_set(path: Path) -> set[tuple[int, bool, bytes]]:
+    def load_set(path: Path) -> set[tuple[int, bool, bytes]]:
         data, images = _load(path)
         rows = zip(data.labels.tolist(), data.is_test.tolist(), images, strict=True)
         return {(label, test, image.tobytes()) for label, test, image in rows}
 
-    assert as_set(path) == as_set(tmp_path / "in")
-    assert len(as_set(path)) == 16
+    assert load_set(path) == load_set(tmp_path / "in")
+    assert len(load_set(path)) == 16
 
 
-def test_a_folder_with_one_archive_stands_for_it(tmp_path: Path, make_images: Make) -> None:
+def test_a_folder_with_only_an_archive_is_read_as_the_archive(tmp_path: Path, make_images: Make) -> None:
     make_images(tmp_path / "in")
     (tmp_path / "images").mkdir()
     (tmp_path / "images" / "README.md").write_text("about")
@@ -77,7 +77,7 @@ def test_a_folder_with_one_archive_stands_for_it(tmp_path: Path, make_images: Ma
     assert _load(tmp_path / "images")[0].class_names == ["cat", "dog"]
 
 
-def test_with_train_and_test_the_given_split_is_kept(tmp_path: Path, make_images: Make) -> None:
+def test_the_users_train_and_test_splits_are_kept(tmp_path: Path, make_images: Make) -> None:
     make_images(tmp_path / "train", n=4)
     make_images(tmp_path / "test", n=1)
     data, _ = _load(tmp_path)
@@ -85,7 +85,7 @@ def test_with_train_and_test_the_given_split_is_kept(tmp_path: Path, make_images
     assert data.is_test.sum() == 2
 
 
-def test_train_without_test_is_split(tmp_path: Path, make_images: Make) -> None:
+def test_without_test_a_part_of_train_becomes_the_test_split(tmp_path: Path, make_images: Make) -> None:
     make_images(tmp_path / "train", n=4)
     data, _ = _load(tmp_path)
     assert data.class_names == ["cat", "dog"]
@@ -97,10 +97,10 @@ def test_train_without_test_is_split(tmp_path: Path, make_images: Make) -> None:
     [
         ({}, "no images found"),
         ({"README.md": b"x"}, "no images found"),
-        ({"cat/1.png": _png(), "cat/2.png": _png()}, "two classes or more, found only 'cat'"),
-        ({"1.png": _png(), "cat/2.png": _png()}, "1.png is in no class folder"),
-        ({"1.png": _png()}, "1.png is in no class folder"),
-        ({"train/1.png": _png(), "train/cat/2.png": _png()}, "train/1.png is in no class folder"),
+        ({"cat/1.png": _png(), "cat/2.png": _png()}, "at least two classes, found only 'cat'"),
+        ({"1.png": _png(), "cat/2.png": _png()}, "1.png is not in a class folder"),
+        ({"1.png": _png()}, "1.png is not in a class folder"),
+        ({"train/1.png": _png(), "train/cat/2.png": _png()}, "train/1.png is not in a class folder"),
         (
             {"train/cat/1.png": _png(), "val/cat/2.png": _png()},
             "\n  fix: merge val/ into train/",
@@ -111,20 +111,20 @@ def test_train_without_test_is_split(tmp_path: Path, make_images: Make) -> None:
         ),
         (
             {"cat/1.png": _png(), "cat/2.png": _png(), "dog/1.png": _png()},
-            "class 'dog' has 1 image",
+            "at least 2 images per class to split by test_fraction, found 1 of class 'dog'",
         ),
         (
             {f"{c}/{i}.png": _png() for c in ("cat", "dog") for i in range(4)} | {"cat/my notes é.txt": b"hello"},
-            "  1 not an image that Pillow reads:\n    cat/my notes é.txt\n  fix: move it out of",
+            "  not an image that Pillow can read (1):\n    cat/my notes é.txt\n  fix: move it out of",
         ),
         (
             {f"{c}/{i}.png": _png(size=(50, 50)) for c in ("cat", "dog") for i in range(4)}
             | {"dog/broken.png": _png(size=(90, 90), color=(1, 2, 3))[:60]},
-            "  1 cut off: it ends early:\n    dog/broken.png\n  fix: copy or download it again",
+            "  truncated: the file ends early (1):\n    dog/broken.png\n  fix: copy or download it again",
         ),
     ],
 )
-def test_a_wrong_folder_is_refused_with_its_reason(tmp_path: Path, files: dict[str, bytes], expected: str) -> None:
+def test_a_wrong_folder_is_refused_with_the_reason(tmp_path: Path, files: dict[str, bytes], expected: str) -> None:
     for name, content in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(content)
@@ -134,7 +134,7 @@ def test_a_wrong_folder_is_refused_with_its_reason(tmp_path: Path, files: dict[s
 
 
 @pytest.mark.parametrize("compression", ["", "gz", "xz", "bz2"])
-def test_an_altered_tar_loses_no_image_silently(tmp_path: Path, make_images: Make, compression: str) -> None:
+def test_a_corrupt_or_truncated_tar_is_an_error(tmp_path: Path, make_images: Make, compression: str) -> None:
     make_images(tmp_path / "in", n=20)
     with tarfile.open(tmp_path / "a", f"w:{compression}") as archive:
         archive.add(tmp_path / "in", arcname=".")
@@ -148,17 +148,17 @@ def test_an_altered_tar_loses_no_image_silently(tmp_path: Path, make_images: Mak
             _load(tmp_path / "a")
 
 
-def test_a_broken_member_of_a_zip_is_named(tmp_path: Path, make_images: Make) -> None:
+def test_the_error_names_a_corrupt_member_of_a_zip(tmp_path: Path, make_images: Make) -> None:
     make_images(tmp_path / "in", n=4)
     path = _zip(tmp_path / "in", tmp_path / "a.zip")
     content = bytearray(path.read_bytes())
     content[content.index(b"dog/2.png") + 200] ^= 255
     path.write_bytes(content)
-    with pytest.raises(UserError, match=r"1 broken in the archive:\n    dog/2.png: Bad CRC-32.*\n  fix: download"):
+    with pytest.raises(UserError, match=r"corrupt in the archive \(1\):\n    dog/2.png: Bad CRC-32.*\n  fix: download"):
         _load(path)
 
 
-def test_an_empty_class_folder_is_named(tmp_path: Path, make_images: Make) -> None:
+def test_the_error_names_an_empty_class_folder(tmp_path: Path, make_images: Make) -> None:
     make_images(tmp_path)
     (tmp_path / "bird").mkdir()
     with pytest.raises(UserError, match="no images in bird/"):
@@ -166,7 +166,7 @@ def test_an_empty_class_folder_is_named(tmp_path: Path, make_images: Make) -> No
 
 
 @pytest.mark.parametrize("name", ["../evil.png", "/evil.png", "cat/../../evil.png"])
-def test_an_archive_that_points_outside_is_refused(tmp_path: Path, name: str) -> None:
+def test_an_archive_with_a_path_outside_itself_is_refused(tmp_path: Path, name: str) -> None:
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.writestr(name, _png())
     with tarfile.open(tmp_path / "a.tar", "w") as tar:
@@ -176,7 +176,7 @@ def test_an_archive_that_points_outside_is_refused(tmp_path: Path, name: str) ->
             _load(archive_path)
 
 
-def test_links_in_archives_and_linked_directories_are_refused(tmp_path: Path, make_images: Make) -> None:
+def test_links_in_archives_and_links_to_directories_are_refused(tmp_path: Path, make_images: Make) -> None:
     link = tarfile.TarInfo("cat/1.png")
     link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
     with tarfile.open(tmp_path / "a.tar", "w") as tar:
@@ -195,7 +195,7 @@ def test_links_in_archives_and_linked_directories_are_refused(tmp_path: Path, ma
         _load(tmp_path / "images")
 
 
-def test_a_broken_archive_is_refused(tmp_path: Path, make_images: Make) -> None:
+def test_a_corrupt_archive_is_refused(tmp_path: Path, make_images: Make) -> None:
     make_images(tmp_path / "in", n=40, size=30)
     for pack in (_zip, _tar):
         path = pack(tmp_path / "in", tmp_path / "archive")
@@ -207,6 +207,6 @@ def test_a_broken_archive_is_refused(tmp_path: Path, make_images: Make) -> None:
         _load(tmp_path / "archive")
 
 
-def test_nothing_there_is_said(here: Path) -> None:
-    with pytest.raises(UserError, match="nothing at pets"):
+def test_the_error_names_a_folder_that_does_not_exist(here: Path) -> None:
+    with pytest.raises(UserError, match="folder: pets does not exist"):
         _load(Path("pets"))

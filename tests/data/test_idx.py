@@ -44,7 +44,7 @@ def test_load_reads_the_four_files(data_set: ModuleType, tmp_path: Path, monkeyp
     assert len(data.class_names) == 10
 
 
-def test_another_format_is_refused(tmp_path: Path) -> None:
+def test_a_file_of_another_type_or_length_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.gz").write_bytes(gzip.compress(b"\x00\x00\x0d\x01\x00\x00\x00\x00"))
     with pytest.raises(ValueError, match="idx file of unsigned bytes"):
         idx.read_idx(tmp_path / "a.gz")
@@ -53,7 +53,7 @@ def test_another_format_is_refused(tmp_path: Path) -> None:
         idx.read_idx(tmp_path / "a.gz")
 
 
-def test_every_file_has_a_published_and_a_content_hash() -> None:
+def test_every_file_has_the_hash_of_the_file_and_of_its_content() -> None:
     for data_set in DATA_SETS:
         assert len(data_set.FILES.hashes) == 4
         assert all(len(h) == 64 for pair in data_set.FILES.hashes.values() for h in pair)
@@ -61,5 +61,5 @@ def test_every_file_has_a_published_and_a_content_hash() -> None:
 
 @pytest.mark.network
 @pytest.mark.parametrize("data_set", DATA_SETS)
-def test_the_real_files_are_where_they_should_be(data_set: ModuleType) -> None:
+def test_the_published_files_can_be_downloaded(data_set: ModuleType) -> None:
     assert len(data_set.load(DownloadParams(), places()).labels) == 70_000

@@ -1,4 +1,4 @@
-"""How the names of files become classes and splits: real public layouts, and what is neither read nor guessed."""
+"""Classes and splits from folder names: layouts of public data sets, and ambiguous layouts, which are errors."""
 
 from collections import Counter
 from pathlib import Path
@@ -15,7 +15,7 @@ def _read(*patterns: str) -> Layout:
 
 
 def _files(*patterns: str) -> list[str]:
-    """`cat,dog/*.jpg` is two images of each; a pattern without a star is one file."""
+    """Expand patterns: `cat,dog/*.jpg` is two images in each folder, a pattern without `*` is one file."""
     files = []
     for pattern in patterns:
         names = [""]
@@ -26,11 +26,13 @@ def _files(*patterns: str) -> list[str]:
     return files
 
 
-def _counted(layout: Layout) -> dict[str, int]:
+def _counts(layout: Layout) -> dict[str, int]:
+    """Return `split class` -> number of images."""
     return dict(Counter(f"{split} {name}" for name, split in zip(layout.classes, layout.splits, strict=True)))
 
 
-def _refused(*patterns: str) -> str:
+def _error(*patterns: str) -> str:
+    """Return the error message that a layout causes."""
     with pytest.raises(UserError) as caught:
         _read(*patterns)
     return str(caught.value)
@@ -48,29 +50,31 @@ ALL = {"all a": 2, "all b": 2}
         pytest.param(["train,test/a,b/*.jpg"], SPLIT, id="splits"),
         pytest.param(["x/y/train,test/a,b/*.jpg"], SPLIT, id="splits in wrappers"),
         pytest.param(["train/train/a,b/*.jpg", "test/a,b/*.jpg"], SPLIT, id="a wrapper below one split"),
-        pytest.param(["my test data/train,test/a,b/*.jpg"], SPLIT, id="a wrapper that is called like a split"),
-        pytest.param(["train/train,test/a,b/*.jpg"], SPLIT, id="a wrapper called train around splits"),
+        pytest.param(["my test data/train,test/a,b/*.jpg"], SPLIT, id="a wrapper named like a split"),
+        pytest.param(["train/train,test/a,b/*.jpg"], SPLIT, id="a wrapper named train around splits"),
         pytest.param(["train/a,b/*.jpg"], ALL, id="train alone"),
-        pytest.param(["seg_train/seg_train/a,b/*.jpg"], ALL, id="train alone by another name"),
+        pytest.param(["seg_train/seg_train/a,b/*.jpg"], ALL, id="train alone with another name"),
         pytest.param(["a,b/train,test/*.jpg"], SPLIT, id="splits in classes"),
-        pytest.param(["Training,Test/a,b/*.jpg"], SPLIT, id="other cases"),
+        pytest.param(["Training,Test/a,b/*.jpg"], SPLIT, id="upper case"),
         pytest.param(["a,b/images/*.jpg"], ALL, id="a wrapper below each class"),
         pytest.param(["train/a,b/images/*.jpg", "test/a,b/*.jpg"], SPLIT, id="tiny-imagenet's classes"),
         pytest.param(["a/*.jpg", "b/c/1.jpg", "b/d/2.jpg"], ALL, id="folders in one of the classes"),
         pytest.param(["train/a,b/x,y/1.jpg"], ALL, id="folders in classes below train"),
         pytest.param(
-            ["train/test tube,valid,train/*.jpg"], {"all test tube": 2, "all valid": 2, "all train": 2}, id="t"
+            ["train/test tube,valid,train/*.jpg"],
+            {"all test tube": 2, "all valid": 2, "all train": 2},
+            id="classes named like splits below train",
         ),
         pytest.param(["valid,invalid/*.jpg"], {"all valid": 2, "all invalid": 2}, id="an everyday word"),
         pytest.param(
-            ["cafe\u0301,b/1.jpg", "caf\u00e9/2.jpg"], {"all caf\u00e9": 2, "all b": 1}, id="two spellings of é"
+            ["cafe\u0301,b/1.jpg", "caf\u00e9/2.jpg"], {"all caf\u00e9": 2, "all b": 1}, id="two encodings of é"
         ),
         pytest.param(
             ["train/cafe\u0301,b/1.jpg", "test/caf\u00e9,b/1.jpg"],
             {"train caf\u00e9": 1, "test caf\u00e9": 1, "train b": 1, "test b": 1},
-            id="two spellings of é in splits",
+            id="two encodings of é in splits",
         ),
-        # as they are published
+        # public data sets, as published
         pytest.param(
             ["seg_train/seg_train/a,b/*.jpg", "seg_test/seg_test/a,b/*.jpg", "seg_pred/seg_pred/*.jpg"],
             SPLIT,
@@ -92,11 +96,13 @@ ALL = {"all a": 2, "all b": 2}
         ),
         pytest.param(["PetImages/a,b/*.jpg", "MSR-LA - 3467.docx", "readme[1].txt"], ALL, id="PetImages"),
         pytest.param(["Training,Test/a,b/*.jpg", "papers/*.pdf"], SPLIT, id="fruits-360, older"),
-        pytest.param(["train,test/a,b/*.jpg", "train.csv", "test.csv", "train/classes.txt"], SPLIT, id="lists beside"),
+        pytest.param(
+            ["train,test/a,b/*.jpg", "train.csv", "test.csv", "train/classes.txt"], SPLIT, id="lists beside the splits"
+        ),
     ],
 )
 def test_a_layout_is_read(patterns: list[str], expected: dict[str, int]) -> None:
-    assert _counted(_read(*patterns)) == expected
+    assert _counts(_read(*patterns)) == expected
 
 
 @pytest.mark.parametrize(
@@ -109,7 +115,7 @@ def test_a_layout_is_read(patterns: list[str], expected: dict[str, int]) -> None
         ),
         pytest.param(
             ["chest_xray/chest_xray/train,test,val/a,b/*.jpg", "chest_xray/train,test,val/a,b/*.jpg"],
-            "found chest_xray/val/; it holds",
+            "found chest_xray/val/; it contains",
             id="chest_xray",
         ),
         pytest.param(
@@ -117,7 +123,11 @@ def test_a_layout_is_read(patterns: list[str], expected: dict[str, int]) -> None
             "expected only train/ and test/, found chest_xray/chest_xray/ beside chest_xray/train/",
             id="chest_xray without val",
         ),
-        pytest.param(["flowers/a,b/*.jpg", "flowers/flowers/a,b/*.jpg"], "'a' is a class, and a folder", id="twice"),
+        pytest.param(
+            ["flowers/a,b/*.jpg", "flowers/flowers/a,b/*.jpg"],
+            "'a' is a class, but also a folder",
+            id="duplicate images",
+        ),
         pytest.param(["imagenette2/train,val/a,b/*.jpg"], "or rename it to test/", id="imagenette"),
         pytest.param(
             ["t/train/a,b/images/*.jpg", "t/val/images/*.jpg", "t/test/images/*.jpg"],
@@ -126,67 +136,73 @@ def test_a_layout_is_read(patterns: list[str], expected: dict[str, int]) -> None
         ),
         pytest.param(
             ["t/train/a,b/images/*.jpg", "t/test/images/*.jpg"],
-            "the images of t/test/ are in no class folders",
+            "the images in t/test/ are not in class folders",
             id="tiny-imagenet without val",
         ),
-        pytest.param(["Train/0,1/*.png", "Test/*.png", "Train.csv"], "the images of Test/ are in no class", id="GTSRB"),
+        pytest.param(
+            ["Train/0,1/*.png", "Test/*.png", "Train.csv"], "the images in Test/ are not in class", id="GTSRB"
+        ),
         pytest.param(["Train/0,1/*.png", "Test/*.png", "Meta/*.png"], "found Meta/ beside Train/", id="GTSRB's Meta"),
         pytest.param(["images/train2017,val2017/*.jpg", "annotations/a.json"], "found images/val2017/", id="COCO"),
-        pytest.param(["train,test1/*.jpg"], "the images of test1/ are in no class folders", id="dogs-vs-cats"),
-        pytest.param(
-            ["Images,Annotation/a,b/1"], "Images/ is beside class folders and isn't a class", id="Stanford dogs"
-        ),
-        pytest.param(["images,masks/*.png"], "images/ is beside class folders and isn't a class", id="masks"),
-        pytest.param(["test/a,b/*.jpg"], "found test/ and no train/", id="test alone"),
+        pytest.param(["train,test1/*.jpg"], "the images in test1/ are not in class folders", id="dogs-vs-cats"),
+        pytest.param(["Images,Annotation/a,b/1"], "Images/ is beside class folders, but its name", id="Stanford dogs"),
+        pytest.param(["images,masks/*.png"], "images/ is beside class folders, but its name", id="masks"),
+        pytest.param(["test/a,b/*.jpg"], "found test/ but no train/", id="test alone"),
         pytest.param(["val/a,b/*.jpg"], "found val/", id="val alone"),
-        pytest.param(["a,b,test_images/*.jpg"], "found test_images/ and no train/", id="test beside classes"),
+        pytest.param(["a,b,test_images/*.jpg"], "found test_images/ but no train/", id="test beside classes"),
         pytest.param(
-            ["bus,train,car/*.jpg"], "if 'train' is a class, put all class folders into one", id="a class train"
+            ["bus,train,car/*.jpg"], "if 'train' is a class, put all class folders into one", id="a class named train"
         ),
-        pytest.param(["beaker,test_tube/*.jpg"], "if 'test_tube' is a class, put all", id="a class test tube"),
+        pytest.param(["beaker,test_tube/*.jpg"], "if 'test_tube' is a class, put all", id="a class named test_tube"),
         pytest.param(
-            ["x_train,y_test/a,b/*.jpg"], "expected one train/ and one test/, found x_train/, y_test/", id="xy"
+            ["x_train,y_test/a,b/*.jpg"],
+            "expected one train/ and one test/, found x_train/, y_test/",
+            id="unrelated splits",
         ),
         pytest.param(
             ["a_train,a_test,b_train,b_test/*.jpg"], "expected one train/ and one", id="splits in class names"
         ),
         pytest.param(["train_test,b/a/*.jpg"], "train_test/ names several splits", id="several splits"),
         pytest.param(
-            ["a/train,test/*.jpg", "b/*.jpg"], "a/train/ is a split inside of a class", id="splits in a class"
+            ["a/train,test/*.jpg", "b/*.jpg"], "a/train/ is a split inside a class folder", id="splits in one class"
         ),
-        pytest.param(["a,b/train,val/*.jpg"], "a/train/ is a split inside of a class", id="val in classes"),
-        pytest.param(["train/a,b/test/*.jpg"], "train/a/test/ is a split inside of a class", id="both ways"),
-        pytest.param(["part1,part2/a,b/*.jpg"], "part1/ may be a class, or part1/a/", id="classes in parts"),
-        pytest.param(["a,b/*.jpg", "more/a,b/*.jpg"], "'a' is a class, and a folder inside of more/", id="more"),
-        pytest.param(["a,b,unlabeled/*.jpg"], "unlabeled/ is beside class folders and isn't a class", id="unlabelled"),
-        pytest.param(["train,test/a,b/*.jpg", "more/*.jpg"], "found more/ beside train/", id="extra"),
-        pytest.param(["train,test/a,b/*.jpg", "train/1.jpg"], "train/1.jpg is in no class folder", id="loose in train"),
-        pytest.param(["train,test/a,b/*.jpg", "test/1.jpg"], "test/1.jpg is in no class folder", id="loose in test"),
-        pytest.param(["a,b/*.jpg", "*.jpg"], "1.jpg, 2.jpg are in no class folder", id="loose"),
+        pytest.param(["a,b/train,val/*.jpg"], "a/train/ is a split inside a class folder", id="val in classes"),
+        pytest.param(
+            ["train/a,b/test/*.jpg"], "train/a/test/ is a split inside a class folder", id="splits above and in classes"
+        ),
+        pytest.param(["part1,part2/a,b/*.jpg"], "the class may be part1/ or part1/a/", id="classes in parts"),
+        pytest.param(["a,b/*.jpg", "more/a,b/*.jpg"], "'a' is a class, but also a folder inside more/", id="more"),
+        pytest.param(["a,b,unlabeled/*.jpg"], "unlabeled/ is beside class folders, but its name", id="unlabelled"),
+        pytest.param(["train,test/a,b/*.jpg", "more/*.jpg"], "found more/ beside train/", id="extra folder"),
+        pytest.param(["train,test/a,b/*.jpg", "train/1.jpg"], "train/1.jpg is not in a class", id="image in train"),
+        pytest.param(["train,test/a,b/*.jpg", "test/1.jpg"], "test/1.jpg is not in a class", id="image in test"),
+        pytest.param(["a,b/*.jpg", "*.jpg"], "1.jpg, 2.jpg are not in a class folder", id="images beside classes"),
         pytest.param(["a,b/*.jpg", "c.zip"], "expected images, found c.zip", id="an archive among classes"),
-        pytest.param(["train.zip", "test.zip"], "unpack it", id="archives"),
+        pytest.param(["train.zip", "test.zip"], "unpack the archive", id="archives"),
         pytest.param(["a,b/*.jpg", "c/notes.txt"], "no images in c/", id="a class without images"),
         pytest.param(
-            ["train/a,b,c/*.jpg", "test/a,d,e/*.jpg"], "classes 'd', 'e' in test/ but not in train/", id="new"
+            ["train/a,b,c/*.jpg", "test/a,d,e/*.jpg"],
+            "classes 'd', 'e' in test/ but not in train/",
+            id="classes in test only",
         ),
-        pytest.param(["classes.txt"], "no images found", id="nothing"),
+        pytest.param(["classes.txt"], "no images found", id="no images"),
     ],
 )
-def test_what_is_unclear_is_refused_with_its_reason(patterns: list[str], expected: str) -> None:
-    message = _refused(*patterns)
+def test_a_wrong_or_ambiguous_layout_is_refused_with_the_reason(patterns: list[str], expected: str) -> None:
+    message = _error(*patterns)
     assert expected in message
     assert "\n  fix: " in message
 
 
-def test_the_refusal_draws_the_folders_with_their_counts() -> None:
-    drawing = _refused("x/Training/Training/a,b,c,d,e,f,g,h/*.jpg", "x/eval/*.jpg", "x/9.jpg").splitlines()
+def test_the_error_draws_the_folders_with_their_counts() -> None:
+    drawing = _error("x/Training/Training/a,b,c,d,e,f,g,h/*.jpg", "x/eval/*.jpg", "x/9.jpg").splitlines()
     assert drawing[1:] == [
         "    x/  19 image(s)",
         "      Training/Training/  16 image(s)",
         *(f"        {name}/  2 image(s)" for name in "abcdef"),
         "        and 2 more folder(s)",
         "      eval/  2 image(s)",
-        "      1 image(s) in no folder: x/9.jpg",
+        "      1 image(s) outside a folder: x/9.jpg",
         "  fix: move it away, or use " + drawing[-1].partition("use ")[2],
     ]
 
@@ -202,32 +218,32 @@ OTHER_WORDS = (
 
 
 @pytest.mark.parametrize("name", NAMES_OF_TRAIN.split())
-def test_a_name_of_the_training_split_is_known(name: str) -> None:
+def test_a_name_of_the_training_split_is_recognised(name: str) -> None:
     assert split_of(name) == ("train", ())
 
 
 @pytest.mark.parametrize("name", OTHER_WORDS.split())
-def test_an_everyday_word_is_no_split(name: str) -> None:
+def test_an_everyday_word_is_not_a_split(name: str) -> None:
     assert split_of(name)[0] is None
 
 
-def test_what_is_left_out_and_how_it_was_read_is_told() -> None:
+def test_the_messages_say_where_images_come_from_and_what_is_ignored() -> None:
     layout = _read(
         "seg_train/a,b/*.jpg", "seg_test/a,b/*.jpg", "seg_pred/seg_pred/*.jpg", "info.csv", "seg_train/a/x/3.jpg"
     )
-    assert layout.lines == [
-        "train images from the class folders in seg_train/",
-        "folders inside of a class folder belong to that class: seg_train/a/x/",
+    assert layout.messages == [
+        "training images from the class folders in seg_train/",
+        "folders inside a class folder belong to that class: seg_train/a/x/",
         "test images from the class folders in seg_test/",
-        "left out: 2 image(s) of seg_pred/, which are in no class folders",
-        "left out: 1 file(s) in no class folder that aren't images: info.csv",
+        "ignored 2 image(s) in seg_pred/, which has no class folders",
+        "ignored 1 file(s) outside class folders that aren't images: info.csv",
     ]
 
 
-def test_a_file_in_a_class_folder_counts_as_an_image_of_it_whatever_its_suffix() -> None:
-    assert _counted(_read("a,b/*.jpg", "a/notes.txt")) == {"all a": 3, "all b": 2}
+def test_a_file_in_a_class_folder_is_an_image_whatever_its_suffix() -> None:
+    assert _counts(_read("a,b/*.jpg", "a/notes.txt")) == {"all a": 3, "all b": 2}
 
 
-def test_empty_folders_are_named_the_topmost_of_them() -> None:
+def test_the_error_names_the_topmost_empty_folders() -> None:
     with pytest.raises(UserError, match="no images in c/, train/d/\n"):
         read_layout(Path("x"), _files("train/a,b/*.jpg"), ["c", "c/e", "c/e/f", "train", "train/a", "train/d"])

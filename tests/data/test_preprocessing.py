@@ -6,14 +6,14 @@ from reprocnn.artifacts import split
 from reprocnn.artifacts.files import md5
 from reprocnn.artifacts.split import Split, read_split
 from reprocnn.data import preprocessing
-from reprocnn.data.normalization import fitted
+from reprocnn.data.normalization import fit
 
 
-def test_a_split_is_normalised_and_one_hot_whatever_the_chunk(tmp_path: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+def test_a_split_is_normalised_and_one_hot_for_any_chunk_size(tmp_path: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
     images = np.random.default_rng(0).integers(0, 256, (20, 3, 3, 2)).astype(np.uint8)
     labels = np.arange(20) % 4
     indices = np.array([1, 2, 5, 11, 19])
-    normalization = fitted("unit", [], 2)
+    normalization = fit("unit", [], 2)
     for name, size in (("a", 2**20), ("b", 2 * 18 * 4)):
         monkeypatch.setattr(split, "CHUNK_BYTES", size)
         preprocessing.write_normalized(tmp_path / name, Split(images, labels), indices, normalization, n_classes=4)
@@ -26,7 +26,7 @@ def test_a_split_is_normalised_and_one_hot_whatever_the_chunk(tmp_path: Path, mo
     assert md5(tmp_path / "a" / "images.npy") == md5(tmp_path / "b" / "images.npy")
 
 
-def test_statistics_are_of_the_chosen_images_alone() -> None:
+def test_the_statistics_use_only_the_given_indices() -> None:
     images = np.zeros((4, 1, 1, 1), np.uint8)
     images[2:] = 255
     assert preprocessing.fit_normalization(images, np.array([0, 1]), "standardize").mean == (0.0,)

@@ -16,7 +16,7 @@ def _data(labels: list[int], is_test: list[bool]) -> RawData:
     return RawData(["a", "b"], np.array(labels), np.array(is_test), (2, 2, 1), chunks)
 
 
-def test_images_and_labels_go_to_their_split_in_order(tmp_path: Path) -> None:
+def test_images_and_labels_are_written_to_their_split_in_order(tmp_path: Path) -> None:
     data = _data([0, 1, 0, 1, 1], [False, True, False, False, True])
     write_splits(data, tmp_path / "train", tmp_path / "test")
     images, labels = read_split(tmp_path / "train")
@@ -29,19 +29,19 @@ def test_images_and_labels_go_to_their_split_in_order(tmp_path: Path) -> None:
     assert card(data, "mine") == DatasetCard("mine", ("a", "b"), (2, 2, 1), n_train=3, n_test=2)
 
 
-def test_nothing_is_written_where_the_images_fail(tmp_path: Path) -> None:
+def test_nothing_is_written_if_reading_the_images_fails(tmp_path: Path) -> None:
     data = _data([0, 1], [False, False])
-    broken = RawData(data.class_names, data.labels, data.is_test, data.image_shape, _failing())
+    broken = RawData(data.class_names, data.labels, data.is_test, data.image_shape, _fail_after_one_chunk())
     with pytest.raises(RuntimeError):
         write_splits(broken, tmp_path / "train", tmp_path / "test")
     assert not list(tmp_path.iterdir())
 
 
-def _failing():  # type: ignore[no-untyped-def]
+def _fail_after_one_chunk():  # type: ignore[no-untyped-def]
     yield np.zeros((1, 2, 2, 1), np.uint8)
     raise RuntimeError
 
 
-def test_a_class_without_training_images_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no training image of class 'b'"):
+def test_the_error_names_a_class_without_training_images(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="training images of every class, found none of class 'b'"):
         write_splits(_data([0, 1], [False, True]), tmp_path / "train", tmp_path / "test")

@@ -1,4 +1,4 @@
-"""Which of the packages with fonts a test sees."""
+"""Fixtures that choose which font packages a test sees."""
 
 from collections.abc import Callable, Iterator
 
@@ -9,6 +9,8 @@ from reprocnn.reporting import fonts
 
 @pytest.fixture
 def use_packages(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """Makes only the given font packages visible."""
+
     def use(*packages: str) -> None:
         monkeypatch.setattr(fonts, "_PACKAGES", packages)
         fonts._noto.cache_clear()
@@ -19,5 +21,5 @@ def use_packages(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None
 
 @pytest.fixture
 def without_packages(use_packages: Callable[..., None]) -> None:
-    """As after `make setup`, whatever is installed here."""
+    """Hides the font packages, as if only `make setup` had been run."""
     use_packages("reprocnn_has_no_such_package")

@@ -34,7 +34,7 @@ def _history(epochs: int) -> list[Epoch]:
     return [Epoch(e, 1 / e, 1 - 0.5 / e, 1 / e, 0.9 - abs(e - 2) / 100, 0.001) for e in range(1, epochs + 1)]
 
 
-def _write_figure(path: Path, figure: Figure) -> None:
+def _write(path: Path, figure: Figure) -> None:
     path.write_bytes(png(figure))
 
 
@@ -54,24 +54,24 @@ def test_curves_mark_the_best_epoch(epochs: int, tmp_path: Path) -> None:
     legend = figure.axes[0].get_legend()
     assert legend is not None
     assert f"epoch {min(epochs, 2)}, 9" in legend.get_title().get_text() or epochs == 1
-    _write_figure(tmp_path / "a.png", figure)
+    _write(tmp_path / "a.png", figure)
     with Image.open(tmp_path / "a.png") as image:
         assert image.width <= 1000
 
 
 @pytest.mark.parametrize("n", [2, 10, 100])
-def test_a_confusion_matrix_of_any_number_of_classes(n: int, tmp_path: Path) -> None:
+def test_a_confusion_matrix_of_any_size_is_drawn(n: int, tmp_path: Path) -> None:
     counts = np.diag(np.arange(1, n + 1))
     counts[0, 1] = 3
     figure = figures.confusion_matrix(counts, _names(n), "heading")
-    _write_figure(tmp_path / "a.png", figure)
+    _write(tmp_path / "a.png", figure)
     assert ("75%" in _texts(figure)) is (n <= 20)  # 3 of 1 + 3
     assert ("3" in _texts(figure)) is (n <= 20)
 
 
-def test_a_class_without_test_images_does_not_divide_by_zero(tmp_path: Path) -> None:
+def test_a_class_without_test_images_causes_no_division_by_zero(tmp_path: Path) -> None:
     figure = figures.confusion_matrix(np.zeros((2, 2), np.int64), ["a", "b"], "heading")
-    _write_figure(tmp_path / "a.png", figure)
+    _write(tmp_path / "a.png", figure)
 
 
 @pytest.mark.parametrize(("n", "bars"), [(2, 2), (30, 30), (100, 30)])
@@ -85,30 +85,30 @@ def test_f1_shows_all_classes_or_the_best_and_worst(n: int, bars: int) -> None:
 
 @pytest.mark.parametrize("n", [0, 1, 20])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_mistakes_of_any_number(n: int, channels: int, tmp_path: Path) -> None:
+def test_any_number_of_mistakes_is_drawn(n: int, channels: int, tmp_path: Path) -> None:
     rows = pd.DataFrame({"actual": ["a"] * n, "predicted": ["$b$"] * n, "confidence": [0.5] * n})
     figure = figures.mistakes(np.zeros((n, 8, 8, channels), np.uint8), rows, "heading")
-    _write_figure(tmp_path / "a.png", figure)
+    _write(tmp_path / "a.png", figure)
     assert sum(bool(axes.images) for axes in figure.axes) == n
 
 
 def _draw(folder: Path, names: list[str]) -> list[str]:
-    """Draw each figure that shows names; return the hashes of the files."""
+    """Draw each figure that shows class names; return the hashes of the files."""
     n = len(names)
     scores = pd.DataFrame({"class": names, "f1": 1.0})
     rows = pd.DataFrame({"actual": names, "predicted": names[::-1], "confidence": 0.5})
     images = np.zeros((n, 8, 8, 1), np.uint8)
-    # A box for a character without a glyph comes with a warning, which pytest turns into an error.
-    _write_figure(folder / "a.png", figures.confusion_matrix(np.eye(n, dtype=np.int64), names, "heading"))
-    _write_figure(folder / "b.png", figures.per_class_f1(scores, "heading"))
-    _write_figure(folder / "c.png", figures.mistakes(images, rows, "heading"))
+    # matplotlib warns of a character without a glyph, which it draws as a box; pytest turns the warning into an error.
+    _write(folder / "a.png", figures.confusion_matrix(np.eye(n, dtype=np.int64), names, "heading"))
+    _write(folder / "b.png", figures.per_class_f1(scores, "heading"))
+    _write(folder / "c.png", figures.mistakes(images, rows, "heading"))
     return [md5(folder / f"{name}.png") for name in "abc"]
 
 
 @pytest.mark.parametrize(
     "names", [DEJAVU, pytest.param(NOTO, marks=pytest.mark.fonts), pytest.param(DEJAVU + NOTO, marks=pytest.mark.fonts)]
 )
-def test_names_of_any_script_are_drawn_as_they_are(names: list[str], tmp_path: Path) -> None:
+def test_names_in_any_script_are_drawn_unchanged(names: list[str], tmp_path: Path) -> None:
     labels = list(figures.labels(names).values())
     assert labels == names
     assert _draw(tmp_path, labels) == _draw(tmp_path, labels)
@@ -123,7 +123,7 @@ def test_names_without_glyphs_get_numbers_instead_of_boxes(tmp_path: Path) -> No
     _draw(tmp_path, labels)
 
 
-def test_without_the_extra_fonts_no_name_is_a_box(without_packages: None, tmp_path: Path) -> None:
+def test_without_the_extra_fonts_names_get_numbers_instead_of_boxes(without_packages: None, tmp_path: Path) -> None:
     labels = list(figures.labels(NOTO + DEJAVU).values())
     assert labels[:13] == [*(f"class {number}" for number in range(12)), "12: ❤️"]
     assert labels[13:15] == ["13: ?????? 1", "14: ??????? 1"]
@@ -134,7 +134,7 @@ def test_without_the_extra_fonts_no_name_is_a_box(without_packages: None, tmp_pa
 
 
 @pytest.mark.fonts
-def test_of_names_in_several_scripts_those_are_drawn_that_the_packages_have(
+def test_with_one_font_package_only_the_names_that_it_lacks_become_numbers(
     use_packages: Callable[..., None], tmp_path: Path
 ) -> None:
     use_packages("manimgx_fonts", "reprocnn_has_no_such_package")
@@ -158,30 +158,30 @@ def test_names_that_look_alike_get_numbers(names: list[str]) -> None:
     assert [label[:3] for label in figures.labels(names).values()] == ["0: ", "1: "]
 
 
-def test_a_name_that_can_not_be_seen_is_a_number() -> None:
+def test_an_invisible_name_becomes_a_number() -> None:
     assert list(figures.labels(["cat", " "]).values()) == ["0: cat", "class 1"]
 
 
-def test_labels_are_the_names_cut_to_a_width() -> None:
-    names = ["a" * 18, "b" * 19, "⚡" * 9, "☕" * 10, "$5"]  # the width of a Chinese character, but in DejaVu Sans
+def test_labels_are_the_names_shortened_to_a_width() -> None:
+    names = ["a" * 18, "b" * 19, "⚡" * 9, "☕" * 10, "$5"]  # ⚡ and ☕ are as wide as a Chinese character
     assert list(figures.labels(names).values()) == ["a" * 18, "b" * 17 + "…", "⚡" * 9, "☕" * 8 + "…", "$5"]
 
 
-def test_wide_names_do_not_run_into_each_other() -> None:
-    turned = {}
+def test_wide_names_do_not_overlap() -> None:
+    rotation = {}
     for names in (["猫", "犬"], ["苹果", "香蕉"], ["ab", "cd"]):
         figure = figures.confusion_matrix(np.eye(2, dtype=np.int64), names, "heading")
-        turned[names[0]] = figure.axes[0].get_xticklabels()[0].get_rotation()
-    assert turned == {"猫": 0, "苹果": 90, "ab": 0}
+        rotation[names[0]] = figure.axes[0].get_xticklabels()[0].get_rotation()
+    assert rotation == {"猫": 0, "苹果": 90, "ab": 0}
 
 
-def test_a_mistake_reads_from_left_to_right_whatever_the_names() -> None:
+def test_the_text_of_a_mistake_reads_from_left_to_right_with_right_to_left_names() -> None:
     rows = pd.DataFrame({"actual": ["قطة"], "predicted": ["cat"], "confidence": [0.5]})
     text = figures.mistakes(np.zeros((1, 8, 8, 1), np.uint8), rows, "heading").axes[0].get_title()
     assert text == "\u200e\u2068قطة\u2069 taken for\ncat (50%)"
 
 
-def test_long_names_do_not_run_into_the_next_mistake() -> None:
+def test_the_text_of_a_mistake_is_smaller_if_a_name_is_long() -> None:
     for name, size in (("a" * 15, 9), ("a" * 16, 7)):
         rows = pd.DataFrame({"actual": [name], "predicted": ["b"], "confidence": [0.5]})
         figure = figures.mistakes(np.zeros((1, 8, 8, 1), np.uint8), rows, "heading")
@@ -193,25 +193,25 @@ def test_classes_without_test_images_come_last_and_have_no_f1(tmp_path: Path) ->
     figure = figures.per_class_f1(scores, "heading")
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["c", "b", "a"]
     assert _texts(figure) == ["0.500", "0.000", "no test images"]
-    _write_figure(tmp_path / "a.png", figure)
+    _write(tmp_path / "a.png", figure)
 
 
 @pytest.mark.parametrize(("measured", "bars"), [(0, 0), (1, 1), (30, 30), (31, 30), (99, 30)])
-def test_of_many_classes_f1_shows_those_with_test_images(measured: int, bars: int, tmp_path: Path) -> None:
+def test_with_many_classes_f1_shows_only_those_with_test_images(measured: int, bars: int, tmp_path: Path) -> None:
     f1 = np.where(np.arange(100) < measured, np.linspace(0, 1, 100), np.nan)
     figure = figures.per_class_f1(pd.DataFrame({"class": _names(100), "f1": f1}), "heading")
     assert len(figure.axes[0].patches) == bars
     assert f"{measured} classes, {100 - measured} have no test images" in figure.axes[0].get_title()
-    _write_figure(tmp_path / "a.png", figure)
+    _write(tmp_path / "a.png", figure)
 
 
 def test_the_same_values_give_the_same_bytes(tmp_path: Path) -> None:
     for name in "ab":
-        _write_figure(tmp_path / name, figures.curves(_history(3), "heading"))
+        _write(tmp_path / name, figures.curves(_history(3), "heading"))
     assert md5(tmp_path / "a") == md5(tmp_path / "b")
 
 
-def test_the_report_stands_alone_and_escapes_names() -> None:
+def test_the_report_needs_no_network_and_escapes_names() -> None:
     scores = pd.DataFrame({"class": ["<script>"], "f1": [0.5]})
     pictures = {"per_class_f1": png(figures.curves(_history(2), "heading"))}
     page = report.html("a & b", {"scores": scores, "metrics": {"n": 3}}, pictures)
@@ -223,7 +223,7 @@ def test_the_report_stands_alone_and_escapes_names() -> None:
     assert "a &amp; b" in page
 
 
-def test_the_report_shows_names_whole_and_in_their_direction() -> None:
+def test_the_report_shows_names_in_full_and_in_their_direction() -> None:
     page = report.html("h", {"scores": pd.DataFrame({"class": ["قطة", "x" * 300], "f1": [0.5, np.nan]})}, {})
     assert '<meta charset="utf-8">' in page
     assert "unicode-bidi: plaintext" in page
@@ -233,16 +233,16 @@ def test_the_report_shows_names_whole_and_in_their_direction() -> None:
     assert "nan" not in page.lower()
 
 
-def test_the_report_is_the_key_to_other_names_in_the_figures() -> None:
+def test_the_report_lists_the_labels_in_the_figures_if_they_differ_from_the_names() -> None:
     scores = pd.DataFrame({"class": ["ᏣᎳᎩ", "dog"], "f1": [0.5, 0.6]})
     table = report.with_labels(scores, figures.labels(["ᏣᎳᎩ", "dog"]))
     assert table["in the figures"].tolist() == ["class 0", "1: dog"]
     assert report.with_labels(scores, {"ᏣᎳᎩ": "ᏣᎳᎩ", "dog": "dog"}) is scores
 
 
-def test_labels_take_the_place_of_names_in_tables() -> None:
+def test_labels_replace_names_in_tables() -> None:
     labels = {"ᏣᎳᎩ": "class 0", "dog": "1: dog"}
     scores = pd.DataFrame({"class": ["ᏣᎳᎩ", "dog"], "f1": [0.5, 0.6]})
-    assert figures.labelled(scores, labels)["class"].tolist() == ["class 0", "1: dog"]
+    assert figures.replace_names(scores, labels)["class"].tolist() == ["class 0", "1: dog"]
     wrong = pd.DataFrame({"actual": ["dog"], "predicted": ["ᏣᎳᎩ"], "confidence": [0.5]})
-    assert figures.labelled(wrong, labels).to_numpy().tolist() == [["1: dog", "class 0", 0.5]]
+    assert figures.replace_names(wrong, labels).to_numpy().tolist() == [["1: dog", "class 0", 0.5]]

@@ -1,1 +1,1 @@
-"""Sources of images, splits and normalisation."""
+"""Data sets: download or read images, split them, normalise them."""

@@ -1,6 +1,7 @@
-"""Find the value of white in images of more than 8 bits per channel, and scale them to 8 bits.
+"""Convert images with more than 8 bits per channel to 8 bits.
 
-A 16-bit file may use 10, 12, 14 or 16 bits. If it does not say which, a dark image can't be told from a narrow range.
+This needs the value of white: a 16-bit file may contain values of 10, 12, 14 or 16 bits. If the file doesn't say which,
+a dark 16-bit image looks the same as a bright 12-bit one.
 """
 
 import re
@@ -11,82 +12,93 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile, TiffImagePlugin
 
-from reprocnn.data.unreadable import Unreadable
+from reprocnn.data.unreadable import UnreadableError
 
-_BITS_PER_SAMPLE, _PHOTOMETRIC, _MAX_SAMPLE, _PLANAR, _S_MAX_SAMPLE = 258, 262, 281, 284, 341  # tags of TIFF
-_ORIENTATION = 0x0112  # tag of EXIF
-_FULL = 65535
+_BITS_PER_SAMPLE, _PHOTOMETRIC, _MAX_SAMPLE, _PLANAR, _S_MAX_SAMPLE = 258, 262, 281, 284, 341  # TIFF tags
+_ORIENTATION = 0x0112  # EXIF tag
+_WHITE_16_BITS = 65535
 
 
-def is_deep(image: ImageFile.ImageFile, content: bytes) -> bool:
-    """Return whether an image has more than 8 bits per channel, even if Pillow returns 8. It must not be loaded yet."""
+def exceeds_8_bits(image: ImageFile.ImageFile, content: bytes) -> bool:
+    """Return whether an image has more than 8 bits per channel in the file; Pillow may reduce it to 8 on loading.
+
+    Args:
+        image: the opened image, not loaded yet.
+        content: the bytes of the file.
+    """
     if image.mode in {"I", "F"} or image.mode.startswith("I;16"):
         return True
     if image.format == "JPEG2000":
-        return _jpeg2000_bits(content) == 16  # the header states fewer bits, and Pillow scales by it
+        return _jpeg2000_bits(content) == 16  # Pillow itself scales values of fewer bits, as the header says
     if isinstance(image, TiffImagePlugin.TiffImageFile):
         return max(image.tag_v2.get(_BITS_PER_SAMPLE, (1,))) > 8
     return any(tile.codec_name == "SGI16" or re.search(r";16[BLN]$", _raw_mode(tile)) for tile in image.tile)
 
 
 def to_8_bits(image: ImageFile.ImageFile, content: bytes, white: float | None) -> Image.Image:
-    """Scale the values of an image to 8 bits, so that white becomes 255.
+    """Scale the values of an image to 8 bits, so that 0 stays 0 and white becomes 255.
 
     Args:
-        image: opened, not loaded.
-        content: the content of the file.
-        white: the value of white if the file does not say; None: unknown.
+        image: the opened image, not loaded yet.
+        content: the bytes of the file.
+        white: the value of white, used only if the file doesn't say it; None if unknown.
+
+    Returns:
+        An image with 8 bits per channel and the EXIF orientation of the original.
 
     Raises:
-        Unreadable: the value of white is unknown, a value is above it, or Pillow returns only the upper bits.
+        UnreadableError: the value of white is unknown, a pixel is outside 0 to white, or Pillow can't read all bits.
     """
     values = _values(image, content)
     white = _white_of(image, content, values) or white
     colours = values[..., :3] if values.ndim == 3 else values
     low, high = colours.min(), colours.max()
     if white is None:
-        raise Unreadable(
-            "of more than 8 bits per channel, and the file does not say which value is white",
-            "name it: `-S white=4095` for images of 12 bits, `-S white=65535` for 16; 1 for floats from 0 to 1",
+        raise UnreadableError(
+            "more than 8 bits per channel, and the file doesn't say which value is white",
+            "set it: `-S white=4095` for 12 bits, `-S white=65535` for 16 bits, `-S white=1` for floats from 0 to 1",
             f"largest value {high:g}",
         )
     if not (low >= 0 and high <= white):
-        raise Unreadable(f"with values outside of 0 to white={white:g}", "name another `white`", f"{low:g} to {high:g}")
-    scaled = _scaled(values, white)
+        raise UnreadableError(
+            f"values outside 0 to white={white:g}", "set `white` to another value", f"{low:g} to {high:g}"
+        )
+    scaled = _scale(values, white)
     if isinstance(image, TiffImagePlugin.TiffImageFile) and image.tag_v2.get(_PHOTOMETRIC) == 0:  # 0 is white
         scaled = 255 - scaled
-    made = Image.fromarray(scaled)
-    made.getexif()[_ORIENTATION] = image.getexif().get(_ORIENTATION, 1)
-    return made
+    result = Image.fromarray(scaled)
+    result.getexif()[_ORIENTATION] = image.getexif().get(_ORIENTATION, 1)
+    return result
 
 
-def _scaled(values: NDArray[np.generic], white: float) -> NDArray[np.uint8]:
+def _scale(values: NDArray[np.generic], white: float) -> NDArray[np.uint8]:
     scaled = (values.astype(np.float32) * 255 / white).clip(0, 255).astype(np.uint8)
     if values.ndim == 3 and values.shape[2] == 4 and values[..., 3].max() > white:
-        scaled[..., 3] = values[..., 3] >> 8  # type: ignore[operator]  # opacity has the full range, colours a narrower one
+        scaled[..., 3] = values[..., 3] >> 8  # type: ignore[operator]  # 16-bit opacity beside colours of fewer bits
     return scaled
 
 
 def _values(image: ImageFile.ImageFile, content: bytes) -> NDArray[np.generic]:
-    """Read the values of the file: (height, width), or (height, width, 3 or 4).
+    """Return the values in the file, of shape (height, width) or (height, width, 3 or 4).
 
-    For colours Pillow returns the upper bytes; with the byte order reversed it returns the lower bytes.
+    Of 16-bit colour values Pillow returns only the upper byte. With the byte order swapped it returns the lower byte,
+    so two reads give all 16 bits.
     """
     if image.mode in {"I", "F"} or image.mode.startswith("I;16"):
         return np.asarray(image)
     tiles = [(tile, re.fullmatch(r"(RGB|RGBA|RGBX);16([BLN])", _raw_mode(tile))) for tile in image.tile]
     planar = isinstance(image, TiffImagePlugin.TiffImageFile) and image.tag_v2.get(_PLANAR) == 2
     if planar or not tiles or not all(found for _, found in tiles):
-        raise Unreadable(
-            "of 16 bits per channel in a form that is not read", "save it as PNG of 8 bits, or as 16-bit RGB"
+        raise UnreadableError(
+            "16 bits per channel in an unsupported format", "save it as an 8-bit PNG, or as 16-bit RGB"
         )
     upper = np.asarray(image).astype(np.uint16)
     with Image.open(BytesIO(content)) as other:
-        other.tile = [_with_other_order(tile) for tile in other.tile]
+        other.tile = [_swap_byte_order(tile) for tile in other.tile]
         return upper << 8 | np.asarray(other)
 
 
-def _with_other_order(tile: ImageFile._Tile) -> ImageFile._Tile:
+def _swap_byte_order(tile: ImageFile._Tile) -> ImageFile._Tile:
     raw = _raw_mode(tile)
     swapped = raw[:-1] + ("L" if raw[-1] == "B" else "B")
     return tile._replace(args=(swapped, *tile.args[1:]) if isinstance(tile.args, tuple) else swapped)
@@ -98,12 +110,12 @@ def _raw_mode(tile: ImageFile._Tile) -> str:
 
 
 def _white_of(image: ImageFile.ImageFile, content: bytes, values: NDArray[np.generic]) -> float | None:
-    """Return the value of white that the file states; None if it states none."""
+    """Return the value of white that the file specifies, or None."""
     if image.format == "PPM":
-        return _FULL  # Pillow scales by the header
+        return _WHITE_16_BITS  # Pillow scales the values, as the header says
     if image.format == "JPEG2000":
         bits = _jpeg2000_bits(content)
-        return None if bits == 16 else ((1 << bits) - 1) << (16 - bits)  # Pillow shifts them up
+        return None if bits == 16 else ((1 << bits) - 1) << (16 - bits)  # Pillow shifts values to the upper bits
     if image.format == "PNG":
         return _png_white(content, values)
     if isinstance(image, TiffImagePlugin.TiffImageFile) and image.mode.startswith("I;16"):
@@ -116,29 +128,30 @@ def _tiff_white(tags: TiffImagePlugin.ImageFileDirectory_v2, largest: float) -> 
         return (1 << bits) - 1
     for tag in (_MAX_SAMPLE, _S_MAX_SAMPLE):
         value = tags.get(tag)
-        most = int(max(value) if isinstance(value, tuple) else value or 0)
-        # A range ends at 2^n - 1; some programs write the largest value of the image instead.
-        if most > 255 and most & (most + 1) == 0 and most >= largest:
-            return most
+        limit = int(max(value) if isinstance(value, tuple) else value or 0)
+        # Accept only 2^n - 1: some programs write the largest value in the image instead of the limit.
+        if limit > 255 and limit & (limit + 1) == 0 and limit >= largest:
+            return limit
     return None
 
 
 def _png_white(content: bytes, values: NDArray[np.generic]) -> float | None:
-    """Return the value of white of a PNG; None if unknown.
+    """Return the value of white of a 16-bit PNG, or None if it has no sBIT chunk.
 
-    By the specification values fill 16 bits, and the chunk sBIT gives the number of significant bits. The low bits show
-    whether a program wrote the chunk without scaling the values.
+    The chunk gives the number of significant bits. The PNG specification says that values are scaled to 16 bits
+    nevertheless. Some programs don't scale them; then the low bits are neither zero nor a repetition of the high bits.
     """
     bits = _significant_bits(content)
     if bits is None:
         return None
     upper = values >> (16 - bits) << (16 - bits)  # type: ignore[operator]
-    rest = values - upper
-    fills = (rest == 0) | (rest == upper >> bits)
-    return (1 << bits) - 1 if values.max() < 1 << bits and not fills.all() else _FULL
+    low = values - upper
+    scaled = (low == 0) | (low == upper >> bits)
+    return (1 << bits) - 1 if values.max() < 1 << bits and not scaled.all() else _WHITE_16_BITS
 
 
 def _significant_bits(content: bytes) -> int | None:
+    """Return the largest number in the sBIT chunk of a PNG, or None without the chunk."""
     start = 8
     while start + 8 < len(content):
         size, kind = struct.unpack(">I4s", content[start : start + 8])
@@ -151,6 +164,6 @@ def _significant_bits(content: bytes) -> int | None:
 
 
 def _jpeg2000_bits(content: bytes) -> int:
-    """Return the bits of the first channel, from the marker SIZ at the start of the codestream."""
+    """Return the bits of the first channel, from the SIZ marker at the start of the codestream."""
     start = content.index(b"\xff\x4f\xff\x51")
     return (content[start + 42] & 0x7F) + 1

@@ -1,4 +1,4 @@
-"""CIFAR-10: 60,000 colour images of 32x32 pixels in 10 classes, from the python or the binary archive.
+"""CIFAR-10: 60,000 colour images of 32x32 pixels in 10 classes, read from the Python or the binary archive.
 
 Source: A. Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009.
 """
@@ -27,6 +27,10 @@ SOURCES = (
 
 
 def load(_: DownloadParams, places: Places) -> RawData:
-    """Load the images, 32x32x3."""
+    """Download and read CIFAR-10: images uint8 (60000, 32, 32, 3), 0-255, and labels 0-9.
+
+    Raises:
+        UserError: the download failed.
+    """
     path = fetch(places, *SOURCES)
     return cifar.read_binary(path) if "binary" in path.name else cifar.read_python(path)

@@ -1,4 +1,4 @@
-"""Decode one image: from the bytes of a file to pixels of a given size."""
+"""Decode an image file to pixels of a given size."""
 
 from collections.abc import Callable
 from io import BytesIO
@@ -8,14 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, PngImagePlugin
 
-from reprocnn.data.bit_depth import is_deep, to_8_bits
-from reprocnn.data.unreadable import Unreadable, not_decoded, not_readable, refuse_by_name
+from reprocnn.data.bit_depth import exceeds_8_bits, to_8_bits
+from reprocnn.data.unreadable import UnreadableError, decode_failure, read_failure, refuse_by_name
 from reprocnn.params import ColorMode
 
-MOST_PIXELS = 2**28
-"""Maximum number of pixels of an image; cameras have at most 200 million."""
+MAX_PIXELS = 2**28
+"""Largest accepted image, in pixels. Cameras have up to 200 million."""
 
-# Pillow's limit protects servers from uploads. These are the user's own files, and MOST_PIXELS limits the memory.
+# Pillow's limits protect servers from malicious uploads. These files are the user's own, and MAX_PIXELS limits memory.
 Image.MAX_IMAGE_PIXELS = None
 PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY = 2**27
 
@@ -23,11 +23,21 @@ PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY = 2**27
 def read_image(
     name: str, read: Callable[[], bytes], image_size: int, color_mode: ColorMode, white: float | None
 ) -> NDArray[np.uint8]:
-    """Read and decode one file.
+    """Read and decode an image file.
+
+    Args:
+        name: the file name; its suffix shows whether it is a camera's raw file.
+        read: function that returns the bytes of the file.
+        image_size: height and width of the result in pixels.
+        color_mode: `rgb` or `grayscale`.
+        white: the value of white, see `decode`.
+
+    Returns:
+        uint8 (image_size, image_size, 3 for `rgb` or 1 for `grayscale`), 0-255.
 
     Raises:
-        Unreadable: the file can't be read as an image; states the cause and its fix.
-        FileNotFoundError: the file was removed.
+        UnreadableError: the file can't be read or decoded; has the cause and the fix.
+        FileNotFoundError: the file was deleted in the meantime.
     """
     refuse_by_name(name)
     try:
@@ -35,36 +45,38 @@ def read_image(
     except OSError as error:
         if isinstance(error, FileNotFoundError) and not Path(error.filename).is_symlink():
             raise
-        raise not_readable(error) from None
+        raise read_failure(error) from None
     try:
         return decode(content, image_size, color_mode, white)
     except MemoryError:
         raise
-    except Exception as error:  # Pillow raises many kinds of exceptions for broken files
-        raise not_decoded(error, content) from None
+    except Exception as error:  # Pillow raises a dozen kinds of exceptions on corrupt files
+        raise decode_failure(error, content) from None
 
 
 def decode(content: bytes, image_size: int, color_mode: ColorMode, white: float | None = None) -> NDArray[np.uint8]:
-    """Decode an image of any format, size and mode.
+    """Decode an image of any format, size and mode that Pillow supports.
 
-    It is rotated as its EXIF data say, put on white if it is transparent, cropped to a centred square, and resized.
+    The image is rotated as its EXIF orientation says, its transparent parts are filled with white, and it is cropped to
+    a centred square and resized.
 
     Args:
-        content: the content of the file.
-        image_size: pixels per side of the result.
+        content: the bytes of the file.
+        image_size: height and width of the result in pixels.
         color_mode: `rgb` or `grayscale`.
-        white: value of white in images of more than 8 bits per channel, if the file does not say; None: unknown.
+        white: the value of white for images with more than 8 bits per channel, used only if the file doesn't say it;
+            None if unknown.
 
     Returns:
         uint8 (image_size, image_size, 3 for `rgb` or 1 for `grayscale`), 0-255.
 
     Raises:
-        Unreadable: the value of white is unknown, or the image is too large.
-        Exception: of many kinds, if the content is not an image or is broken.
+        UnreadableError: the value of white is unknown, or the image is too large.
+        Exception: the content is corrupt or not an image; the type depends on the format.
     """
     with Image.open(BytesIO(content)) as opened:
         _refuse_too_large(opened)
-        image = to_8_bits(opened, content, white) if is_deep(opened, content) else opened
+        image = to_8_bits(opened, content, white) if exceeds_8_bits(opened, content) else opened
         image = ImageOps.exif_transpose(image)
         if image.has_transparency_data:
             image = image.convert("RGBA")
@@ -78,9 +90,9 @@ def decode(content: bytes, image_size: int, color_mode: ColorMode, white: float 
 
 def _refuse_too_large(image: Image.Image) -> None:
     width, height = image.size
-    if width * height > MOST_PIXELS:
-        raise Unreadable(
-            f"of more than {MOST_PIXELS / 1e6:.0f} million pixels",
-            "make it smaller, for example `magick a.png -resize 2000x2000 b.png`",
+    if width * height > MAX_PIXELS:
+        raise UnreadableError(
+            f"more than {MAX_PIXELS / 1e6:.0f} million pixels",
+            "reduce its size, for example `magick a.png -resize 2000x2000 b.png`",
             f"{width}x{height}",
         )

@@ -1,4 +1,4 @@
-"""Handwritten digits embedded in scikit-learn: 1,797 real scans of 8x8 pixels.
+"""Handwritten digits that scikit-learn includes: 1,797 scans of 8x8 pixels, in 10 classes.
 
 Source: E. Alpaydin, C. Kaynak, "Optical Recognition of Handwritten Digits", UCI Machine Learning Repository, 1998.
 """
@@ -13,7 +13,11 @@ from reprocnn.params import DownloadParams
 
 
 def load(params: DownloadParams, _: Places) -> RawData:
-    """Load the digits, 8x8x1; their values 0-16 are scaled to 0-255."""
+    """Load the digits: images uint8 (1797, 8, 8, 1), scaled from 0-16 to 0-255, and labels 0-9.
+
+    Args:
+        params: `test_fraction` of the images, chosen with `split_seed`, become the test split.
+    """
     digits = load_digits()
     images = np.round(digits.images * (255 / 16)).astype(np.uint8)[..., np.newaxis]
     labels = digits.target.astype(np.int64)

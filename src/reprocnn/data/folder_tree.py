@@ -1,4 +1,4 @@
-"""Build a tree of folders with images, and draw it for messages."""
+"""A tree of folders and the images in them."""
 
 import unicodedata
 from collections.abc import Iterable, Iterator
@@ -6,16 +6,16 @@ from dataclasses import dataclass, field
 
 from reprocnn.data.split_names import split_of
 
-_MOST_DRAWN = 6
+_MAX_DRAWN = 6
 
 
 @dataclass
 class Folder:
-    """A folder that contains images, directly or in subfolders.
+    """A folder with images in it or in its subfolders.
 
     Args:
-        path: path from the top folder; empty for the top folder.
-        files: names of the images directly in it.
+        path: the folder names from the root of the tree to this folder; empty for the root.
+        files: the images directly in this folder, as paths from the root.
         folders: name -> subfolder.
     """
 
@@ -25,80 +25,80 @@ class Folder:
 
     @property
     def class_name(self) -> str:
-        """The class name of the folder, in one Unicode form: letters such as é have two that look the same."""
+        """The folder name in Unicode's composed form, so that both encodings of `é` are the same class."""
         return unicodedata.normalize("NFC", self.path[-1])
 
     def __str__(self) -> str:
         return "".join(f"{part}/" for part in self.path)
 
     def children(self) -> list["Folder"]:
-        """The subfolders."""
+        """Return the subfolders."""
         return list(self.folders.values())
 
-    def below(self) -> Iterator["Folder"]:
-        """Yield all folders below it."""
+    def descendants(self) -> Iterator["Folder"]:
+        """Yield the subfolders at every depth."""
         for child in self.folders.values():
             yield child
-            yield from child.below()
+            yield from child.descendants()
 
-    def holders(self) -> list["Folder"]:
-        """Yield the folders, it and those below, that contain images directly."""
-        return [folder for folder in (self, *self.below()) if folder.files]
+    def image_folders(self) -> list["Folder"]:
+        """Return the folders that directly contain images, among this folder and its subfolders at every depth."""
+        return [folder for folder in (self, *self.descendants()) if folder.files]
 
-    def count(self) -> int:
-        """The number of images in it and below."""
-        return sum(len(folder.files) for folder in self.holders())
+    def count_images(self) -> int:
+        """Count the images in this folder and its subfolders at every depth."""
+        return sum(len(folder.files) for folder in self.image_folders())
 
-    def unwrapped(self) -> "Folder":
-        """Return the folder below the wrappers, which are folders with a single subfolder and no images."""
+    def unwrap(self) -> "Folder":
+        """Return the folder inside the wrappers. A wrapper contains nothing but one folder of folders."""
         folder = self
         while not folder.files and len(folder.folders) == 1 and not (only := folder.children()[0]).files:
             folder = only
         return folder
 
-    def unwrapped_to_splits(self) -> "Folder":
-        """Do the same, but stop at a split: `test` around classes stays, `test` around splits is a wrapper."""
+    def unwrap_to_splits(self) -> "Folder":
+        """Unwrap, but keep a split: `train` around class folders is a split, `train` around splits is a wrapper."""
         folder = self
         while not folder.files and len(folder.folders) == 1 and (only := folder.children()[0]).folders:
             inner = [split_of(name) for name in only.folders]
-            are_splits = all(kind for kind, _ in inner) and len({rest for _, rest in inner}) == 1
-            if split_of(only.path[-1])[0] and not are_splits:
+            contains_splits = all(split for split, _ in inner) and len({words for _, words in inner}) == 1
+            if split_of(only.path[-1])[0] and not contains_splits:
                 break
             folder = only
         return folder
 
-    def drawn(self, levels: int = 2, indent: str = "    ") -> str:
-        """Draw the top levels, one line per folder with its number of images; wrappers share a line."""
+    def draw(self, levels: int = 2, indent: str = "    ") -> str:
+        """Draw the top levels as text: one line per folder with its number of images; wrappers share a line."""
         lines = []
         levels -= len(self.folders) > 1
-        for child in self.children()[:_MOST_DRAWN]:
-            inner = child.unwrapped()
+        for child in self.children()[:_MAX_DRAWN]:
+            inner = child.unwrap()
             name = "".join(f"{part}/" for part in inner.path[len(self.path) :])
-            lines.append(f"{indent}{name}  {inner.count()} image(s)")
+            lines.append(f"{indent}{name}  {inner.count_images()} image(s)")
             if levels and inner.folders:
-                lines.append(inner.drawn(levels, indent + "  "))
-        if (more := len(self.folders) - _MOST_DRAWN) > 0:
+                lines.append(inner.draw(levels, indent + "  "))
+        if (more := len(self.folders) - _MAX_DRAWN) > 0:
             lines.append(f"{indent}and {more} more folder(s)")
         if self.files:
-            lines.append(f"{indent}{len(self.files)} image(s) in no folder: {some(self.files)}")
+            lines.append(f"{indent}{len(self.files)} image(s) outside a folder: {first_few(self.files)}")
         return "\n".join(lines)
 
 
-def tree_of(names: Iterable[str]) -> Folder:
-    """Build the tree from the paths of the images, with slashes."""
-    top = Folder()
+def build_tree(names: Iterable[str]) -> Folder:
+    """Build the tree of folders from the paths of images, with `/` as separator."""
+    root = Folder()
     for name in names:
-        *folders, _ = name.split("/")
-        place = top
-        for part in folders:
-            if part not in place.folders:
-                place.folders[part] = Folder((*place.path, part))
-            place = place.folders[part]
-        place.files.append(name)
-    return top
+        *parts, _ = name.split("/")
+        folder = root
+        for part in parts:
+            if part not in folder.folders:
+                folder.folders[part] = Folder((*folder.path, part))
+            folder = folder.folders[part]
+        folder.files.append(name)
+    return root
 
 
-def some(names: list[str], most: int = 3) -> str:
-    """Name the first few and count the others."""
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
+def first_few(names: list[str], limit: int = 3) -> str:
+    """List the first names, followed by the number of those not listed."""
+    more = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return ", ".join(names[:limit]) + more

@@ -1,4 +1,4 @@
-"""Load data sets in the format of MNIST: four gzipped idx files of grey images and labels."""
+"""Data sets in the format of MNIST: four gzipped idx files with greyscale images and their labels."""
 
 import gzip
 import math
@@ -10,17 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reprocnn.data.fetch import Places, Source, fetch
-from reprocnn.data.raw import RawData, joined
+from reprocnn.data.raw import RawData, combine_splits
 
 
 @dataclass(frozen=True)
 class IdxFiles:
-    """The files of a data set.
+    """The idx files of a data set.
 
     Args:
-        class_names: the class name of each label.
-        hosts: base URLs of the files, best first.
-        hashes: file name -> sha256 of the gzip file and of its content.
+        class_names: the class name of each label, in label order.
+        hosts: base URLs, best first; a file name is appended.
+        hashes: file name -> sha256 of the gzip file, and sha256 of its content.
     """
 
     class_names: Sequence[str]
@@ -28,10 +28,10 @@ class IdxFiles:
     hashes: Mapping[str, tuple[str, str]]
 
     def load(self, places: Places) -> RawData:
-        """Load images uint8 (N, 28, 28, 1) and labels, with the given test split.
+        """Download and read the images, uint8 (N, 28, 28, 1), 0-255, and labels, with the published test split.
 
         Raises:
-            UserError: no location has the files.
+            UserError: a download failed.
         """
         train, test = (
             (
@@ -40,7 +40,7 @@ class IdxFiles:
             )
             for split in ("train", "t10k")
         )
-        return joined(list(self.class_names), train, test)
+        return combine_splits(list(self.class_names), train, test)
 
     def _source(self, file: str) -> Source:
         published, content = self.hashes[file]
@@ -48,10 +48,13 @@ class IdxFiles:
 
 
 def read_idx(path: Path) -> NDArray[np.uint8]:
-    """Read a gzipped idx file of unsigned bytes; returns uint8 of any number of dimensions, 0-255.
+    """Read a gzipped idx file of unsigned bytes.
+
+    Returns:
+        uint8, 0-255, of the shape in the header of the file.
 
     Raises:
-        ValueError: the values have another type, or the length differs from the header.
+        ValueError: the values have another type, or their number differs from the header.
     """
     with gzip.open(path) as file:
         content = file.read()

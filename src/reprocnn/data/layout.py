@@ -1,6 +1,7 @@
-"""Derive the classes and splits of images from their paths.
+"""Find the class and the split of each image from the folder names.
 
-An ambiguous layout is refused with a drawing of the folders: training on wrong classes works but means nothing.
+An ambiguous layout is an error that shows the folders, and never a guess: a model trained on wrong classes or splits
+may look good, but its results would be meaningless.
 """
 
 from dataclasses import dataclass
@@ -8,14 +9,14 @@ from pathlib import Path, PurePosixPath
 from typing import NoReturn
 
 from reprocnn.data.archives import ARCHIVES
-from reprocnn.data.folder_tree import Folder, some, tree_of
+from reprocnn.data.folder_tree import Folder, build_tree, first_few
 from reprocnn.data.split_names import is_about, is_container, is_unlabelled, may_be_a_class, split_of
 from reprocnn.errors import UserError
 
 LAYOUT = "one folder per class, for example cats/*.jpg and dogs/*.jpg, with or without train/ and test/ above them"
 
-_EXPLICIT = "put all class folders into one folder `train`, below which every folder is a class"
-_ABOUT_IMAGES = (
+_MARK_AS_CLASSES = "put all class folders into one folder `train`: then every folder in it is a class"
+_OTHER_SUFFIXES = (
     *(
         ".txt",
         ".md",
@@ -34,180 +35,194 @@ _ABOUT_IMAGES = (
     ),
     *(".doc", ".docx", ".xls", ".xlsx", ".tex", ".bib", ".mat", ".pkl", ".parquet", ".py", ".ipynb", ".sh", ".log"),
 )
-"""Suffixes of files that many data sets have beside their images; ignored outside of class folders."""
+"""Suffixes of files that many data sets have beside their images. They are ignored outside class folders."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """The images with their classes and splits.
+    """The class and split of each image.
 
     Args:
-        names: paths of the images, in the order of the source.
-        classes: the class of each image.
-        splits: the split of each image, `train` or `test`; `all` without a test split.
-        lines: messages for the user about how the folders were read.
+        names: the paths of the images, in the order of the source.
+        classes: the class name of each image.
+        splits: `train` or `test` for each image; `all` if there is no test split.
+        messages: how the folders were understood, for the user.
     """
 
     names: list[str]
     classes: list[str]
     splits: list[str]
-    lines: list[str]
+    messages: list[str]
 
 
 def read_layout(source: Path, files: list[str], folders: list[str]) -> Layout:
     """Find the class and the split of every image.
 
     Args:
-        source: the name of the directory or archive in messages.
-        files: paths of all files, without litter.
-        folders: paths of all folders that the source lists, without litter.
+        source: the directory or archive, for the messages.
+        files: the paths of all files in it, without junk files, with `/` as separator.
+        folders: the paths of all folders in it, without junk; an archive may not list all of them.
 
     Raises:
-        UserError: there are no images, a folder is empty, or the layout is ambiguous.
+        UserError: there are no images, a folder is empty, or the layout is wrong or ambiguous.
     """
-    images = [name for name in files if not name.lower().endswith(_ABOUT_IMAGES)]
+    images = [name for name in files if not name.lower().endswith(_OTHER_SUFFIXES)]
     if not images:
         raise UserError(f"{source}: no images found", f"use {LAYOUT}")
     _refuse_empty(source, files, folders)
-    return _Reader(source, tree_of(images)).read(files)
+    return _Reader(source, build_tree(images)).read(files)
 
 
 def _refuse_empty(source: Path, files: list[str], folders: list[str]) -> None:
     filled = {str(parent) for name in files for parent in PurePosixPath(name).parents}
     empty = {name for name in folders if name not in filled}
     if top := sorted(name + "/" for name in empty if str(PurePosixPath(name).parent) not in empty):
-        raise UserError(f"{source}: no images in {some(top)}", "put images in there, or remove it")
+        raise UserError(f"{source}: no images in {first_few(top)}", "put images in there, or remove it")
 
 
 class _Reader:
     """Reader of one tree of images.
 
     Args:
-        source: its name in messages.
-        tree: the images.
+        source: the directory or archive, for the messages.
+        tree: the folders and images in it.
     """
 
     def __init__(self, source: Path, tree: Folder) -> None:
         self._source, self._tree = source, tree
-        self._labels: dict[str, tuple[str, str]] = {}  # class and split by the path of a class folder
-        self._lines: list[str] = []
+        self._labels: dict[str, tuple[str, str]] = {}  # path of a class folder -> class, split
+        self._messages: list[str] = []
 
     def read(self, files: list[str]) -> Layout:
-        """Assign a class to each file; ignore files that aren't images outside of class folders."""
-        root = self._tree.unwrapped_to_splits()
+        """Find the class of each file. Files outside class folders that aren't images are ignored."""
+        root = self._tree.unwrap_to_splits()
         self._refuse_loose(root)
         if splits := _splits(root):
-            self._read_splits(root, splits)
+            self._label_splits(root, splits)
         elif _has_splits_in_every_class(root):
-            self._read_splits_in_classes(root)
+            self._label_splits_in_classes(root)
         else:
-            self._read_classes(root)
-        self._refuse_untrained()
+            self._label_classes(root)
+        self._refuse_test_only_classes()
         labels = [(name, self._label(name)) for name in files]
-        self._leave_out([name for name, label in labels if label is None])
-        found = [(name, *label) for name, label in labels if label is not None]
-        names, classes, splits_of_images = (list(column) for column in zip(*found, strict=True))
-        return Layout(names, classes, splits_of_images, self._lines)
+        self._ignore([name for name, label in labels if label is None])
+        labelled = [(name, *label) for name, label in labels if label is not None]
+        names, classes, splits_of_images = (list(column) for column in zip(*labelled, strict=True))
+        return Layout(names, classes, splits_of_images, self._messages)
 
-    def _read_splits(self, root: Folder, splits: dict[str, list[Folder]]) -> None:
+    def _label_splits(self, root: Folder, splits: dict[str, list[Folder]]) -> None:
         self._refuse_wrong_splits(splits)
         (train,), tests = splits["train"], splits.get("test", [])
-        beside = [f for f in root.children() if f not in (train, *tests)]
-        unlabelled = [f for f in beside if is_unlabelled(f.path[-1]) and len(f.holders()) == 1]
-        if extra := [str(f) for f in beside if f not in unlabelled]:
+        others = [f for f in root.children() if f not in (train, *tests)]
+        unlabelled = [f for f in others if is_unlabelled(f.path[-1]) and len(f.image_folders()) == 1]
+        if unexpected := [str(f) for f in others if f not in unlabelled]:
             self._refuse(
-                f"expected only train/ and test/, found {some(extra)} beside {train}",
-                f"move away what isn't a split; or, if {train.path[-1]!r} is a class, {_EXPLICIT}",
+                f"expected only train/ and test/, found {first_few(unexpected)} beside {train}",
+                f"move away what isn't a split; or, if {train.path[-1]!r} is a class, {_MARK_AS_CLASSES}",
             )
         for test in tests:
             if _has_no_classes(test):
                 self._refuse(
-                    f"the images of {test} are in no class folders",
-                    f"sort them into class folders, or move {test} away: then a test split is drawn from the others",
+                    f"the images in {test} are not in class folders",
+                    f"sort them into class folders; or move {test} away, and a part of the other images will be the "
+                    "test split",
                 )
         for folder, split in [(train, "train" if tests else "all"), *((test, "test") for test in tests)]:
-            inner = folder.unwrapped()
+            inner = folder.unwrap()
             self._refuse_loose(inner)
             self._refuse_nested_classes(inner)
             self._add(inner, split)
-        self._lines.extend(f"left out: {f.count()} image(s) of {f}, which are in no class folders" for f in unlabelled)
+        for folder in unlabelled:
+            self._messages.append(f"ignored {folder.count_images()} image(s) in {folder}, which has no class folders")
 
     def _refuse_wrong_splits(self, splits: dict[str, list[Folder]]) -> None:
         folders = [folder for several in splits.values() for folder in several]
-        names = some([str(folder) for folder in folders])
+        names = first_few([str(folder) for folder in folders])
         if "unclear" in splits:
-            self._refuse(f"{splits['unclear'][0]} names several splits", "call it train or test")
+            self._refuse(f"{splits['unclear'][0]} names several splits", "rename it to train or test")
         if validation := splits.get("validation"):
-            merge = f"merge {validation[0]} into train/: validation images are drawn by validation_fraction"
-            measure = "" if "test" in splits else "; or rename it to test/, to measure the model on it"
-            self._refuse(f"expected only train/ and test/, found {validation[0]}", merge + measure)
+            merge = f"merge {validation[0]} into train/: `validation_fraction` of it becomes the validation split"
+            rename = "" if "test" in splits else "; or rename it to test/, to measure the test accuracy on it"
+            self._refuse(f"expected only train/ and test/, found {validation[0]}", merge + rename)
         if "train" not in splits:
             name = splits["test"][0].path[-1]
-            own = f"if these are all your images, name the folder {name} itself as `folder`"
-            self._refuse(f"found {names} and no train/", f"add train/; {own}; if {name!r} is a class, {_EXPLICIT}")
+            only = f"if these are all your images, set `folder` to the path of {name}/"
+            self._refuse(
+                f"found {names} but no train/", f"add train/; {only}; if {name!r} is a class, {_MARK_AS_CLASSES}"
+            )
         if max(map(len, splits.values())) > 1 or len({split_of(folder.path[-1])[1] for folder in folders}) > 1:
             self._refuse(
                 f"expected one train/ and one test/, found {names}",
-                f"merge or rename them, or move one away; if they are classes, {_EXPLICIT}",
+                f"merge or rename them, or move some away; if they are classes, {_MARK_AS_CLASSES}",
             )
 
-    def _read_splits_in_classes(self, root: Folder) -> None:
+    def _label_splits_in_classes(self, root: Folder) -> None:
         for folder in root.children():
             for inner in folder.children():
                 split = str(split_of(inner.path[-1])[0])
                 self._labels["/".join(inner.path)] = folder.class_name, split
-        self._lines.append("splits inside of each class folder: train/ and test/")
+        self._messages.append("training and test images from train/ and test/ in each class folder")
 
-    def _read_classes(self, root: Folder) -> None:
+    def _label_classes(self, root: Folder) -> None:
         for folder in root.children():
             if is_container(folder.path[-1]) or is_unlabelled(folder.path[-1]):
-                self._refuse(f"{folder} is beside class folders and isn't a class", f"move it away; or {_EXPLICIT}")
+                self._refuse(
+                    f"{folder} is beside class folders, but its name doesn't look like a class",
+                    f"move it away; or, if it is a class, {_MARK_AS_CLASSES}",
+                )
         self._refuse_nested_classes(root)
-        unclear = [folder for folder in root.children() if len(folder.holders()) > 1]
-        if unclear and not any(folder.files for folder in root.children()):
+        ambiguous = [folder for folder in root.children() if len(folder.image_folders()) > 1]
+        if ambiguous and not any(folder.files for folder in root.children()):
+            outer, inner = ambiguous[0], ambiguous[0].image_folders()[0]
             self._refuse(
-                f"{unclear[0]} may be a class, or {unclear[0].holders()[0]}",
-                f"for the first, {_EXPLICIT}; for the second, move the class folders up",
+                f"ambiguous: the class may be {outer} or {inner}",
+                f"if it is {outer}, {_MARK_AS_CLASSES}; if it is {inner}, move the class folders up",
             )
         self._add(root, "all")
 
     def _refuse_nested_classes(self, parent: Folder) -> None:
-        """Refuse classes or splits inside of class folders: the class folders are wrappers, or there are two copies."""
+        """Refuse a class or split inside a class folder: that folder is a wrapper, or it duplicates the images."""
         class_names = {folder.class_name for folder in parent.children()}
         for folder in parent.children():
-            for inner in folder.below():
-                if split_of(inner.path[-1]) in _SURE:
-                    self._refuse(f"{inner} is a split inside of a class", f"put the splits on top: {LAYOUT}")
+            for inner in folder.descendants():
+                if split_of(inner.path[-1]) in _CERTAIN_SPLITS:
+                    self._refuse(f"{inner} is a split inside a class folder", f"use {LAYOUT}")
                 if inner.class_name in class_names - {folder.class_name}:
                     self._refuse(
-                        f"{inner.class_name!r} is a class, and a folder inside of {folder}",
-                        f"move {folder} away if its images are there twice, or its folders up",
+                        f"{inner.class_name!r} is a class, but also a folder inside {folder}",
+                        f"if {folder} has copies of the images, move it away; else move its folders up",
                     )
 
     def _refuse_loose(self, folder: Folder) -> None:
         if not folder.files:
             return
         if any(name.lower().endswith(ARCHIVES) for name in folder.files):
-            self._refuse(f"expected images, found {some(folder.files)}", "unpack it, or let it be the only one there")
+            self._refuse(
+                f"expected images, found {first_few(folder.files)}",
+                "unpack the archive; or, if it has all the images, move the other files away",
+            )
         verb = "is" if len(folder.files) == 1 else "are"
-        self._refuse(f"{some(folder.files)} {verb} in no class folder", f"move it away, or use {LAYOUT}")
+        self._refuse(f"{first_few(folder.files)} {verb} not in a class folder", f"move it away, or use {LAYOUT}")
 
-    def _refuse_untrained(self) -> None:
-        trained = {name for name, split in self._labels.values() if split != "test"}
-        if untrained := sorted({name for name, _ in self._labels.values()} - trained):
-            names = some([repr(name) for name in untrained])
-            verb = "class" if len(untrained) == 1 else "classes"
-            self._refuse(f"{verb} {names} in test/ but not in train/", "add images to train/, or remove it from test/")
+    def _refuse_test_only_classes(self) -> None:
+        in_train = {name for name, split in self._labels.values() if split != "test"}
+        if test_only := sorted({name for name, _ in self._labels.values()} - in_train):
+            names = first_few([repr(name) for name in test_only])
+            noun = "class" if len(test_only) == 1 else "classes"
+            self._refuse(f"{noun} {names} in test/ but not in train/", "add images to train/, or remove it from test/")
 
     def _add(self, parent: Folder, split: str) -> None:
         for folder in parent.children():
             self._labels["/".join(folder.path)] = folder.class_name, split
-        what = "images" if split == "all" else f"{split} images"
-        self._lines.append(f"{what} from " + (f"the class folders in {parent}" if parent.path else "its class folders"))
-        if nested := [str(f) for folder in parent.children() for f in folder.below() if f.files]:
-            self._lines.append(f"folders inside of a class folder belong to that class: {some(nested)}")
+        what = {"train": "training images", "test": "test images", "all": "images"}[split]
+        self._messages.append(
+            f"{what} from the class folders in {parent}" if parent.path else f"{what} from its class folders"
+        )
+        if nested := [str(f) for folder in parent.children() for f in folder.descendants() if f.files]:
+            self._messages.append(f"folders inside a class folder belong to that class: {first_few(nested)}")
 
     def _label(self, name: str) -> tuple[str, str] | None:
+        """Return the class and split of a file, or None if it isn't in a class folder."""
         end = name.find("/")
         while end >= 0:
             if label := self._labels.get(name[:end]):
@@ -215,45 +230,47 @@ class _Reader:
             end = name.find("/", end + 1)
         return None
 
-    def _leave_out(self, names: list[str]) -> None:
-        """Report ignored files that aren't images; refuse a folder beside class folders that has only such files."""
+    def _ignore(self, names: list[str]) -> None:
+        """Report ignored files. Refuse a folder beside the class folders that has only such files: a class is empty."""
         parents = {path.rpartition("/")[0] for path in self._labels}
-        about = [name for name in names if name.lower().endswith(_ABOUT_IMAGES)]
-        for name in about:
+        ignored = [name for name in names if name.lower().endswith(_OTHER_SUFFIXES)]
+        for name in ignored:
             for folder in PurePosixPath(name).parents:
                 above = str(folder.parent).removeprefix(".")
                 if folder.name and above in parents and not is_about(folder.name):
                     self._refuse(f"no images in {folder}/", "put images in there, or move it away")
-        if about:
-            self._lines.append(f"left out: {len(about)} file(s) in no class folder that aren't images: {some(about)}")
+        if ignored:
+            self._messages.append(
+                f"ignored {len(ignored)} file(s) outside class folders that aren't images: {first_few(ignored)}"
+            )
 
     def _refuse(self, problem: str, fix: str) -> NoReturn:
-        raise UserError(f"{self._source}: {problem}; it holds\n{self._tree.drawn()}", fix)
+        raise UserError(f"{self._source}: {problem}; it contains\n{self._tree.draw()}", fix)
 
 
-_SURE = {(kind, ()) for kind in ("train", "test", "validation", "unclear")}
+_CERTAIN_SPLITS = {(split, ()) for split in ("train", "test", "validation", "unclear")}
 
 
 def _splits(root: Folder) -> dict[str, list[Folder]]:
-    """Return split -> the folders of a tree that are named after it."""
+    """Return split -> folders whose names stand for it."""
     splits: dict[str, list[Folder]] = {}
     for folder in root.children():
-        if kind := split_of(folder.path[-1])[0]:
-            splits.setdefault(kind, []).append(folder)
+        if split := split_of(folder.path[-1])[0]:
+            splits.setdefault(split, []).append(folder)
     if set(splits) == {"validation"} and all(may_be_a_class(folder.path[-1]) for folder in splits["validation"]):
         return {}
     return splits
 
 
 def _has_no_classes(folder: Folder) -> bool:
-    """Return whether a split contains its images directly, or in one folder called test or images."""
-    holders = folder.holders()
-    name = holders[0].path[-1]
-    return len(holders) == 1 and (is_container(name) or split_of(name)[0] is not None)
+    """Return whether all images of a split are in one folder with a name such as `test` or `images`, not a class."""
+    folders = folder.image_folders()
+    name = folders[0].path[-1]
+    return len(folders) == 1 and (is_container(name) or split_of(name)[0] is not None)
 
 
 def _has_splits_in_every_class(root: Folder) -> bool:
-    """Return whether each class folder has train/ and test/ and nothing else."""
+    """Return whether each class folder contains only train/ and test/, or one of them."""
     inner = [child for folder in root.children() for child in folder.children()]
     return (
         bool(inner)

@@ -1,4 +1,4 @@
-"""Load a data set with the module of the same name."""
+"""Load a data set by its name, which is also the name of its module."""
 
 from importlib import import_module
 
@@ -11,11 +11,11 @@ def load(params: DownloadParams, places: Places) -> RawData:
     """Load the raw data of `params.dataset`.
 
     Args:
-        params: the params of the download stage.
-        places: the cache and the mirror of downloads.
+        params: the name of the data set, and its options.
+        places: the download cache and the user's mirror.
 
     Raises:
-        UserError: a download failed, or the user's images are not valid.
+        UserError: a download failed, or the user's images have a wrong layout.
     """
     data: RawData = import_module(f"reprocnn.data.{params.dataset}").load(params, places)
     return data

@@ -1,4 +1,4 @@
-"""Normalise images: scale pixels of 0-255 to a range that suits training."""
+"""Normalise images: scale pixels from 0-255 to a range that suits training."""
 
 from collections.abc import Iterable
 
@@ -9,35 +9,36 @@ from reprocnn.artifacts.statistics import Normalization
 from reprocnn.params import NormalizationKind
 
 
-def normalized(images: NDArray[np.uint8], by: Normalization) -> NDArray[np.float32]:
-    """Normalise images.
+def normalize(images: NDArray[np.uint8], normalization: Normalization) -> NDArray[np.float32]:
+    """Return (pixel / 255 - mean) / std, per channel.
 
     Args:
         images: uint8 (n, height, width, channels), 0-255.
-        by: the kind of normalisation with its statistics.
+        normalization: the kind, and the mean and std per channel.
 
     Returns:
-        float32 of the same shape.
+        float32 (n, height, width, channels). Range for `unit`: 0-1; for `standardize`, the training images have mean 0
+        and std 1 per channel.
     """
-    scale = np.asarray(by.std, np.float32) * np.float32(255)
+    scale = np.asarray(normalization.std, np.float32) * np.float32(255)
     pixels = images.astype(np.float32)
-    if by.kind == "standardize":
-        pixels -= np.asarray(by.mean, np.float32) * np.float32(255)
+    if normalization.kind == "standardize":
+        pixels -= np.asarray(normalization.mean, np.float32) * np.float32(255)
     pixels /= scale
     return pixels
 
 
-def fitted(kind: NormalizationKind, chunks: Iterable[NDArray[np.uint8]], channels: int) -> Normalization:
-    """Fit a normalisation to the training images. Only `standardize` uses their statistics.
+def fit(kind: NormalizationKind, chunks: Iterable[NDArray[np.uint8]], channels: int) -> Normalization:
+    """Fit a normalisation to training images: their mean and std per channel, or 0 and 1 for `unit`.
 
     Args:
         kind: `unit` or `standardize`.
-        chunks: training images only, uint8 (n, height, width, channels), 0-255.
+        chunks: uint8 (n, height, width, channels), 0-255; only training images.
         channels: the number of channels.
     """
     if kind == "unit":
         return Normalization(kind, (0.0,) * channels, (1.0,) * channels)
-    # One histogram per channel: integer sums are exact, so order and size of the chunks don't matter.
+    # One histogram per channel: sums of integers are exact and don't depend on the order and size of the chunks.
     counts = np.zeros((channels, 256), np.int64)
     for chunk in chunks:
         for channel in range(channels):
@@ -46,5 +47,5 @@ def fitted(kind: NormalizationKind, chunks: Iterable[NDArray[np.uint8]], channel
     n, total, squares = counts.sum(axis=1), (counts * values).sum(axis=1), (counts * values**2).sum(axis=1)
     mean = total / n / 255
     std = np.sqrt(np.maximum(squares / n - (total / n) ** 2, 0)) / 255
-    std[std < 1e-6] = 1.0  # a constant channel becomes 0, not infinite
+    std[std < 1e-6] = 1.0  # a constant channel becomes 0, without a division by zero
     return Normalization(kind, tuple(mean.tolist()), tuple(std.tolist()))

@@ -1,4 +1,4 @@
-"""Define the common form of raw data, which every data source returns, and write it as splits."""
+"""Raw data, the form in which every data set is loaded, and how it is written as splits."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,15 +14,15 @@ from reprocnn.errors import UserError
 
 @dataclass(frozen=True)
 class RawData:
-    """Images and labels as a data source returns them.
+    """Images and labels of a data set.
 
     Args:
         class_names: the class name of each label, in label order.
         labels: int64 (N,), 0 to number of classes - 1.
-        is_test: bool (N,), whether an image belongs to the test split.
+        is_test: bool (N,), True for the images of the test split.
         image_shape: (height, width, channels) of every image.
-        chunks: uint8 (n, height, width, channels), 0-255, in the order of `labels`.
-        reading: messages for the user about how the source was read, one per line.
+        chunks: the images in the order of `labels`, in parts of uint8 (n, height, width, channels), 0-255.
+        messages: what to tell the user about the data, one message per line.
     """
 
     class_names: list[str]
@@ -30,21 +30,21 @@ class RawData:
     is_test: NDArray[np.bool_]
     image_shape: tuple[int, int, int]
     chunks: Iterable[NDArray[np.uint8]]
-    reading: Sequence[str] = ()
+    messages: Sequence[str] = ()
 
 
 def in_chunks(images: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
-    """Yield images that are in memory in chunks.
+    """Yield an array of images in chunks of uint8 (n, height, width, channels), 0-255.
 
     Args:
-        images: uint8 (N, height, width, channels).
+        images: uint8 (N, height, width, channels), 0-255.
     """
     rows = rows_per_chunk(images.shape[1:])
     for start in range(0, len(images), rows):
         yield images[start : start + rows]
 
 
-def joined(
+def combine_splits(
     class_names: list[str],
     train: tuple[NDArray[np.uint8], NDArray[np.uint8]],
     test: tuple[NDArray[np.uint8], NDArray[np.uint8]],
@@ -53,8 +53,8 @@ def joined(
 
     Args:
         class_names: the class name of each label.
-        train: images uint8 (N, height, width, channels), 0-255, and labels uint8 (N,).
-        test: the same for the test split.
+        train: images uint8 (N, height, width, channels), 0-255, and labels uint8 (N,), of the training split.
+        test: images and labels of the test split, with the same dtypes and image shape.
     """
     return RawData(
         class_names=class_names,
@@ -66,7 +66,9 @@ def joined(
 
 
 def write_splits(data: RawData, train: Path, test: Path) -> None:
-    """Write raw data as two splits of uint8 images and int64 labels.
+    """Write raw data as a training split and a test split.
+
+    Images are uint8 (n, height, width, channels), 0-255, and labels int64 (n,), both in the order of the raw data.
 
     Args:
         data: the raw data.
@@ -77,8 +79,11 @@ def write_splits(data: RawData, train: Path, test: Path) -> None:
         UserError: a class has no training image.
     """
     counts = np.bincount(data.labels[~data.is_test], minlength=len(data.class_names))
-    if empty := [n for n, count in zip(data.class_names, counts, strict=True) if not count]:
-        raise UserError(f"no training image of class {empty[0]!r}", "add images of it, or remove the class")
+    if empty := [name for name, count in zip(data.class_names, counts, strict=True) if not count]:
+        raise UserError(
+            f"expected training images of every class, found none of class {empty[0]!r}",
+            "add images of it, or remove the class",
+        )
     with (
         split_writer(train, data.labels[~data.is_test], data.image_shape, np.uint8) as to_train,
         split_writer(test, data.labels[data.is_test], data.image_shape, np.uint8) as to_test,
@@ -92,7 +97,7 @@ def write_splits(data: RawData, train: Path, test: Path) -> None:
 
 
 def card(data: RawData, name: str) -> DatasetCard:
-    """Describe raw data in a card.
+    """Return the description of a data set: its name, classes, image shape and the sizes of its splits.
 
     Args:
         data: the raw data.

@@ -1,4 +1,4 @@
-"""List a directory or archive of images, then read it, and check that it did not change in between."""
+"""List the files of a directory or archive, and read the images later, checking that it hasn't changed since."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from reprocnn.data.archives import Read, members, refuse_broken
-from reprocnn.data.litter import is_litter, is_note
+from reprocnn.data.archives import Read, members, report_corrupt
+from reprocnn.data.junk import is_junk, is_note
 from reprocnn.data.progress import progress
-from reprocnn.data.unreadable import MOST_COLLECTED, Unreadable, Unreadables
+from reprocnn.data.unreadable import MAX_COLLECTED, UnreadableError, UnreadableFiles
 from reprocnn.errors import UserError
 
 Pixels = NDArray[np.uint8]
@@ -18,20 +18,20 @@ Pixels = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Source:
-    """The content of a directory or archive.
+    """The contents of a directory or archive. Names are relative paths with `/` as separator.
 
     Args:
-        path: path of the directory or archive.
-        files: paths of all files except litter and notes, with slashes, in the order of the source.
-        folders: paths of the folders; an archive may not list them all.
-        litter: paths of files that systems and programs left behind.
-        state: another value after an archive was replaced.
+        path: the directory or archive.
+        files: the names of the files, in the order of the source, without junk files, READMEs and licenses.
+        folders: the names of the folders; an archive may not list all of them.
+        junk: the names of hidden, system and temporary files.
+        state: a value that changes when an archive is replaced; None for a directory.
     """
 
     path: Path
     files: list[str]
     folders: list[str]
-    litter: list[str]
+    junk: list[str]
     state: object
 
 
@@ -39,19 +39,19 @@ def list_source(path: Path) -> Source:
     """List the files of a directory or archive.
 
     Raises:
-        UserError: it is broken or unsafe, a name is not valid text, or an archive has a file twice.
+        UserError: the archive is corrupt or unsafe, a name is not readable text, or an archive has a file twice.
     """
     source = Source(path, [], [], [], _state(path))
     seen = set()
     for member in members(path):
-        if is_litter(member.name):
-            source.litter.extend([member.name] if member.read else [])
+        if is_junk(member.name):
+            source.junk.extend([member.name] if member.read else [])
         elif member.read is None:
             source.folders.append(member.name)
         elif not is_note(member.name):
             source.files.append(member.name)
             if member.name in seen:
-                raise UserError(f"{path}: {member.name} is in there twice", "pack it again")
+                raise UserError(f"{path}: the archive has {member.name} twice", "create it again without duplicates")
             seen.add(member.name)
     return source
 
@@ -59,25 +59,29 @@ def list_source(path: Path) -> Source:
 def read_images(
     source: Source, names: list[str], decode: Callable[[str, Read], Pixels], per_chunk: int
 ) -> Iterator[Pixels]:
-    """Read images, in the order of the source.
+    """Read and decode images, in the order of the source, and yield them in chunks.
 
     Args:
-        source: the source, as listed before.
-        names: paths of the images.
-        decode: returns the pixels of an image from its name and its reader; raises Unreadable.
-        per_chunk: number of images per chunk.
+        source: the directory or archive, as `list_source` returned it.
+        names: the names of the images to read; a subset of the files in the source.
+        decode: function of a name and a function that reads the file; returns the image, uint8 (height, width,
+            channels), 0-255, or raises UnreadableError.
+        per_chunk: the number of images per chunk.
+
+    Yields:
+        uint8 (n, height, width, channels), 0-255; n is `per_chunk`, or less in the last chunk.
 
     Raises:
-        UserError: files are not images (it names all of them), or the source has changed since it was listed.
+        UserError: files can't be read as images (it lists them), or the source has changed since it was listed.
     """
     failure = None
     try:
-        with refuse_broken(source.path):
+        with report_corrupt(source.path):
             yield from _chunks(source, names, decode, per_chunk)
     except UserError as error:
         failure = error
     if _state(source.path) != source.state:
-        raise _changed(source, "it was replaced")
+        raise _changed_error(source, "it was replaced")
     if failure:
         raise failure
 
@@ -85,56 +89,57 @@ def read_images(
 def _chunks(
     source: Source, names: list[str], decode: Callable[[str, Read], Pixels], per_chunk: int
 ) -> Iterator[Pixels]:
-    wrong, wanted = Unreadables(source.path, len(names)), set(names)
+    unreadable, wanted = UnreadableFiles(source.path, len(names)), set(names)
     chunk: list[Pixels] = []
     with progress(len(names), "reading images", unit="image") as bar:
-        for name, read in _files_again(source):
+        for name, read in _listed_files(source):
             if name not in wanted:
                 continue
             try:
                 chunk.append(decode(name, read))
-            except Unreadable as why:
-                wrong.add(name, why)
+            except UnreadableError as error:
+                unreadable.add(name, error)
             except FileNotFoundError:
-                raise _changed(source, f"{name} went away") from None
+                raise _changed_error(source, f"{name} was deleted") from None
             bar.update()
-            if len(wrong) == MOST_COLLECTED:
+            if len(unreadable) == MAX_COLLECTED:
                 break
-            if wrong:
-                chunk.clear()  # the stage will fail; go on only to find all unreadable files
+            if unreadable:
+                chunk.clear()  # reading will fail; the remaining images are decoded only to list all unreadable ones
             elif len(chunk) == per_chunk:
                 yield np.stack(chunk)
                 chunk.clear()
-    if wrong:
-        raise wrong.error()
+    if unreadable:
+        raise unreadable.error()
     if chunk:
         yield np.stack(chunk)
 
 
-def _files_again(source: Source) -> Iterator[tuple[str, Read]]:
-    """Yield the files, and check that they are those that were listed.
+def _listed_files(source: Source) -> Iterator[tuple[str, Read]]:
+    """Yield the files of the source; raise UserError if they aren't exactly those that were listed.
 
-    DVC records the images as they are after the stage, so a new image would never be read.
+    DVC hashes the images at the end of the stage. If an image was added meanwhile, DVC would record it although it was
+    not read, and would not run the stage again.
     """
     expected = iter(source.files)
     for member in members(source.path):
-        if member.read is None or is_litter(member.name) or is_note(member.name):
+        if member.read is None or is_junk(member.name) or is_note(member.name):
             continue
         name = next(expected, None)
         if name != member.name:
-            gone = name if member.name in source.files else None
-            raise _changed(source, f"{gone} went away" if gone else f"{member.name} is new")
+            deleted = name if member.name in source.files else None
+            raise _changed_error(source, f"{deleted} was deleted" if deleted else f"{member.name} was added")
         yield member.name, member.read
     if name := next(expected, None):
-        raise _changed(source, f"{name} went away")
+        raise _changed_error(source, f"{name} was deleted")
 
 
-def _changed(source: Source, how: str) -> UserError:
-    return UserError(f"{source.path} changed while it was read: {how}", "run again when nothing writes to it")
+def _changed_error(source: Source, change: str) -> UserError:
+    return UserError(f"{source.path} changed while it was read: {change}", "run again when nothing writes to it")
 
 
 def _state(path: Path) -> object:
-    """Return a value that changes if an archive is replaced; None for a directory, whose files are compared."""
+    """Return a value that changes when an archive is replaced; None for a directory, whose files are compared."""
     if not path.is_file():
         return None
     status = path.stat()

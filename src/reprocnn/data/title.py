@@ -1,13 +1,13 @@
-"""Name the data in figures and runs."""
+"""The name of the data set in figures and MLflow runs."""
 
 from pathlib import Path
 
 
 def title(dataset: str, folder: str) -> str:
-    """Return the name of the data set; for `folder`, the name of the user's folder or archive.
+    """Return the name of the data set, or, for `folder`, the name of the user's folder or archive.
 
     Args:
-        dataset: `dataset` in params.yaml.
-        folder: path of the user's images; used only for `folder`.
+        dataset: the data set in params.yaml.
+        folder: the path of the user's images; only used if `dataset` is `folder`.
     """
     return Path(folder).name if dataset == "folder" else dataset

@@ -1,6 +1,6 @@
-"""Draw the figures. Each function takes values and returns a matplotlib figure; none opens a file.
+"""Draw the figures. Each function takes values and returns a matplotlib figure; none reads or writes a file.
 
-The colours can be told apart with any colour vision (M. Okabe, K. Ito, "Color Universal Design", 2008).
+The colours are distinguishable for colour-blind readers (M. Okabe, K. Ito, "Color Universal Design", 2008).
 """
 
 import unicodedata
@@ -35,7 +35,7 @@ _STYLE: dict[str, Any] = {
 
 
 def _style(texts: list[str], **settings: Any) -> AbstractContextManager[None]:
-    """Return the style of a figure that shows these texts. It does not depend on the user's matplotlibrc."""
+    """Return the style of a figure that shows these texts. It doesn't depend on the user's matplotlibrc."""
     return style.context(["default", {**_STYLE, "font.family": fonts.families(texts), **settings}])
 
 
@@ -44,65 +44,76 @@ def _figure(width: float, height: float) -> Figure:
 
 
 def title(dataset: str, model: str, accuracy: float) -> str:
-    """Format the heading of every figure: data set, model, test accuracy."""
+    """Return the heading of the figures.
+
+    Args:
+        dataset: the name of the data set.
+        model: the name of the model.
+        accuracy: the test accuracy, 0-1.
+    """
     return f"{dataset} · {model} · test accuracy {accuracy:.2%}"
 
 
 def labels(class_names: Sequence[str]) -> dict[str, str]:
-    """Map class name -> label in the figures: the name, cut to the width of 18 letters.
+    """Return class name -> its label in the figures: the name, shortened to the width of 18 letters.
 
-    If the labels would not be unique and visible, or no installed font has some character (shown as `?`), each
-    label begins with the number of the class, counted from 0.
+    A character that no installed font has becomes `?`. If some character is missing, or some labels would look alike or
+    be invisible, every label begins with the number of its class, counted from 0.
     """
-    no_glyph = fonts.without_glyph("".join(class_names))
-    cut = [_short("".join("?" if c in no_glyph else c for c in name)) for name in class_names]
-    seen = {_visible(label) for label in cut}
-    if no_glyph or "" in seen or len(seen) < len(cut):
-        cut = [_numbered(number, label) for number, label in enumerate(cut)]
-    return dict(zip(class_names, cut, strict=True))
+    missing = fonts.missing_glyphs("".join(class_names))
+    shown = [_shorten("".join("?" if c in missing else c for c in name)) for name in class_names]
+    distinct = {_visible(label) for label in shown}
+    if missing or "" in distinct or len(distinct) < len(shown):
+        shown = [_add_number(number, label) for number, label in enumerate(shown)]
+    return dict(zip(class_names, shown, strict=True))
 
 
-def labelled(table: pd.DataFrame, labels: dict[str, str]) -> pd.DataFrame:
-    """Replace class names with labels in the columns class, actual and predicted of a table."""
+def replace_names(table: pd.DataFrame, labels: dict[str, str]) -> pd.DataFrame:
+    """Return a copy of a table with labels instead of class names in its columns class, actual and predicted."""
     columns = [name for name in ("class", "actual", "predicted") if name in table]
     return table.assign(**{name: table[name].map(labels) for name in columns})
 
 
-def _numbered(number: int, label: str) -> str:
-    """Prefix a label with the number of its class; return `class N` if no letter of the label is visible."""
+def _add_number(number: int, label: str) -> str:
+    """Prefix a label with the number of its class; return `class N` if the label has no letter, digit or symbol."""
     if all(unicodedata.category(c)[0] in "MPZ" for c in _visible(label)):
         return f"class {number}"
-    return f"{number}: {_apart(label)}"
+    return f"{number}: {_isolate(label)}"
 
 
 def _visible(text: str) -> str:
-    """Return the visible characters of a text. Composed and decomposed forms, such as `é`, give the same result."""
+    """Return the visible characters of a text. Both Unicode encodings of a letter such as `é` give the same result."""
     composed = unicodedata.normalize("NFC", text)
     return "".join(c for c in composed if unicodedata.category(c) != "Cf" and not "\ufe00" <= c <= "\ufe0f").strip()
 
 
 def _width(text: str) -> int:
-    """Measure the width of a text in letters; a Chinese, Japanese or Korean character counts as two."""
+    """Return the width of a text in letters; a Chinese, Japanese or Korean character counts as two."""
     return sum(2 if unicodedata.east_asian_width(c) in "FW" else 1 for c in text)
 
 
-def _short(name: str, most: int = 18) -> str:
-    if _width(name) <= most:
+def _shorten(name: str, limit: int = 18) -> str:
+    if _width(name) <= limit:
         return name
-    while _width(name) >= most:
+    while _width(name) >= limit:
         name = name[:-1]
     return name + "…"
 
 
-def _apart(label: str) -> str:
-    """Isolate a right-to-left label, so that the English text around it keeps its order."""
+def _isolate(label: str) -> str:
+    """Add Unicode's directional marks to a right-to-left label, so that the English text around it keeps its order."""
     if not any(unicodedata.bidirectional(c) in {"R", "AL"} for c in label):
         return label
     return f"\N{LEFT-TO-RIGHT MARK}\N{FIRST STRONG ISOLATE}{label}\N{POP DIRECTIONAL ISOLATE}"
 
 
 def curves(history: list[Epoch], heading: str) -> Figure:
-    """Plot accuracy and loss of the training and validation split per epoch, with the best epoch marked."""
+    """Plot the training and validation accuracy and loss per epoch, and mark the best epoch.
+
+    Args:
+        history: the results of each epoch.
+        heading: the text above the figure.
+    """
     best = best_epoch(history)
     marker = "o" if len(history) <= 30 else None
     numbers = [epoch.epoch for epoch in history]
@@ -128,29 +139,29 @@ def curves(history: list[Epoch], heading: str) -> Figure:
 
 
 def confusion_matrix(counts: NDArray[np.int64], names: list[str], heading: str) -> Figure:
-    """Draw the confusion matrix twice: as counts, and as fractions of each row.
+    """Draw the confusion matrix twice: as counts, and as fractions of the actual class (the row).
 
-    Up to 20 classes, the two are side by side and each cell above 0 shows its number. With more classes, they are
+    With up to 20 classes, they are side by side, and each cell above 0 shows its number. With more classes, they are
     larger, one above the other, without numbers, and the colour scale emphasises small values.
 
     Args:
-        counts: int64 (classes, classes), one row per actual class, one column per predicted class.
-        names: the label of each row and column.
+        counts: int64 (classes, classes), 0 or more: one row per actual class, one column per predicted class.
+        names: the label of each class.
         heading: the text above the figure.
     """
-    parts = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    fractions = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     few = len(names) <= 20
     size = 2.3 + 0.25 * len(names)
     with _style([heading, *names], **{"axes.grid": False, "figure.dpi": 100 if few else 150}):
         figure = _figure(2 * size, size + 0.6) if few else _figure(9, 17)
         figure.suptitle(heading)
         first, second = figure.subplots(1, 2) if few else figure.subplots(2, 1)
-        _matrix(first, counts, names, "images", "{:.0f}" if few else None)
-        _matrix(second, parts, names, "fraction of the actual class", "{:.0%}" if few else None)
+        _draw_matrix(first, counts, names, "images", "{:.0f}" if few else None)
+        _draw_matrix(second, fractions, names, "fraction of the actual class", "{:.0%}" if few else None)
         return figure
 
 
-def _matrix(axes: Axes, values: NDArray[Any], names: list[str], title: str, cell: str | None) -> None:
+def _draw_matrix(axes: Axes, values: NDArray[Any], names: list[str], title: str, cell: str | None) -> None:
     top = max(values.max(), 1)
     norm = None if cell else PowerNorm(0.4, vmin=0, vmax=top)
     image = axes.imshow(values, cmap="Blues", norm=norm or Normalize(0, top))
@@ -171,12 +182,12 @@ def _matrix(axes: Axes, values: NDArray[Any], names: list[str], title: str, cell
 
 
 def per_class_f1(scores: pd.DataFrame, heading: str) -> Figure:
-    """Draw F1 of each class, best first; classes without test images come last.
+    """Draw the F1 score of each class, best first; classes without test images come last.
 
-    With more than 30 classes, show only classes that have test images, and at most the 15 best and the 15 worst.
+    With more than 30 classes, draw only classes with test images, and of these at most the 15 best and the 15 worst.
 
     Args:
-        scores: one row per class: its label as `class`; f1, 0-1, or NaN if it has no test image.
+        scores: one row per class; columns `class`, its label, and `f1`, 0-1, or NaN if it has no test images.
         heading: the text above the figure.
     """
     ordered = scores.sort_values("f1", ascending=False, kind="stable")
@@ -190,14 +201,14 @@ def per_class_f1(scores: pd.DataFrame, heading: str) -> Figure:
     with _style([heading, *ordered["class"]], **{"axes.grid.axis": "x"}):
         figure = _figure(7, 1.6 + 0.26 * len(ordered))
         axes = figure.subplots()
-        _bars(axes, ordered)
+        _draw_bars(axes, ordered)
         axes.set(xlim=(0, 1.1), xlabel="F1", title=f"{heading}\nF1 {rest}")
         if cut:
             axes.axhline(14.5, color=GREY, lw=1, ls=":")
         return figure
 
 
-def _bars(axes: Axes, scores: pd.DataFrame) -> None:
+def _draw_bars(axes: Axes, scores: pd.DataFrame) -> None:
     positions = np.arange(len(scores))
     axes.barh(positions, scores["f1"].fillna(0), color=BLUE)
     axes.set_yticks(positions, list(scores["class"]))
@@ -210,15 +221,15 @@ def _bars(axes: Axes, scores: pd.DataFrame) -> None:
 
 
 def mistakes(images: NDArray[np.uint8], rows: pd.DataFrame, heading: str) -> Figure:
-    """Draw the mistakes with the highest confidence.
+    """Draw misclassified images, each with its actual and predicted class.
 
     Args:
         images: uint8 (n, height, width, channels), 0-255.
-        rows: one row per image: actual and predicted label, confidence 0-1.
+        rows: one row per image; columns `actual` and `predicted`, labels, and `confidence`, 0-1.
         heading: the text above the figure.
     """
-    texts = [f"{_apart(r.actual)} taken for\n{_apart(r.predicted)} ({r.confidence:.0%})" for r in rows.itertuples()]
-    lengthy = any(_width(line) > 25 for text in texts for line in text.split("\n"))
+    texts = [f"{_isolate(r.actual)} taken for\n{_isolate(r.predicted)} ({r.confidence:.0%})" for r in rows.itertuples()]
+    is_long = any(_width(line) > 25 for text in texts for line in text.split("\n"))
     columns = 5
     lines = max(1, -(-len(rows) // columns))
     with _style([heading, *rows["actual"], *rows["predicted"]], **{"axes.grid": False}):
@@ -228,5 +239,5 @@ def mistakes(images: NDArray[np.uint8], rows: pd.DataFrame, heading: str) -> Fig
             axes.set_axis_off()
         for axes, image, text in zip(figure.axes, images, texts, strict=False):
             axes.imshow(image.squeeze(), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-            axes.set_title(text, fontsize=7 if lengthy else 9)
+            axes.set_title(text, fontsize=7 if is_long else 9)
         return figure

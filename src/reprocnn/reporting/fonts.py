@@ -1,7 +1,7 @@
 """Choose the fonts of the figures: matplotlib's DejaVu Sans, and Noto fonts for characters that it lacks.
 
-The Noto fonts come from two packages, the extra `fonts`. Fonts of the machine are never used, so that the same names
-and packages give the same bytes.
+The Noto fonts come from two Python packages (`make setup EXTRA=--extra=fonts`). System fonts are never used, so that
+the same class names and packages give the same bytes on every machine.
 """
 
 import unicodedata
@@ -16,36 +16,36 @@ from matplotlib.ft2font import FT2Font
 
 _DEJAVU = "DejaVu Sans"
 _PACKAGES = ("manimgx_fonts", "noto_cjk_sans_jp_regular")
-"""Scripts of Asia and Africa, and emoji; Chinese, Japanese and Korean."""
+"""The first has emoji and scripts of Asia and Africa; the second has Chinese, Japanese and Korean."""
 
 
 def families(texts: Iterable[str]) -> list[str]:
-    """Choose the fonts that draw the texts: DejaVu Sans, then fonts that have the characters missing from it."""
-    lacking = set("".join(texts)) - _dejavu()
+    """Return the font families that the texts need: DejaVu Sans, then those with characters that it lacks."""
+    missing = set("".join(texts)) - _dejavu()
     chosen = [_DEJAVU]
-    for family, characters in (_noto() if lacking else {}).items():
-        if lacking & characters:
+    for family, characters in (_noto() if missing else {}).items():
+        if missing & characters:
             chosen.append(family)
-            lacking -= characters
+            missing -= characters
     return chosen
 
 
-def without_glyph(text: str) -> set[str]:
-    """Find the characters that no installed font has; a figure would show a box for each."""
-    lacking = set(text) - _dejavu()
-    return lacking.difference(*_noto().values()) if lacking else lacking
+def missing_glyphs(text: str) -> set[str]:
+    """Return the characters that no installed font has; a figure would show them as boxes."""
+    missing = set(text) - _dejavu()
+    return missing.difference(*_noto().values()) if missing else missing
 
 
 def note(class_names: Iterable[str]) -> str:
-    """Explain why the figures show class numbers, if some class name has characters without a glyph; else empty."""
-    no_glyph = without_glyph("".join(class_names))
-    if not no_glyph:
+    """Return a message for the user if no font has some character of a class name; else an empty text."""
+    missing = missing_glyphs("".join(class_names))
+    if not missing:
         return ""
     # No font has control, private or unassigned characters.
-    if len(_folders()) < len(_PACKAGES) and any(unicodedata.category(c)[0] != "C" for c in no_glyph):
+    if len(_folders()) < len(_PACKAGES) and any(unicodedata.category(c)[0] != "C" for c in missing):
         return (
             "some class names need fonts that are not installed, so the figures show class numbers; "
-            "to draw most scripts: make setup EXTRA=--extra=fonts && dvc repro --force --single-item plot"
+            "to draw most scripts, run `make setup EXTRA=--extra=fonts && dvc repro --force --single-item plot`"
         )
     return "some class names have characters that no font has, so the figures show class numbers"
 
@@ -60,7 +60,7 @@ def _noto() -> dict[str, frozenset[str]]:
     """Register the fonts of the installed packages with matplotlib; return font family -> its characters."""
     found = {}
     for path in _paths():
-        # A name of our own: a font of the machine may have the same as the font in the package.
+        # Use our own family name, because a system font may have the name of the font in the package.
         family = f"reprocnn {path.name}"
         fontManager.ttflist.append(FontEntry(fname=str(path), name=family))
         found[family] = _characters(path)
@@ -73,7 +73,7 @@ def _paths() -> list[Path]:
 
 
 def _folders() -> list[Path]:
-    """Find the folders of the installed font packages."""
+    """Return the folders of the installed font packages."""
     specs = [find_spec(package) for package in _PACKAGES]
     return [Path(spec.origin).parent for spec in specs if spec and spec.origin]
 

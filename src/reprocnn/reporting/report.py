@@ -17,12 +17,12 @@ img { max-width: 100%; height: auto }
 
 
 def html(heading: str, tables: Mapping[str, pd.DataFrame | dict[str, Any]], pictures: Mapping[str, bytes]) -> str:
-    """Render the report as HTML.
+    """Return the report as HTML.
 
     Args:
         heading: the title of the report.
-        tables: heading -> table.
-        pictures: name -> PNG; the pictures are embedded.
+        tables: heading of a table -> its rows, or a dict of names and values.
+        pictures: name -> bytes of a PNG, which the page embeds.
     """
     body = [f"<h1>{escape(heading)}</h1>"]
     for name, content in pictures.items():
@@ -38,7 +38,12 @@ def html(heading: str, tables: Mapping[str, pd.DataFrame | dict[str, Any]], pict
 
 
 def with_labels(scores: pd.DataFrame, labels: dict[str, str]) -> pd.DataFrame:
-    """Add a column with the labels that the figures use, unless every label equals the class name."""
+    """Add a column with the labels in the figures, unless all labels are equal to the class names.
+
+    Args:
+        scores: one row per class, with its name in the column `class`.
+        labels: class name -> its label in the figures.
+    """
     shown = scores["class"].map(labels)
     if (shown == scores["class"]).all():
         return scores

@@ -1,8 +1,8 @@
 import pytest
 
-from reprocnn.data.litter import is_litter, is_note
+from reprocnn.data.junk import is_junk, is_note
 
-LITTER = [
+JUNK = [
     *("cat/@eaDir/1.jpg/SYNOPHOTO_THUMB_M.jpg", "@eaDir", "#recycle/1.jpg", "#snapshot", "@Recycle/1.jpg"),
     *("@Recently-Snapshot/a/1.jpg", "cat/SYNOFILE_THUMB_M.png", "$RECYCLE.BIN/1.jpg", "System Volume Information/x"),
     *("cat/Thumbs.db", "cat/Thumbs.db:encryptable", "cat/ehthumbs.db", "cat/ehthumbs_vista.db", "cat/Desktop.ini"),
@@ -27,17 +27,17 @@ IMAGES = [
 ]
 
 
-@pytest.mark.parametrize("name", LITTER)
-def test_what_systems_and_programs_leave_behind_is_litter(name: str) -> None:
-    assert is_litter(name)
+@pytest.mark.parametrize("name", JUNK)
+def test_hidden_system_and_temporary_files_are_junk(name: str) -> None:
+    assert is_junk(name)
 
 
 @pytest.mark.parametrize("name", IMAGES)
-def test_images_and_classes_are_not_litter(name: str) -> None:
-    assert not is_litter(name)
+def test_images_and_classes_are_not_junk(name: str) -> None:
+    assert not is_junk(name)
     assert not is_note(name)
 
 
 @pytest.mark.parametrize("name", ["README", "x/README.md", "readme[1].txt", "LICENSE", "licence.txt", "LICENSE-CC0.md"])
-def test_what_is_about_the_images_is_a_note(name: str) -> None:
+def test_a_readme_or_license_is_a_note(name: str) -> None:
     assert is_note(name)
