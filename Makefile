@@ -54,6 +54,8 @@ lint: setup ## check style, format and types
 	@$(RUN) ruff check .
 	@$(RUN) ruff format --check .
 	@$(RUN) mypy
+	@$(RUN) MYPYPATH=src:stages:benchmarks:tests mypy tests --explicit-package-bases --implicit-reexport \
+	  --disable-error-code=arg-type --disable-error-code=comparison-overlap --disable-error-code=call-overload
 
 ui: setup ## show the runs in the MLflow UI
 	@$(RUN) python -m reprocnn ui

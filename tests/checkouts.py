@@ -110,7 +110,7 @@ class Checkout:
 
     def restore(self) -> None:
         """Bring the committed params and result back into the workspace, as the troubleshooting page says."""
-        self.run("git", "checkout", "--", ".")
+        self.run("git", "checkout", "HEAD", "--", "params.yaml", "dvc.lock", "reports")
         self.run("dvc", "checkout")
 
     def wait_for_queue(self, successes: int) -> None:

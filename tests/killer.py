@@ -65,11 +65,11 @@ import _stage  # noqa: E402, F401  the checkout's own code comes first
 if EVENT == "batch":
     from reprocnn.training.batches import Batches
 
-    Batches.__getitem__ = kill_at_batch(Batches.__getitem__)
+    Batches.__getitem__ = kill_at_batch(Batches.__getitem__)  # type: ignore[method-assign]
 elif EVENT == "save":
     import numpy as np
 
-    savez, np.savez = np.savez, save_half
+    savez, np.savez = np.savez, save_half  # type: ignore[assignment]
 else:
     Path.replace = kill_at_rename(Path.replace)  # type: ignore[method-assign]
 

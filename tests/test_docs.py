@@ -11,6 +11,7 @@ from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
 
+import mlflow.cli
 import numpy as np
 import pandas as pd
 import pytest
@@ -167,7 +168,7 @@ class Reader:
         while words and (setting := re.match(r"([A-Z_]+)=", words[0])):
             assert f'"{setting[1]}"' in self._sources, words
             words = words[1:]
-        known = {"make": self._make, "python": self._python, "dvc": self._dvc, "git": self._git}
+        known = {"make": self._make, "python": self._python, "dvc": self._dvc, "git": self._git, "mlflow": self._mlflow}
         if words and words[0] not in {"cd", "source", "rm", "export", "kill"}:
             known[words[0]](words)
 
@@ -196,6 +197,9 @@ class Reader:
                 check(Params, read_params() | chosen, PARAMS)
             if "--queue" not in words:
                 _set_params(PARAMS, values[-1])
+
+    def _mlflow(self, words: list[str]) -> None:
+        mlflow.cli.cli.commands[words[1]].make_context(words[1], words[2:])
 
     def _git(self, words: list[str]) -> None:
         if words[1] == "checkout" and "params.yaml" in words:

@@ -92,7 +92,7 @@ def test_a_killed_training_goes_on_to_the_same_bytes(trained: Checkout, faults: 
     for run in runs:
         assert run["status"] == "FINISHED"
         assert run["epochs"] == list(range(1, EPOCHS + 1))
-    faults.tell(
+    faults.record(
         "SIGKILL of train: in a batch, in a checkpoint, before and after each rename",
         len(moments),
         f"same bytes each time, {resumed} resumed from a checkpoint; one MLflow run each, every epoch once",
@@ -125,7 +125,7 @@ def test_evaluate_and_plot_killed_between_their_files_make_the_same_the_next_tim
         paths = tuple(f"reports/{name}" for name in names)
         expected = _hashes(trained, paths)
         for event in ("rename", "renamed"):
-            for last in faults.some(range(1, 6), 1 if event == "rename" else 0, 3):
+            for last in faults.sample(range(1, 6), 1 if event == "rename" else 0, 3):
                 assert _killed(trained, stage, event, last)
                 trained.run("python", f"stages/{stage}.py")
                 assert _hashes(trained, paths) == expected
@@ -194,7 +194,7 @@ def test_a_pipeline_that_was_killed_goes_on(trained: Checkout, faults: Faults) -
     assert trained.run("git", "status", "--porcelain", "--untracked-files=no") == ""
     trained.reprocnn("sync")
     assert not [run for run in trained.runs() if run["status"] == "RUNNING"]
-    faults.tell(
+    faults.record(
         f"{', '.join(KILLS)}, 3 to 25 s after the start of `dvc repro`, the next `dvc repro` at once",
         times,
         "dvc.lock, model and reports the same bytes at the end; no MLflow run left running"
@@ -213,7 +213,7 @@ def test_a_disk_that_is_full_for_a_checkpoint_does_not_end_the_training(trained:
     assert "resuming at epoch 2 of 4" in printed
     assert printed.count("warning: no checkpoint after epoch 2 (No space left on device)") == 1
     assert _hashes(trained, TRAINED) == expected
-    faults.tell("a disk that is full for a checkpoint (`/dev/full`)", 1, "one warning; same bytes")
+    faults.record("a disk that is full for a checkpoint (`/dev/full`)", 1, "one warning; same bytes")
 
 
 class _SlowHandler(BaseHTTPRequestHandler):
@@ -266,7 +266,7 @@ def test_a_tracker_that_is_slow_or_silent_delays_the_pipeline_by_at_most_ten_sec
             delay = seconds(uri) - down
         assert delay < 12, name  # 10, and what two cores vary by
         assert _hashes(trained, TRAINED) == expected
-        faults.tell(f"a tracking server that {name}", 1, f"train, evaluate and plot took {delay:.1f} s longer in all")
+        faults.record(f"a tracking server that {name}", 1, f"train, evaluate and plot took {delay:.1f} s longer in all")
     trained.reprocnn("sync")
     run = trained.runs()[0]
     assert (run["status"], run["epochs"]) == ("FINISHED", list(range(1, EPOCHS + 1)))
@@ -333,7 +333,7 @@ def test_eight_experiments_at_once_on_a_fresh_store(trained: Checkout, faults: F
         assert {run["status"] for run in runs} == {"FINISHED"}
         lines = trained.reprocnn("runs")
         assert len(re.findall(rf"{way[2:]}\d +\w{{7}} +run \w+  complete", lines)) == n, lines
-        faults.tell(f"{n} experiments with `{way}` at once, on a store that does not exist", 1, f"{n} complete runs")
+        faults.record(f"{n} experiments with `{way}` at once, on a store that does not exist", 1, f"{n} complete runs")
 
 
 def _at_once(trained: Checkout, n: int) -> None:

@@ -19,6 +19,7 @@ import pytest
 
 from checkouts import ROOT, Checkout, stages_run
 from reprocnn import params
+from reprocnn.artifacts.files import md5
 from reprocnn.catalog import MODELS
 from reprocnn.params import read_params
 
@@ -225,6 +226,54 @@ def test_a_changed_figure_is_drawn_again_in_the_run_that_is_there(checkout: Chec
 
 
 @pytest.mark.slow
+def test_the_committed_result_comes_back_after_an_uncommitted_one(checkout: Checkout) -> None:
+    """DVC has added the new dvc.lock to Git's index."""
+    checkout.edit("params.yaml", "learning_rate: 0.001", "learning_rate: 0.002")
+    assert "train" in stages_run(checkout.run("dvc", "repro", REPROCNN_FRESH="1"))
+    checkout.restore()
+    assert "up to date" in checkout.run("dvc", "status")
+    assert checkout.run("git", "status", "--porcelain", "--untracked-files=no") == ""
+    assert stages_run(checkout.run("dvc", "repro", "--force", "--single-item", "plot")) == ["plot"]
+    assert checkout.run("git", "status", "--porcelain", "--untracked-files=no") == ""
+    assert "validation_accuracy" in checkout.run("dvc", "metrics", "show")
+
+
+@pytest.mark.slow
+def test_an_experiment_is_shared_and_deleted(checkout: Checkout, tmp_path: Path) -> None:
+    """As docs/training.md says."""
+    checkout.run("git", "init", "-q", "--bare", str(tmp_path / "origin"))
+    checkout.run("git", "remote", "add", "origin", str(tmp_path / "origin"))
+    checkout.run("dvc", "remote", "add", "--default", "storage", str(tmp_path / "storage"))
+    checkout.commit("a remote")
+    checkout.run("dvc", "exp", "run", "-n", "shared", "-S", "epochs=2")
+    branch = checkout.run("git", "symbolic-ref", "--short", "HEAD").strip()
+    checkout.run("git", "push", "-q", "origin", branch)
+    checkout.run("dvc", "exp", "push", "origin", "shared")
+    checkout.restore()
+    checkout.run("dvc", "push")
+
+    colleague = Checkout(tmp_path / "colleague")
+    checkout.run("git", "clone", "-q", "-b", branch, str(tmp_path / "origin"), str(colleague.folder))
+    colleague.set_user()
+    colleague.run("dvc", "exp", "pull", "origin", "shared")
+    assert "added run, params" in colleague.reprocnn("sync", "--rev", "shared")
+    assert "test_accuracy" in _only(colleague, "shared")["metrics"]
+    colleague.run("dvc", "exp", "apply", "shared")
+    assert "up to date" in colleague.run("dvc", "status")
+
+    model = md5(checkout.folder / "models/model.keras")
+    run = _only(checkout, "shared")
+    checkout.run("dvc", "exp", "remove", "shared")
+    checkout.run("dvc", "gc", "--force", "--workspace", "--all-branches", "--all-tags", "--all-experiments")
+    assert md5(checkout.folder / "models/model.keras") == model
+    store = "sqlite:///mlflow.db"
+    checkout.run("mlflow", "runs", "delete", "--run-id", run["id"], MLFLOW_TRACKING_URI=store)
+    checkout.run("mlflow", "gc", "--tracking-uri", store, "--backend-store-uri", store)
+    assert not [other for other in checkout.runs() if other["id"] == run["id"]]
+    assert not Path(run["uri"].removeprefix("file://")).exists()
+
+
+@pytest.mark.slow
 def test_a_changed_model_is_trained_and_evaluated_again(checkout: Checkout) -> None:
     checkout.edit("src/reprocnn/models/mlp.py", "(128, 64)", "(32, 16)")
     assert stages_run(checkout.run("dvc", "repro")) == ["train", "evaluate", "plot"]
@@ -416,8 +465,7 @@ def test_an_invalid_experiment_is_rejected_and_the_result_can_be_restored(
     assert "Traceback" not in printed
     if "found" in expected:  # rejected by a stage; DVC itself rejects the others
         assert " M params.yaml" in checkout.run("git", "status", "--porcelain")
-    checkout.run("git", "checkout", "--", "params.yaml", "dvc.lock", "reports")  # as docs/troubleshooting.md says
-    checkout.run("dvc", "checkout")
+    checkout.restore()
     assert "up to date" in checkout.run("dvc", "status")
     assert checkout.run("git", "status", "--porcelain", "--untracked-files=no") == ""
 
@@ -450,6 +498,9 @@ def test_two_queued_experiments_at_once_on_a_fresh_store(checkout: Checkout) -> 
     checkout.run("dvc", "exp", "run", "--queue", "-S", "learning_rate=0.003,0.0005")
     checkout.run("dvc", "queue", "start", "-j", "2")
     checkout.wait_for_queue(2)
+    names = re.findall(r"^\w+ +(\S+-\S+) ", checkout.run("dvc", "queue", "status"), re.MULTILINE)
+    assert len(names) == 2
+    assert "test accuracy" in checkout.run("dvc", "queue", "logs", names[0])
     runs = checkout.runs()
     assert sorted(r["params"]["learning_rate"] for r in runs) == ["0.0005", "0.003"]
     for run in runs:

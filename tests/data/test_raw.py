@@ -1,3 +1,4 @@
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +38,7 @@ def test_nothing_is_written_if_reading_the_images_fails(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def _fail_after_one_chunk():  # type: ignore[no-untyped-def]
+def _fail_after_one_chunk() -> Iterator[np.ndarray]:
     yield np.zeros((1, 2, 2, 1), np.uint8)
     raise RuntimeError
 

@@ -119,7 +119,7 @@ def test_each_layer_has_its_own_seed(name: str) -> None:
 @pytest.mark.parametrize("name", MODELS)
 def test_every_option_of_a_model_changes_it(name: str) -> None:
     shape = (32, 32, 3)
-    values = {
+    values: dict[str, list[object]] = {
         "padding": ["same", "valid"],
         "strides": [1, 2],
         "pooling": ["max", "average"],

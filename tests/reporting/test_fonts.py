@@ -25,7 +25,7 @@ def test_a_system_font_is_never_used(monkeypatch: pytest.MonkeyPatch) -> None:
     system = [FontEntry(fname=file, name=name) for name in ("Noto Sans CJK JP", "Noto Sans Thai", "DejaVu Sans")]
     chosen = fonts.families(["猫", "แมว"])
     monkeypatch.setattr(fontManager, "ttflist", fontManager.ttflist + system)
-    fontManager._findfont_cached.cache_clear()
+    fontManager._findfont_cached.cache_clear()  # type: ignore[attr-defined]
     found = [Path(findfont(FontProperties(family=[family]))) for family in chosen]
     folders = [Path(str(files(package))) for package in ("manimgx_fonts", "noto_cjk_sans_jp_regular")]
     assert [path.parent for path in found[1:]] == [folder.resolve() for folder in folders]
