@@ -20,7 +20,8 @@ def main() -> None:
     normalization = preprocessing.fit_normalization(raw.images, train, params.normalization)
     for path, indices in ((TRAIN, train), (VALIDATION, validation)):
         preprocessing.write_normalized(path, raw, indices, normalization, len(names))
-    write_statistics(STATISTICS, Statistics(dataset.dataset, names, dataset.image_shape, normalization))
+    shape, white = dataset.image_shape, dataset.white
+    write_statistics(STATISTICS, Statistics(dataset.dataset, names, shape, white, normalization))
     print(f"{len(train)} training and {len(validation)} validation images")
 
 

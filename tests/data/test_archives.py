@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from reprocnn.data.archives import members
-from reprocnn.data.unreadable import UnreadableError
 from reprocnn.errors import UserError
+from reprocnn.inference.unreadable import UnreadableError
 
 NAMES = ["猫/1.png", "猫/2.png", "dog/1.png"]
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from reprocnn.data import folder, raw, source, unreadable
+from reprocnn.data import folder, raw, source, unreadable_files
 from reprocnn.errors import UserError
 from reprocnn.params import DownloadParams
 from reprocnn.run.downloads import places
@@ -219,7 +219,7 @@ def test_one_error_counts_all_unreadable_files_and_names_the_first(
     assert "25 of 37 images can't be read\n  empty file (25):\n    cat/x00.jpg\n" in message
     assert "    cat/x19.jpg\n    and 5 more\n  fix: " in message
     monkeypatch.setattr(source, "MAX_COLLECTED", 22)
-    monkeypatch.setattr(unreadable, "MAX_COLLECTED", 22)
+    monkeypatch.setattr(unreadable_files, "MAX_COLLECTED", 22)
     assert "22 or more of 37 images can't be read" in _error(tmp_path / "images", tmp_path / "out")
 
 

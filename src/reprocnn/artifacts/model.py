@@ -13,6 +13,7 @@ if TYPE_CHECKING:  # the import takes seconds
     import keras
 
 MODEL = Path("models/model.keras")
+ONNX_MODEL = Path("models/model.onnx")
 
 # The earliest time that ZIP can store; written instead of the current time.
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)

@@ -31,6 +31,8 @@ class Statistics(Card):
     """Class name of each label, in label order."""
     image_shape: tuple[int, int, int]
     """(height, width, channels) of every image."""
+    white: float | None
+    """Value of white of images with more than 8 bits per channel, if the user set it."""
     normalization: Normalization
     """Normalisation of the training and validation split, and of the first layer of the saved model."""
 

@@ -22,6 +22,9 @@ class TrainingSummary(Card):
     """Validation accuracy of the best epoch, 0-1."""
     parameters: int
     """Number of trainable parameters."""
+    onnx_difference: float
+    """Largest difference of a probability between `models/model.onnx` and the Keras model, on the validation images;
+    rounded up to a power of ten."""
     mflops: float
     """Millions of floating-point operations of the forward pass for one image."""
 

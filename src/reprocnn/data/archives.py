@@ -23,8 +23,8 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from reprocnn.data.junk import is_junk
-from reprocnn.data.unreadable import UnreadableError
 from reprocnn.errors import UserError
+from reprocnn.inference.unreadable import UnreadableError
 
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2", ".tbz2")
 

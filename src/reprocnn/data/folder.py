@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from reprocnn.artifacts.split import rows_per_chunk
 from reprocnn.data.archives import ARCHIVES
-from reprocnn.data.decoding import read_image
 from reprocnn.data.fetch import Places
 from reprocnn.data.folder_tree import first_few
 from reprocnn.data.junk import is_junk, is_note
@@ -18,6 +17,7 @@ from reprocnn.data.raw import RawData
 from reprocnn.data.source import list_source, read_images
 from reprocnn.data.splits import held_out
 from reprocnn.errors import UserError
+from reprocnn.inference.decoding import read_image
 from reprocnn.params import DownloadParams
 
 _MAX_CLASSES = 20
@@ -61,6 +61,7 @@ def load(params: DownloadParams, _: Places) -> RawData:
         is_test=is_test,
         image_shape=(size, size, 3 if params.color_mode == "rgb" else 1),
         chunks=read_images(source, layout.names, decode, rows_per_chunk((size, size, 3))),
+        white=white,
         messages=[*messages, *_describe_counts(class_names, labels, is_test)],
     )
 

@@ -1,6 +1,6 @@
 """Normalise images: scale pixels from 0-255 to a range that suits training."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,24 @@ def normalize(images: NDArray[np.uint8], normalization: Normalization) -> NDArra
         pixels -= np.asarray(normalization.mean, np.float32) * np.float32(255)
     pixels /= scale
     return pixels
+
+
+def raw_batches(
+    images: NDArray[np.float32], normalization: Normalization, size: int = 256
+) -> Iterator[NDArray[np.float32]]:
+    """Yield the raw pixels of normalised images in batches, rounded to whole numbers: the inverse of `normalize`.
+
+    Args:
+        images: float32 (N, height, width, channels), as `normalize` returned them; may be memory-mapped.
+        normalization: the normalisation of these images.
+        size: images per batch.
+
+    Yields:
+        float32 (n, height, width, channels), 0-255.
+    """
+    mean, std = (np.asarray(values, np.float32) for values in (normalization.mean, normalization.std))
+    for start in range(0, len(images), size):
+        yield np.rint((images[start : start + size] * std + mean) * np.float32(255)).clip(0, 255)
 
 
 def fit(kind: NormalizationKind, chunks: Iterable[NDArray[np.uint8]], channels: int) -> Normalization:

@@ -22,6 +22,7 @@ class RawData:
         is_test: bool (N,), True for the images of the test split.
         image_shape: (height, width, channels) of every image.
         chunks: the images in the order of `labels`, in parts of uint8 (n, height, width, channels), 0-255.
+        white: the value of white that the user set for images with more than 8 bits per channel; None: not set.
         messages: what to tell the user about the data, one message per line.
     """
 
@@ -30,6 +31,7 @@ class RawData:
     is_test: NDArray[np.bool_]
     image_shape: tuple[int, int, int]
     chunks: Iterable[NDArray[np.uint8]]
+    white: float | None = None
     messages: Sequence[str] = ()
 
 
@@ -104,4 +106,5 @@ def card(data: RawData, name: str) -> DatasetCard:
         name: the name of the data set.
     """
     n_test = int(data.is_test.sum())
-    return DatasetCard(name, tuple(data.class_names), data.image_shape, len(data.labels) - n_test, n_test)
+    n_train = len(data.labels) - n_test
+    return DatasetCard(name, tuple(data.class_names), data.image_shape, data.white, n_train, n_test)

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from reprocnn.data.archives import Read, members, report_corrupt
 from reprocnn.data.junk import is_junk, is_note
 from reprocnn.data.progress import progress
-from reprocnn.data.unreadable import MAX_COLLECTED, UnreadableError, UnreadableFiles
+from reprocnn.data.unreadable_files import MAX_COLLECTED, UnreadableFiles
 from reprocnn.errors import UserError
+from reprocnn.inference.unreadable import UnreadableError
 
 Pixels = NDArray[np.uint8]
 

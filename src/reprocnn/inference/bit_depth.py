@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile, TiffImagePlugin
 
-from reprocnn.data.unreadable import UnreadableError
+from .unreadable import UnreadableError
 
 _BITS_PER_SAMPLE, _PHOTOMETRIC, _MAX_SAMPLE, _PLANAR, _S_MAX_SAMPLE = 258, 262, 281, 284, 341  # TIFF tags
 _ORIENTATION = 0x0112  # EXIF tag

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from reprocnn.data import decoding
-from reprocnn.data.unreadable import UnreadableError
+from reprocnn.inference import decoding
+from reprocnn.inference.unreadable import UnreadableError
 
 TWELVE = np.array([[0, 1000, 2048, 4095]], np.uint16)
 """Values of a 12-bit camera, from black to white."""

@@ -8,9 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, PngImagePlugin
 
-from reprocnn.data.bit_depth import exceeds_8_bits, to_8_bits
-from reprocnn.data.unreadable import UnreadableError, decode_failure, read_failure, refuse_by_name
-from reprocnn.params import ColorMode
+from .bit_depth import exceeds_8_bits, to_8_bits
+from .unreadable import UnreadableError, decode_failure, read_failure, refuse_by_name
 
 MAX_PIXELS = 2**28
 """Largest accepted image, in pixels. Cameras have up to 200 million."""
@@ -21,7 +20,7 @@ PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY = 2**27
 
 
 def read_image(
-    name: str, read: Callable[[], bytes], image_size: int, color_mode: ColorMode, white: float | None
+    name: str, read: Callable[[], bytes], image_size: int, color_mode: str, white: float | None
 ) -> NDArray[np.uint8]:
     """Read and decode an image file.
 
@@ -54,7 +53,7 @@ def read_image(
         raise decode_failure(error, content) from None
 
 
-def decode(content: bytes, image_size: int, color_mode: ColorMode, white: float | None = None) -> NDArray[np.uint8]:
+def decode(content: bytes, image_size: int, color_mode: str, white: float | None = None) -> NDArray[np.uint8]:
     """Decode an image of any format, size and mode that Pillow supports.
 
     The image is rotated as its EXIF orientation says, its transparent parts are filled with white, and it is cropped to

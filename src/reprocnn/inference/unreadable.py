@@ -1,16 +1,8 @@
-"""Explain why files can't be read as images: the cause and the fix, in one error for all files."""
+"""Explain why a file can't be read as an image: the cause and the fix."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 from PIL import UnidentifiedImageError
-
-from reprocnn.errors import UserError
-
-MAX_COLLECTED = 1000
-"""Stop looking for more unreadable files after this many."""
-_MAX_NAMED = 20
-"""Names that the error lists, over all causes; of each cause at least 3."""
 
 
 class UnreadableError(Exception):
@@ -116,37 +108,3 @@ def decode_failure(error: Exception, content: bytes) -> UnreadableError:
     if content.startswith(_IMAGE_STARTS):
         return UnreadableError("corrupt, or of an unsupported kind", "save it as an 8-bit PNG or JPEG, or remove it")
     return UnreadableError("not an image that Pillow can read", "move it out of the class folders, or remove it")
-
-
-class UnreadableFiles:
-    """The files of a directory or archive that can't be read as images, grouped by cause.
-
-    Args:
-        source: the directory or archive, for the messages.
-        total: the number of images in it.
-    """
-
-    def __init__(self, source: Path, total: int) -> None:
-        self._source, self._total, self._count = source, total, 0
-        self._by_cause: dict[tuple[str, str], list[str]] = {}
-
-    def __len__(self) -> int:
-        return self._count
-
-    def add(self, name: str, error: UnreadableError) -> None:
-        """Add a file."""
-        detail = f": {error.detail}" if error.detail else ""
-        self._by_cause.setdefault((error.cause, error.fix), []).append(name + detail)
-        self._count += 1
-
-    def error(self) -> UserError:
-        """Return one error for all files, with the first names and the fix for each cause."""
-        limit = max(3, _MAX_NAMED // len(self._by_cause))
-        or_more = " or more" if self._count >= MAX_COLLECTED else ""
-        lines, fix = [f"{self._source}: {self._count}{or_more} of {self._total} images can't be read"], ""
-        for (cause, next_fix), names in self._by_cause.items():
-            lines += [f"  fix: {fix}"] * bool(fix) + [f"  {cause} ({len(names)}):"]
-            lines += [f"    {name}" for name in names[:limit]]
-            lines += [f"    and {len(names) - limit} more"] * (len(names) > limit)
-            fix = next_fix  # UserError appends the last fix itself
-        return UserError("\n".join(lines), fix)

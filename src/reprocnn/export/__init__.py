@@ -1,0 +1,1 @@
+"""Convert a trained Keras model to other formats, and compare its answers."""

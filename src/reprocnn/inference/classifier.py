@@ -1,0 +1,89 @@
+"""Classify images with a model in an ONNX file."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from numpy.typing import ArrayLike, NDArray
+
+from .decoding import read_image
+from .info import ModelInfo, from_metadata
+
+BATCH = 64
+"""Images per call of the model; larger batches are not faster and need more memory."""
+_ERRORS_ONLY = 3
+_INVALID_FILE = (
+    onnxruntime.capi.onnxruntime_pybind11_state.InvalidProtobuf,
+    onnxruntime.capi.onnxruntime_pybind11_state.InvalidGraph,
+    onnxruntime.capi.onnxruntime_pybind11_state.InvalidArgument,
+    onnxruntime.capi.onnxruntime_pybind11_state.Fail,
+)
+
+
+class Classifier:
+    """A trained model, which runs with ONNX Runtime on the CPU.
+
+    Args:
+        path: the ONNX file, as train writes it.
+        threads: threads per operation; 0: one per core.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is not an ONNX file of this project.
+    """
+
+    def __init__(self, path: Path, threads: int = 0) -> None:
+        if not path.is_file():
+            raise FileNotFoundError(path)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.log_severity_level = _ERRORS_ONLY
+        try:
+            self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        except _INVALID_FILE:
+            raise ValueError("not a valid ONNX file") from None
+        self.info: ModelInfo = from_metadata(self._session.get_modelmeta().custom_metadata_map)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The class name of each output, in output order."""
+        return self.info.class_names
+
+    def read(self, name: str, read: Callable[[], bytes]) -> NDArray[np.uint8]:
+        """Read and decode an image file as `dataset: folder` does.
+
+        Args:
+            name: the name of the file; its suffix shows whether it is a camera's raw file.
+            read: function that returns the bytes of the file.
+
+        Returns:
+            uint8 (height, width, channels), 0-255, of the size that the model takes.
+
+        Raises:
+            UnreadableError: the file can't be read or decoded; has the cause and the fix.
+            FileNotFoundError: the file was deleted in the meantime.
+        """
+        return read_image(name, read, self.info.image_shape[0], self.info.color_mode, self.info.white)
+
+    def probabilities(self, images: ArrayLike) -> NDArray[np.float32]:
+        """Return the probability of each class for each image.
+
+        Args:
+            images: (n, height, width, channels) of any number type, raw pixels 0-255, of the size that the model takes.
+
+        Returns:
+            float32 (n, classes), 0-1.
+
+        Raises:
+            ValueError: the images have another shape.
+        """
+        pixels = np.asarray(images)
+        if pixels.shape[1:] != self.info.image_shape:
+            expected = ", ".join(map(str, self.info.image_shape))
+            raise ValueError(f"expected images of shape (n, {expected}), found {pixels.shape}")
+        parts = [self._run(pixels[start : start + BATCH]) for start in range(0, len(pixels), BATCH)]
+        return np.concatenate(parts) if parts else np.empty((0, len(self.class_names)), np.float32)
+
+    def _run(self, pixels: NDArray[np.generic]) -> NDArray[np.float32]:
+        return self._session.run(None, {"image": pixels.astype(np.float32)})[0]

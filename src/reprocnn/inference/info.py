@@ -1,0 +1,61 @@
+"""What an ONNX file says about its model, in its metadata."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """Origin, input and classes of a model, from the metadata of its ONNX file."""
+
+    dataset: str
+    """Name of the data set that it was trained on."""
+    model: str
+    """Name of the architecture."""
+    class_names: tuple[str, ...]
+    """Class name of each output, in output order."""
+    image_shape: tuple[int, int, int]
+    """(height, width, channels) of its input images."""
+    white: float | None
+    """Value of white of images with more than 8 bits per channel, if the user set it."""
+    keras_md5: str
+    """md5 of the `.keras` file of the same model."""
+
+    @property
+    def color_mode(self) -> str:
+        """`rgb` or `grayscale`."""
+        return "rgb" if self.image_shape[2] == 3 else "grayscale"
+
+    def to_metadata(self) -> dict[str, str]:
+        """Return the entries for the metadata of an ONNX file."""
+        height, width, _ = self.image_shape
+        return {
+            "dataset": self.dataset,
+            "model": self.model,
+            "class_names": json.dumps(self.class_names, ensure_ascii=False),
+            "image_size": f"{height}x{width}",
+            "color_mode": self.color_mode,
+            "white": json.dumps(self.white),
+            "keras_md5": self.keras_md5,
+        }
+
+
+def from_metadata(metadata: Mapping[str, str]) -> ModelInfo:
+    """Return what the metadata of an ONNX file says.
+
+    Raises:
+        ValueError: the metadata is not that of a model of this project.
+    """
+    try:
+        height, width = map(int, metadata["image_size"].split("x"))
+        return ModelInfo(
+            dataset=metadata["dataset"],
+            model=metadata["model"],
+            class_names=tuple(json.loads(metadata["class_names"])),
+            image_shape=(height, width, {"rgb": 3, "grayscale": 1}[metadata["color_mode"]]),
+            white=json.loads(metadata["white"]),
+            keras_md5=metadata["keras_md5"],
+        )
+    except (KeyError, ValueError, TypeError) as error:
+        raise ValueError(f"no ONNX file of this project: its metadata has no valid {error}") from None
