@@ -21,7 +21,7 @@ def main() -> None:
     for path, indices in ((TRAIN, train), (VALIDATION, validation)):
         preprocessing.write_normalized(path, raw, indices, normalization, len(names))
     shape, white = dataset.image_shape, dataset.white
-    write_statistics(STATISTICS, Statistics(dataset.dataset, names, shape, white, normalization))
+    write_statistics(STATISTICS, Statistics(dataset.dataset, names, shape, normalization, white))
     print(f"{len(train)} training and {len(validation)} validation images")
 
 

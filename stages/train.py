@@ -37,10 +37,8 @@ def main() -> None:
         saved.set_weights(core.get_weights())
         write_model(MODEL, saved)
         write_model_card(MODEL_CARD, card)
-        info, raw = (
-            ModelInfo(**asdict(card), keras_md5=md5(MODEL)),
-            raw_batches(validation.images, statistics.normalization),
-        )
+        info = ModelInfo(**asdict(card), keras_md5=md5(MODEL))
+        raw = raw_batches(validation.images, statistics.normalization)
         difference = export_onnx(ONNX_MODEL, saved, info, raw, threads=params.threads)
         write_history(HISTORY, history)
         write_training(TRAINING, summary(history, core, params.patience, difference))

@@ -27,7 +27,7 @@ from reprocnn.artifacts.files import md5
 KILLER = Path(__file__).with_name("killer.py")
 TRAINED = ("models/model.keras", "models/model.json", "reports/history.csv", "reports/training.json")
 EPOCHS, BATCHES = 4, 41 + 1  # batches per epoch: training + validation
-RENAMES = EPOCHS + 5  # a checkpoint per epoch; then model, card, history, metrics, environment
+RENAMES = EPOCHS + 6  # a checkpoint per epoch; then model, card, ONNX model, history, metrics, environment
 
 
 def _run_longer_pipeline(checkout: Checkout) -> None:

@@ -58,9 +58,10 @@ def _imports(file: Path) -> set[Path]:
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         if isinstance(node, ast.ImportFrom):
-            assert not node.level, f"{file}: relative imports are not followed here"
             assert node.module
-            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+            # Within a package: `from .module import name`.
+            module = f"reprocnn.{file.parent.name}.{node.module}" if node.level == 1 else node.module
+            names |= {module} | {f"{module}.{alias.name}" for alias in node.names}
     return {f for name in names if name.split(".")[0] == "reprocnn" for f in _module_files(name)}
 
 

@@ -12,7 +12,7 @@ from reprocnn import params
 SRC = ROOT / "src" / "reprocnn"
 FILES = sorted([*SRC.rglob("*.py"), *(ROOT / "stages").glob("*.py")])
 SCHEMA = {"catalog", "errors", "params"}
-SCIENCE = {"data", "models", "training", "evaluation", "reporting"}
+SCIENCE = {"data", "models", "training", "evaluation", "reporting", "export", "inference"}
 FOUNDATIONS = SCHEMA | {"artifacts", "backend", "environment"}
 KNOWS = {
     "catalog": set(),
@@ -22,6 +22,7 @@ KNOWS = {
     "backend": {"environment"},
     "artifacts": {"backend", "errors", "params"},
     **dict.fromkeys(SCIENCE, FOUNDATIONS | SCIENCE),
+    "inference": set(),  # a logged MLflow model contains it
     "run": FOUNDATIONS | SCIENCE,
     "ledger": FOUNDATIONS | {"run"},
     "commands": FOUNDATIONS | SCIENCE | {"run", "ledger", "cli"},

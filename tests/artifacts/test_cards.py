@@ -21,6 +21,7 @@ SUMMARY = TrainingSummary(
     best_epoch=2,
     best_validation_accuracy=1.0,
     parameters=10,
+    onnx_difference=1e-6,
     mflops=0.002,
 )
 CARDS = [

@@ -27,6 +27,7 @@ def trained(here: Path, empty_store: None) -> Path:
         best_epoch=2,
         best_validation_accuracy=0.9,
         parameters=10,
+        onnx_difference=1e-6,
         mflops=0.5,
     )
     write_training(TRAINING, summary)

@@ -23,6 +23,7 @@ SUMMARY = TrainingSummary(
     best_epoch=1,
     best_validation_accuracy=0.9,
     parameters=10,
+    onnx_difference=1e-6,
     mflops=0.1,
 )
 PARAMS_OF_TRAIN = {"threads": 2, "epochs": 3}

@@ -18,12 +18,12 @@ class DatasetCard(Card):
     """Class name of each label, in label order."""
     image_shape: tuple[int, int, int]
     """(height, width, channels) of every image."""
-    white: float | None
-    """Value of white of images with more than 8 bits per channel, if the user set it."""
     n_train: int
     """Number of training images, including those of the later validation split."""
     n_test: int
     """Number of test images."""
+    white: float | None = None
+    """Value of white of images with more than 8 bits per channel, if the user set it."""
 
 
 def write_dataset(path: Path, card: DatasetCard) -> None:

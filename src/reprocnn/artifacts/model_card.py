@@ -20,7 +20,7 @@ class ModelCard(Card):
     """Class name of each output, in output order."""
     image_shape: tuple[int, int, int]
     """(height, width, channels) of its input images, which are raw pixels 0-255."""
-    white: float | None
+    white: float | None = None
     """Value of white of images with more than 8 bits per channel, if the user set it."""
 
 

@@ -31,10 +31,10 @@ class Statistics(Card):
     """Class name of each label, in label order."""
     image_shape: tuple[int, int, int]
     """(height, width, channels) of every image."""
-    white: float | None
-    """Value of white of images with more than 8 bits per channel, if the user set it."""
     normalization: Normalization
     """Normalisation of the training and validation split, and of the first layer of the saved model."""
+    white: float | None = None
+    """Value of white of images with more than 8 bits per channel, if the user set it."""
 
 
 def write_statistics(path: Path, statistics: Statistics) -> None:

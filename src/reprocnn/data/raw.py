@@ -107,4 +107,4 @@ def card(data: RawData, name: str) -> DatasetCard:
     """
     n_test = int(data.is_test.sum())
     n_train = len(data.labels) - n_test
-    return DatasetCard(name, tuple(data.class_names), data.image_shape, data.white, n_train, n_test)
+    return DatasetCard(name, tuple(data.class_names), data.image_shape, n_train, n_test, data.white)

@@ -1,13 +1,11 @@
 """Classify images with a model in an ONNX file."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
 from numpy.typing import ArrayLike, NDArray
 
-from .decoding import read_image
 from .info import ModelInfo, from_metadata
 
 BATCH = 64
@@ -49,22 +47,6 @@ class Classifier:
     def class_names(self) -> tuple[str, ...]:
         """The class name of each output, in output order."""
         return self.info.class_names
-
-    def read(self, name: str, read: Callable[[], bytes]) -> NDArray[np.uint8]:
-        """Read and decode an image file as `dataset: folder` does.
-
-        Args:
-            name: the name of the file; its suffix shows whether it is a camera's raw file.
-            read: function that returns the bytes of the file.
-
-        Returns:
-            uint8 (height, width, channels), 0-255, of the size that the model takes.
-
-        Raises:
-            UnreadableError: the file can't be read or decoded; has the cause and the fix.
-            FileNotFoundError: the file was deleted in the meantime.
-        """
-        return read_image(name, read, self.info.image_shape[0], self.info.color_mode, self.info.white)
 
     def probabilities(self, images: ArrayLike) -> NDArray[np.float32]:
         """Return the probability of each class for each image.
