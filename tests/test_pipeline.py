@@ -20,7 +20,7 @@ import pytest
 from checkouts import ROOT, Checkout, stages_run
 from reprocnn import params
 from reprocnn.artifacts.files import md5
-from reprocnn.catalog import MODELS
+from reprocnn.catalog import DATA_SETS, MODELS
 from reprocnn.params import read_params
 
 SRC = ROOT / "src" / "reprocnn"
@@ -96,14 +96,15 @@ def _outs(stage: str) -> set[str]:
     ("stage", "model"), [*((stage, "") for stage in STAGES if stage != "train"), *(("train", name) for name in MODELS)]
 )
 def test_deps_are_exactly_the_code_that_a_stage_imports(stage: str, model: str) -> None:
-    """For train, add the module of its model, which it imports by name."""
+    """Add the modules that are imported by name: for train that of its model, for download those of the data sets."""
     deps = {d for d in _names(DEFINITIONS[stage]["deps"]) if d.startswith(("src/", "stages/"))}
     assert f"stages/{stage}.py" in deps
     own = SRC / "models" / f"{model}.py"
     code = {Template(d).substitute(model=model) for d in deps if d.startswith("src/")}
     used = set()
     scripts = _imports(ROOT / "stages" / f"{stage}.py") | _imports(ROOT / "stages" / "_stage.py")
-    for file in _reached(scripts | ({own} if model else set())):
+    sources = {SRC / "data" / f"{name}.py" for name in DATA_SETS} if stage == "download" else set()
+    for file in _reached(scripts | sources | ({own} if model else set())):
         if file.name == "__init__.py" and not ast.parse(file.read_text()).body[1:]:
             continue  # only a docstring
         covering = [d for d in code if file == ROOT / d or (ROOT / d) in file.parents]
