@@ -26,6 +26,7 @@ KNOWS = {
     "run": FOUNDATIONS | SCIENCE,
     "ledger": FOUNDATIONS | {"run"},
     "commands": FOUNDATIONS | SCIENCE | {"run", "ledger", "cli"},
+    "notebook": FOUNDATIONS | SCIENCE | {"run", "ledger"},
     "stages": FOUNDATIONS | SCIENCE | {"run"},
 }
 """Room -> other rooms that it may import."""

@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # argparse has no public name for it
 def main(arguments: list[str] | None = None) -> None:
     """Run a command; see `python -m reprocnn --help`."""
     parsed = _parser().parse_args(arguments)
+    parsed.start = os.getcwd()  # noqa: PTH109  the folder to which paths in the arguments are relative
     environment.prepare()  # before a library reads it
     os.chdir(state.repository())
     os.environ.update(store.settings() | parsed.settings)  # before the first thread
@@ -32,10 +33,15 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _run(parsed: argparse.Namespace) -> None:
-    if not Path(".dvc").is_dir() and parsed.run is not _doctor:
+    if not parsed.anywhere:
+        _require_checkout()
+    parsed.run(parsed)
+
+
+def _require_checkout() -> None:
+    if not Path(".dvc").is_dir():
         problem = f"{Path.cwd()} is not a checkout of this project: it has no .dvc folder"
         raise UserError(problem, "cd to the checkout, or run `python -m reprocnn doctor` here to see what is missing")
-    parsed.run(parsed)
 
 
 def _doctor(_: argparse.Namespace) -> None:
@@ -49,6 +55,27 @@ def _image_shape(text: str) -> tuple[int, int, int]:
         if 4 <= min(height, width) <= max(height, width) <= 256 and channels in (1, 3):
             return height, width, channels
     raise argparse.ArgumentTypeError(f"expected height x width x channels, 4x4x1 to 256x256x3, found '{text}'")
+
+
+def _fraction(text: str) -> float:
+    """Parse a number from 0 to 1."""
+    with suppress(ValueError):
+        if 0 <= float(text) <= 1:
+            return float(text)
+    raise argparse.ArgumentTypeError(f"expected a number from 0 to 1, found '{text}'")
+
+
+def _at_least_one(text: str) -> int:
+    """Parse a whole number of at least 1."""
+    with suppress(ValueError):
+        if int(text) >= 1:
+            return int(text)
+    raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, found '{text}'")
+
+
+def _model(text: str) -> str:
+    """Make the path of a model independent of the working folder."""
+    return text if text.startswith("models:/") else str(Path(text).absolute())
 
 
 def _class_count(text: str) -> int:
@@ -105,6 +132,20 @@ _HELP = {
         """,
         (" # the last commit", "HEAD~1", "EXPERIMENT  # a name that `dvc exp show` lists"),
     ),
+    "predict": _Help(
+        "say what is in pictures",
+        """
+        Print the class of each picture and its confidence, on standard output. The model is models/model.onnx of this
+        checkout, or another one by --model, --rev or --run. Pictures are prepared as `dataset: folder` does. Files that
+        can't be read are reported on the error stream; the others are answered, and the exit status is 1.
+        """,
+        (
+            "cat.jpg",
+            "photos/ more.zip --top 5 --json > answers.jsonl",
+            "cat.jpg --rev EXPERIMENT --min-confidence 0.8",
+            "- < cat.jpg",
+        ),
+    ),
     "reproduce": _Help(
         "check out what made an MLflow run",
         """
@@ -156,12 +197,13 @@ def _parser() -> argparse.ArgumentParser:
         epilog="`python -m reprocnn COMMAND --help` explains a command and its arguments, with examples.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.set_defaults(settings={})
+    parser.set_defaults(settings={}, anywhere=False)
     commands = parser.add_subparsers(required=True, title="commands", metavar="COMMAND")
     _add_models(commands)
     _add_results(commands)
     _add_runs(commands)
-    _add(commands, "doctor").set_defaults(run=_doctor, settings=QUICK)
+    _add_predict(commands)
+    _add(commands, "doctor").set_defaults(run=_doctor, settings=QUICK, anywhere=True)
     return parser
 
 
@@ -206,6 +248,40 @@ def _add_results(commands: "_Commands") -> None:
     folder = "new or empty folder to check out to (default: a new temporary folder)"
     command.add_argument("--folder", type=os.path.abspath, help=folder)
     command.set_defaults(run=lambda a: reproduce.reproduce(a.run_id, a.folder))
+
+
+def _add_predict(commands: "_Commands") -> None:
+    """Add the command `predict`."""
+    command = _add(commands, "predict")
+    command.add_argument("pictures", nargs="+", metavar="PICTURE", help="image, folder or archive; - is standard input")
+    model = command.add_mutually_exclusive_group()
+    uri = "ONNX file, or models:/NAME@ALIAS in MLflow (default: models/model.onnx)"
+    model.add_argument("--model", type=_model, help=uri)
+    model.add_argument("--rev", metavar="REVISION", help="model of this experiment or commit")
+    model.add_argument("--run", metavar="RUN_ID", dest="run_id", help="model of this MLflow run")
+    command.add_argument("--top", type=_at_least_one, default=3, metavar="K", help="classes per picture (default: 3)")
+    output = command.add_mutually_exclusive_group()
+    for name, text in (("json", "print a line of JSON per picture"), ("csv", "print a CSV table")):
+        output.add_argument(f"--{name}", dest="format", action="store_const", const=name, default="text", help=text)
+    unsure = "mark answers with a lower confidence as unsure (default: 0)"
+    command.add_argument("--min-confidence", type=_fraction, default=0.0, metavar="C", help=unsure)
+    command.set_defaults(run=_predict, anywhere=True)
+
+
+def _predict(parsed: argparse.Namespace) -> None:
+    from reprocnn.commands import predict  # imports ONNX Runtime, which no other command needs
+
+    if not parsed.model:
+        _require_checkout()
+    question = predict.Question(
+        pictures=parsed.pictures,
+        folder=parsed.start,
+        top=parsed.top,
+        format=parsed.format,
+        min_confidence=parsed.min_confidence,
+    )
+    with predict.find_model(parsed.model, parsed.rev, parsed.run_id) as path:
+        predict.predict(path, question)
 
 
 def _add_runs(commands: "_Commands") -> None:

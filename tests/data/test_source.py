@@ -171,7 +171,7 @@ def _unreadable_files() -> Iterator[tuple[str, bytes]]:
     yield "video (1):", b"\0\0\0\x18ftypisom" + bytes(90)
     yield "vector graphic (SVG, EPS)", b"<?xml version='1.0'?><svg></svg>"
     yield "PDF (1):", b"%PDF-1.4"
-    yield "archive in a class folder (1):", b"PK\x03\x04"
+    yield "archive instead of an image (1):", b"PK\x03\x04"
     yield "Git LFS pointer", b"version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 3\n"
 
 

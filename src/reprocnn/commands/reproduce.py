@@ -9,7 +9,6 @@ from typing import Any
 from reprocnn.errors import UserError
 from reprocnn.ledger import record, revisions, store
 from reprocnn.ledger.git import git, show
-from reprocnn.ledger.masking import masked
 from reprocnn.ledger.mirror import CHANGES, NEW_FILES
 from reprocnn.ledger.origin import BASELINE_TAG, EXPERIMENT_TAG
 from reprocnn.ledger.record import MODEL_TAG
@@ -26,7 +25,7 @@ def reproduce(run_id: str, folder: str | None) -> None:
     Raises:
         UserError: there is no such run, its commit is not in this repository, or its changes do not apply.
     """
-    run = _find_run(run_id)
+    run = store.find_run(run_id)
     commit, found = _find_commit(run)
     target = Path(folder or tempfile.mkdtemp(prefix="reprocnn-")).resolve()
     project = revisions.clone(commit, target)
@@ -48,19 +47,6 @@ _DESCRIPTIONS = {
     "clean": "made by commit {commit} without uncommitted changes",
     "changes": "made by commit {commit} with uncommitted changes, which are applied",
 }
-
-
-def _find_run(run_id: str) -> Any:
-    """Return the only run whose ID begins with `run_id`."""
-    client, experiment_id = store.connect_or_explain()
-    with store.explain_errors():
-        found = [run for run in store.all_runs(client, experiment_id) if run.info.run_id.startswith(run_id)]
-    if len(found) != 1:
-        raise UserError(
-            f"{len(found)} runs in {masked(store.tracking_uri())} have an ID that begins with {run_id!r}, expected 1",
-            "`python -m reprocnn runs` or `make ui` shows the IDs",
-        )
-    return found[0]
 
 
 def _find_commit(run: Any) -> tuple[str, str]:

@@ -52,8 +52,8 @@ _OTHER_FORMATS: tuple[tuple[str, str, Callable[[bytes], bool]], ...] = (
         lambda start: b"<svg" in start or start.startswith((b"%!PS", b"\xc5\xd0\xd3\xc6")),
     ),
     (
-        "archive in a class folder",
-        "unpack it into the class folder, or remove it",
+        "archive instead of an image",
+        "unpack it, or remove it",
         lambda start: start.startswith((b"PK\x03\x04", b"\x1f\x8b", b"7z\xbc\xaf", b"Rar!")),
     ),
 )
@@ -107,4 +107,4 @@ def decode_failure(error: Exception, content: bytes) -> UnreadableError:
         return UnreadableError("corrupt", _COPY_AGAIN, str(error))
     if content.startswith(_IMAGE_STARTS):
         return UnreadableError("corrupt, or of an unsupported kind", "save it as an 8-bit PNG or JPEG, or remove it")
-    return UnreadableError("not an image that Pillow can read", "move it out of the class folders, or remove it")
+    return UnreadableError("not an image that Pillow can read", "convert it to PNG or JPEG, or remove it")

@@ -205,15 +205,30 @@ def _link_if_absent(source: str, target: str) -> None:
 
 
 def _open_commit(commit: str) -> "DVCFileSystem":
-    """Open the files of the repository at a commit: those in Git, and those in DVC's cache and remote."""
-    from dvc.api import DVCFileSystem  # takes a second
+    """Open the files of the repository at a commit: those in Git, and those in DVC's cache and remote.
 
-    return DVCFileSystem(os.fspath(repository()), rev=commit, subrepos=True)
+    The remote is that of the checkout, because the commit may be older than the remote.
+    """
+    from dvc.api import DVCFileSystem  # takes a second
+    from dvc.config import Config
+
+    remote = Config(os.fspath(repository() / ".dvc"))["core"].get("remote")
+    config = {"core": {"remote": remote}} if remote else {}
+    return DVCFileSystem(os.fspath(repository()), rev=commit, subrepos=True, config=config)
 
 
 def _repository_path(file: Path) -> str:
     """Return the path of a project file in the repository, of which the project may be a subfolder."""
     return f"/{git('rev-parse', '--show-prefix')}{file.as_posix()}"
+
+
+def copy_file(commit: str, file: Path, target: Path) -> None:
+    """Copy a project file of a commit, out of Git, DVC's cache or a remote.
+
+    Raises:
+        FileNotFoundError: neither of them has it.
+    """
+    _open_commit(commit).get_file(_repository_path(file), os.fspath(target))
 
 
 def _copy(commit: str, folder: Path) -> None:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 EXPERIMENT = "reprocnn"
 FILE, ARTIFACTS = "mlflow.db", "mlartifacts"
 """Database and artifacts in the checkout, used if MLFLOW_TRACKING_URI is not set."""
+CLASSIFIER = "classifier"
+"""Name of the logged model that takes pictures and runs with ONNX Runtime."""
 SYNC_COMMAND = "python -m reprocnn sync"
 RECREATE_COMMAND = (
     f"mkdir -p {ARTIFACTS}/old && mv {FILE}* {ARTIFACTS}/old && {SYNC_COMMAND}"
@@ -217,6 +219,23 @@ def connect_or_explain() -> tuple["MlflowClient", str]:
     """
     with explain_errors():
         return connect()
+
+
+def find_run(run_id: str) -> "Run":
+    """Return the only run whose ID begins with `run_id`.
+
+    Raises:
+        UserError: MLflow does not answer, or no run or several have such an ID.
+    """
+    client, experiment_id = connect_or_explain()
+    with explain_errors():
+        found = [run for run in all_runs(client, experiment_id) if run.info.run_id.startswith(run_id)]
+    if len(found) != 1:
+        raise UserError(
+            f"{len(found)} runs in {masked(tracking_uri())} have an ID that begins with {run_id!r}, expected 1",
+            "`python -m reprocnn runs` or `make ui` shows the IDs",
+        )
+    return found[0]
 
 
 def user_error(error: BaseException) -> UserError:

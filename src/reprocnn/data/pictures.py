@@ -1,0 +1,46 @@
+"""List pictures: files, and all files in folders and archives."""
+
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from reprocnn.data.archives import ARCHIVES, Read, members
+from reprocnn.data.junk import is_junk, is_note
+
+
+def list_pictures(paths: Iterable[str], folder: str = "") -> Iterator[tuple[str, Read]]:
+    """Yield the name of each picture, and a function that reads its file. Call it before the next picture is taken.
+
+    Folders and archives (zip, tar) are searched at every depth. Hidden, system and temporary files, README and LICENSE
+    files in them are left out.
+
+    Args:
+        paths: files, folders or archives; `-` is a file on standard input. A file that does not exist is yielded too,
+            and fails when it is read.
+        folder: the folder to which the paths are relative.
+
+    Raises:
+        UserError: an archive is corrupt or unsafe, or a name in a folder or archive is not readable text.
+    """
+    for path in paths:
+        file = Path(folder, path)
+        if path == "-":
+            yield path, sys.stdin.buffer.read
+        elif file.is_dir() or (path.lower().endswith(ARCHIVES) and file.is_file()):
+            for name, read in _files_in(file):
+                yield os.path.join(path, name), read  # noqa: PTH118  keeps the path as it was typed
+        else:
+            yield path, file.read_bytes
+
+
+def count_pictures(paths: Iterable[str], folder: str = "") -> int:
+    """Count the pictures that `list_pictures` yields, without reading them."""
+    return sum(1 for _ in list_pictures(paths, folder))
+
+
+def _files_in(path: Path) -> Iterator[tuple[str, Read]]:
+    """Yield the files in a folder or archive that may be pictures."""
+    for member in members(path):
+        if member.read is not None and not is_junk(member.name) and not is_note(member.name):
+            yield member.name, member.read

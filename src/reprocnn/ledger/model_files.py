@@ -1,0 +1,91 @@
+"""Find the ONNX file of a model: of a DVC experiment or commit, of an MLflow run, or in MLflow's registry."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from reprocnn.artifacts.model import ONNX_MODEL
+from reprocnn.errors import UserError
+from reprocnn.ledger import revisions, store
+from reprocnn.ledger.masking import masked
+from reprocnn.run.state import repository
+
+_OLD = "it was made by a version of this project that wrote none"
+
+
+@contextmanager
+def of_revision(revision: str) -> Iterator[Path]:
+    """Yield the ONNX file of an experiment or commit, from DVC's cache or a DVC remote.
+
+    Args:
+        revision: the name or commit of an experiment, or another commit, branch or tag.
+
+    Raises:
+        UserError: there is no such revision, it has no ONNX file, or neither cache nor remote have the file.
+    """
+    result = revisions.find(revision)
+    expected = result.hashes.get(ONNX_MODEL.as_posix())
+    if not expected:
+        raise UserError(f"{revision} has no {ONNX_MODEL}: {_OLD}", "choose a newer one, or run its experiment again")
+    cached = repository() / ".dvc" / "cache" / "files" / "md5" / expected[:2] / expected[2:]
+    if cached.exists():  # DVC's own code takes a second to import
+        yield cached
+        return
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / ONNX_MODEL.name
+        try:
+            revisions.copy_file(result.commit, ONNX_MODEL, file)
+        except FileNotFoundError:
+            raise UserError(
+                f"{ONNX_MODEL} of {revision} is neither in DVC's cache nor in a remote",
+                f"run `dvc push` or `dvc exp push origin {revision}` where it was made, or `dvc repro` at that commit",
+            ) from None
+        yield file
+
+
+def of_run(run_id: str) -> Path:
+    """Return the ONNX file of an MLflow run, downloaded if its artifacts are on a server.
+
+    Args:
+        run_id: the ID of the run, or its first characters.
+
+    Raises:
+        UserError: there is no such run, or it has no ONNX file.
+    """
+    client, _ = store.connect_or_explain()
+    run = store.find_run(run_id)
+    with store.explain_errors():
+        for output in (run.outputs and run.outputs.model_outputs) or []:
+            model = client.get_logged_model(output.model_id)
+            if model.name == store.CLASSIFIER and model.status == "READY":
+                return _download(f"models:/{model.model_id}")
+    raise UserError(
+        f"run {run.info.run_id} has no model in ONNX format: it is not complete, or {_OLD}",
+        f"`{store.SYNC_COMMAND}` completes runs; `python -m reprocnn predict --rev EXPERIMENT` takes DVC's file",
+    )
+
+
+def of_uri(uri: str) -> Path:
+    """Return the ONNX file of a model in MLflow's registry, such as `models:/NAME@ALIAS` or `models:/NAME/VERSION`.
+
+    Raises:
+        UserError: there is no such model, or it has no ONNX file.
+    """
+    store.connect_or_explain()
+    return _download(uri)
+
+
+def _download(uri: str) -> Path:
+    """Return the ONNX file of a logged or registered model. No code in the model is run."""
+    from mlflow.artifacts import download_artifacts
+    from mlflow.exceptions import MlflowException
+
+    try:
+        folder = Path(download_artifacts(artifact_uri=uri))
+    except (MlflowException, OSError) as error:
+        problem = f"MLflow at {masked(store.tracking_uri())} has no {uri}: {masked(str(error))}"
+        raise UserError(problem, "`make ui` shows the registered models with their versions and aliases") from None
+    if file := next(folder.rglob("*.onnx"), None):
+        return file
+    raise UserError(f"{uri} has no ONNX file", "register the model `classifier` of a run, not its Keras model")

@@ -1,0 +1,157 @@
+"""Use trained models from Python, for example in a notebook: `reprocnn.load()` and `reprocnn.load_experiment(NAME)`.
+
+Neither imports TensorFlow or MLflow.
+"""
+
+import io
+import json
+import os
+from collections.abc import Iterable
+from contextlib import chdir
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reprocnn.artifacts.files import md5
+from reprocnn.artifacts.history import HISTORY
+from reprocnn.artifacts.model import ONNX_MODEL
+from reprocnn.artifacts.scores import METRICS
+from reprocnn.artifacts.training import TRAINING
+from reprocnn.data.pictures import list_pictures
+from reprocnn.errors import UserError
+from reprocnn.inference.classifier import Classifier
+from reprocnn.inference.prediction import Prediction, predict_arrays, predict_pictures
+from reprocnn.ledger import model_files, revisions
+from reprocnn.ledger.git import show
+from reprocnn.params import PARAMS
+from reprocnn.run.state import repository
+
+if TYPE_CHECKING:  # the import takes half a second
+    import pandas as pd
+
+Pictures = str | os.PathLike[str] | Iterable[str | os.PathLike[str]] | NDArray[np.generic]
+"""Files, folders and archives, or images (n, height, width, channels), raw pixels 0-255."""
+
+
+@dataclass(frozen=True)
+class _Results:
+    """The reports of a training and the parameters that made it."""
+
+    training: str
+    test: str
+    history: str
+    params: dict[str, Any]
+
+
+class TrainedModel:
+    """A trained model, its results and its parameters.
+
+    Args:
+        classifier: the model itself; `classifier.probabilities(images)` has the probability of every class.
+        results: its results; None if they are unknown.
+    """
+
+    def __init__(self, classifier: Classifier, results: _Results | None) -> None:
+        self.classifier, self._known = classifier, results
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The class name of each output, in output order."""
+        return self.classifier.class_names
+
+    def predict(self, pictures: Pictures, top: int = 3) -> list[Prediction]:
+        """Classify pictures. `pandas.DataFrame` makes a table of the answers.
+
+        Args:
+            pictures: one path or several, of images, folders or archives; or an array of images.
+            top: the number of classes in each answer.
+
+        Raises:
+            UserError: a file can't be read as an image.
+            ValueError: images in an array have another shape than the model takes.
+        """
+        if isinstance(pictures, np.ndarray):
+            return predict_arrays(self.classifier, pictures, top)
+        paths = [pictures] if isinstance(pictures, str | os.PathLike) else pictures
+        answers = []
+        for answer in predict_pictures(self.classifier, list_pictures(map(os.fspath, paths)), top):
+            if not isinstance(answer, Prediction):
+                raise UserError(f"{answer.file}: {answer.cause}", answer.fix)
+            answers.append(answer)
+        return answers
+
+    @cached_property
+    def metrics(self) -> dict[str, float]:
+        """The metrics of the training, and those of the test split with the prefix `test_`."""
+        test = {f"test_{name}": value for name, value in json.loads(self._results.test).items()}
+        return json.loads(self._results.training) | test
+
+    @cached_property
+    def history(self) -> "pd.DataFrame":
+        """The losses, accuracies and learning rate of each epoch, one row per epoch."""
+        import pandas as pd
+
+        return pd.read_csv(io.StringIO(self._results.history))
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """The parameters that made the model and its results, as in params.yaml."""
+        return self._results.params
+
+    @property
+    def _results(self) -> _Results:
+        if not self._known:
+            raise UserError(
+                "the results of this model are not known: it is not the model of the dvc.lock beside it",
+                "dvc repro, or take the model of an experiment: reprocnn.load_experiment(NAME)",
+            )
+        return self._known
+
+
+def load(path: str | os.PathLike[str] = ONNX_MODEL) -> TrainedModel:
+    """Load a model from its ONNX file.
+
+    Args:
+        path: the file. Its results are those of the checkout that it is in, if it has any.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is not an ONNX file of this project.
+    """
+    file = Path(path).absolute()
+    classifier, folder = Classifier(file, threads=1), file.parent.parent
+    if not (folder / revisions.LOCK).exists():
+        return TrainedModel(classifier, None)
+    stages = revisions.lock_of("", folder)
+    expected = {out["path"]: out["md5"] for stage in stages.values() for out in stage["outs"]}
+    reports = {name: folder / name for name in (TRAINING, METRICS, HISTORY)}
+    current = {ONNX_MODEL: file} | reports
+    if any(not f.exists() or md5(f) != expected.get(name.as_posix()) for name, f in current.items()):
+        return TrainedModel(classifier, None)
+    training, test, history = (report.read_text() for report in reports.values())
+    return TrainedModel(classifier, _Results(training, test, history, _params(stages)))
+
+
+def load_experiment(revision: str) -> TrainedModel:
+    """Load the model of a DVC experiment, or of another commit, branch or tag, from DVC's cache or a DVC remote.
+
+    Call it in the checkout, or in a folder inside it.
+
+    Raises:
+        UserError: there is no such experiment, or neither the cache nor a remote has its model.
+    """
+    with chdir(repository()), model_files.of_revision(revision) as file:
+        commit = revisions.find(revision).commit
+        training, test, history = (show(commit, report) for report in (TRAINING, METRICS, HISTORY))
+        results = _Results(training, test, history, _params(revisions.lock_of(commit)))
+        return TrainedModel(Classifier(file, threads=1), results)
+
+
+def _params(stages: dict[str, Any]) -> dict[str, Any]:
+    """Return the parameters in dvc.lock, of all stages."""
+    tracked = [stage.get("params", {}).get(PARAMS.name, {}) for stage in stages.values()]
+    return {name: value for params in tracked for name, value in params.items()}

@@ -1,0 +1,128 @@
+import csv
+import io
+import json
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from PIL import Image
+
+from reprocnn import cli
+from reprocnn.artifacts.model import ONNX_MODEL
+from tiny_model import COLOURS, write_tiny_model
+
+
+@pytest.fixture
+def pictures(here: Path) -> Path:
+    """A checkout with the colour model and a picture of each colour."""
+    write_tiny_model(ONNX_MODEL)
+    for name, colour in COLOURS.items():
+        Image.new("RGB", (6, 6), colour).save(f"{name}.png")
+    return here
+
+
+def _rows(text: str) -> list[dict[str, object]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_text_has_the_classes_with_their_probabilities(pictures: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cli.main(["predict", "red.png", "--top", "2"])
+    assert capsys.readouterr().out == "red.png: red 98.8%, green 0.6%\n"
+
+
+def test_json_has_a_line_per_picture(pictures: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cli.main(["predict", "red.png", "blue.png", "--json", "--top", "1", "--min-confidence", "0.99"])
+    first, second = _rows(capsys.readouterr().out)
+    assert list(first) == ["file", "class", "confidence", "unsure", "top"]
+    assert (first["file"], first["class"], first["unsure"]) == ("red.png", "red", True)
+    assert first["top"] == [{"class": "red", "probability": first["confidence"]}]
+    assert second["class"] == "blue"
+
+
+def test_csv_has_a_header_and_a_row_per_picture(pictures: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cli.main(["predict", "green.png", "--csv", "--top", "2"])
+    (row,) = csv.DictReader(io.StringIO(capsys.readouterr().out))
+    assert list(row) == ["file", "class", "confidence", "unsure", "class_2", "probability_2"]
+    assert (row["file"], row["class"], row["unsure"], row["class_2"]) == ("green.png", "green", "false", "red")
+
+
+def test_an_unsure_answer_is_marked(pictures: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Image.new("RGB", (6, 6)).save("black.png")
+    cli.main(["predict", "black.png", "--min-confidence", "0.5", "--top", "1"])
+    assert capsys.readouterr().out == "black.png: unsure: red 33.3%\n"
+
+
+def test_the_others_are_answered_and_the_status_is_1(pictures: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("broken.png").write_bytes(b"no image")
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["predict", "broken.png", "red.png", "missing.png", "--json"])
+    assert ended.value.code == 1
+    printed = capsys.readouterr()
+    assert [row["file"] for row in _rows(printed.out)] == ["red.png"]
+    broken, missing = _rows(printed.err)
+    assert list(broken) == ["file", "error"]
+    assert str(broken["error"]).startswith("not an image that Pillow can read; ")
+    assert str(missing["error"]).startswith("no such file; ")
+    with pytest.raises(SystemExit):
+        cli.main(["predict", "missing.png"])
+    assert capsys.readouterr().err == "error: missing.png: no such file\n  fix: check its name\n"
+
+
+def test_standard_input(pictures: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(Path("blue.png").read_bytes())))
+    cli.main(["predict", "-", "--json"])
+    assert _rows(capsys.readouterr().out)[0]["class"] == "blue"
+
+
+def test_paths_are_relative_to_the_users_folder(
+    pictures: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (pictures / "photos").mkdir()
+    (pictures / "red.png").rename(pictures / "photos" / "red.png")
+    monkeypatch.chdir(pictures / "photos")
+    cli.main(["predict", "red.png", "../photos", "--json"])
+    assert [row["file"] for row in _rows(capsys.readouterr().out)] == ["red.png", "../photos/red.png"]
+
+
+def test_a_model_file_needs_no_checkout(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Image.new("RGB", (6, 6), COLOURS["red"]).save("red.png")
+    write_tiny_model(tmp_path / "other.onnx")
+    cli.main(["predict", "red.png", "--model", "other.onnx", "--json"])
+    assert _rows(capsys.readouterr().out)[0]["class"] == "red"
+    with pytest.raises(SystemExit, match=r"is not a checkout of this project.*\n"):
+        cli.main(["predict", "red.png"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--model", "m.keras"], r"m\.keras is a Keras model, expected an ONNX file\n  fix: use .*m\.onnx"),
+        (["--model", "missing.onnx"], r"there is no model .*missing\.onnx\n  fix: check its name"),
+        (["--model", "red.png"], r"red\.png: not a valid ONNX file\n  fix: use the models/model\.onnx"),
+        (["--rev", "nothing"], r"no experiment or revision is called 'nothing'\n  fix: "),
+        (["empty"], r"no pictures in .*empty\n  fix: name pictures, or folders"),
+    ],
+)
+def test_a_mistake_is_explained_in_two_lines(pictures: Path, arguments: list[str], message: str) -> None:
+    Path("empty").mkdir()
+    pictures_given = [] if arguments == ["empty"] else ["red.png"]
+    with pytest.raises(SystemExit, match=message):
+        cli.main(["predict", *pictures_given, *arguments])
+
+
+def test_without_a_model_the_pipeline_has_to_run(pictures: Path) -> None:
+    ONNX_MODEL.unlink()
+    with pytest.raises(SystemExit, match=r"there is no model models/model\.onnx\n  fix: dvc checkout, or dvc repro"):
+        cli.main(["predict", "red.png"])
+
+
+@pytest.mark.parametrize("arguments", ["--top 0", "--min-confidence 2", "--json --csv", "--rev a --run b"])
+def test_wrong_arguments_are_refused(arguments: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["predict", "a.png", *arguments.split()])
+    assert ended.value.code == 2
+    assert "error: argument" in capsys.readouterr().err

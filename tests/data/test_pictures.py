@@ -1,0 +1,40 @@
+import io
+import sys
+import zipfile
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from reprocnn.data.pictures import count_pictures, list_pictures
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    for name in ("b.jpg", "a/c.png", "a/.hidden.png", "README.md", "Thumbs.db"):
+        file = tmp_path / "photos" / name
+        file.parent.mkdir(exist_ok=True, parents=True)
+        file.write_bytes(name.encode())
+    with zipfile.ZipFile(tmp_path / "more.zip", "w") as archive:
+        archive.writestr("d/e.jpg", b"e")
+    return tmp_path
+
+
+def test_folders_and_archives_are_searched_and_names_are_as_typed(photos: Path) -> None:
+    listed = ["photos/", "more.zip", "photos/b.jpg", "missing.png"]
+    found = list(list_pictures(listed, str(photos)))
+    assert [name for name, _ in found] == ["photos/b.jpg", "photos/a/c.png", "more.zip/d/e.jpg", *listed[2:]]
+    assert count_pictures(listed, str(photos)) == 5
+    assert found[1][1]() == b"a/c.png"
+    with pytest.raises(FileNotFoundError):
+        found[-1][1]()
+
+
+def test_an_archive_is_read_while_it_is_listed(photos: Path) -> None:
+    assert [read() for _, read in list_pictures([str(photos / "more.zip")])] == [b"e"]
+
+
+def test_a_dash_is_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(b"pixels")))
+    ((name, read),) = list_pictures(["-"])
+    assert (name, read()) == ("-", b"pixels")

@@ -1,0 +1,66 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from reprocnn.inference.classifier import BATCH, Classifier
+from reprocnn.inference.info import from_metadata
+from tiny_model import COLOURS, INFO, SIZE, write_tiny_model
+
+
+@pytest.fixture
+def classifier(tmp_path: Path) -> Classifier:
+    return Classifier(write_tiny_model(tmp_path / "model.onnx"))
+
+
+def test_the_metadata_says_what_the_model_takes_and_gives(classifier: Classifier) -> None:
+    assert classifier.info == INFO
+    assert classifier.class_names == ("red", "green", "blue")
+    assert classifier.info.color_mode == "rgb"
+
+
+@pytest.mark.parametrize("white", [None, 4095, 1.0])
+def test_metadata_are_text_and_read_back_equal(white: float | None) -> None:
+    info = replace(INFO, class_names=('ä, "b"', "猫"), image_shape=(5, 7, 1), white=white)
+    metadata = info.to_metadata()
+    assert all(isinstance(value, str) for value in metadata.values())
+    assert from_metadata(metadata) == info
+
+
+@pytest.mark.parametrize(("key", "value"), [("class_names", None), ("image_size", "big"), ("color_mode", "cmyk")])
+def test_metadata_of_another_project_are_refused(key: str, value: str | None) -> None:
+    metadata = INFO.to_metadata() | {key: value}
+    with pytest.raises(ValueError, match="no ONNX file of this project"):
+        from_metadata({name: text for name, text in metadata.items() if text is not None})
+
+
+@pytest.mark.parametrize("n", [0, 1, BATCH, BATCH + 1])
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.int64])
+def test_any_number_of_images_of_any_number_type(classifier: Classifier, n: int, dtype: type) -> None:
+    images: np.ndarray = np.zeros((n, SIZE, SIZE, 3), dtype)
+    images[...] = COLOURS["green"]
+    probabilities = classifier.probabilities(images)
+    assert (probabilities.shape, probabilities.dtype) == ((n, 3), np.float32)
+    np.testing.assert_allclose(probabilities, np.tile(_softmax([0, 255 / 50, 0]), (n, 1)), rtol=1e-5)
+
+
+def _softmax(logits: list[float]) -> np.ndarray:
+    return np.exp(logits) / np.exp(logits).sum()
+
+
+def test_images_of_another_shape_are_refused(classifier: Classifier) -> None:
+    with pytest.raises(ValueError, match=r"expected images of shape \(n, 4, 4, 3\), found \(2, 4, 4, 1\)"):
+        classifier.probabilities(np.zeros((2, 4, 4, 1)))
+
+
+@pytest.mark.parametrize("content", [b"", b"nonsense", b"\x08\x08\x12\x00"])
+def test_a_file_that_is_no_onnx_model_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "model.onnx").write_bytes(content)
+    with pytest.raises(ValueError, match="not a valid ONNX file"):
+        Classifier(tmp_path / "model.onnx")
+
+
+def test_a_file_that_does_not_exist_raises_file_not_found(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        Classifier(tmp_path / "model.onnx")
