@@ -33,6 +33,7 @@ from reprocnn.params import PARAMS, Params, check, read_params
 
 README = ROOT / "README.md"
 EXTENDING, TROUBLESHOOTING = ROOT / "docs/extending.md", ROOT / "docs/troubleshooting.md"
+USING = ROOT / "docs/using.md"
 DOCS = sorted((ROOT / "docs").glob("*.md"))
 PAGES = pytest.mark.parametrize("page", [README, *DOCS], ids=lambda page: page.name)
 CONFIGURATION = ROOT / ".devcontainer/devcontainer.json"
@@ -232,6 +233,28 @@ def test_every_command_exists_and_its_values_are_valid(page: Path, reader: Reade
             if page == EXTENDING and "-S" in words:
                 continue
             reader.type(words)
+
+
+_SHOWN = re.compile(r"^```(?P<language>sh|python)\n(?P<code>.*?)^```\n(?:\n```\n(?P<output>.*?)^```$)?", re.M | re.S)
+
+
+def test_using_shows_what_its_examples_print(checkout: Checkout) -> None:
+    """Another model gives other numbers, so numbers are not compared. Commands without output are in other tests."""
+    for example in _SHOWN.finditer(USING.read_text()):
+        code, expected = example["code"], example["output"]
+        if example["language"] == "python":
+            command = ["python", "-c", code]
+        elif expected:
+            command = ["bash", "-c", code]
+        else:
+            continue
+        printed = checkout.run(*command, PYTHONPATH="src", fails=None)
+        assert _mask_numbers(printed) == _mask_numbers(expected or ""), printed
+
+
+def _mask_numbers(text: str) -> list[str]:
+    """The lines of a text, in any order, because two streams are mixed; `#` instead of numbers and spaces."""
+    return sorted(re.sub(r"\s+", " ", re.sub(r"(?<!digit)\d[\d.e-]*", "#", line)).strip() for line in text.splitlines())
 
 
 @PAGES

@@ -138,10 +138,16 @@ def _write_json(question: Question) -> Write:
     """Return a function that prints an answer as one line of JSON."""
 
     def write(answer: Prediction) -> None:
-        top = [{"class": name, "probability": probability} for name, probability in answer.top]
-        unsure = answer.confidence < question.min_confidence
-        values = {"file": answer.file, "class": answer.class_name, "confidence": answer.confidence, "unsure": unsure}
-        print(json.dumps(values | {"top": top}, ensure_ascii=False))
+        top = [{"class": name, "probability": _rounded(probability)} for name, probability in answer.top]
+        unsure, confidence = answer.confidence < question.min_confidence, _rounded(answer.confidence)
+        values = {
+            "file": answer.file,
+            "class": answer.class_name,
+            "confidence": confidence,
+            "unsure": unsure,
+            "top": top,
+        }
+        print(json.dumps(values, ensure_ascii=False))
 
     return write
 
@@ -154,10 +160,15 @@ def _write_csv(question: Question) -> Write:
 
     def write(answer: Prediction) -> None:
         unsure = answer.confidence < question.min_confidence
-        others = [value for pair in answer.top[1:] for value in pair]
-        writer.writerow([answer.file, answer.class_name, answer.confidence, str(unsure).lower(), *others])
+        others = [value for name, probability in answer.top[1:] for value in (name, _rounded(probability))]
+        writer.writerow([answer.file, answer.class_name, _rounded(answer.confidence), str(unsure).lower(), *others])
 
     return write
+
+
+def _rounded(probability: float) -> float:
+    """Return a probability with the digits that do not depend on the CPU."""
+    return round(probability, 6)
 
 
 _WRITERS: dict[Format, Callable[[Question], Write]] = {"text": _write_text, "json": _write_json, "csv": _write_csv}
