@@ -119,19 +119,6 @@ _HELP = {
         """,
         (" # list the recipes", "fast  # then run it: dvc exp run -S dataset=cifar10"),
     ),
-    "summary": _Help(
-        "print the result in the workspace and where its files are",
-        "Print the test accuracy of the result in the workspace, and where its report, figures, metrics and model are.",
-    ),
-    "verify": _Help(
-        "run a commit again in a clone and compare each output",
-        """
-        Run the pipeline of a commit or experiment again in a temporary clone, and compare each output with its
-        dvc.lock, byte for byte. Uncommitted changes are ignored, and the workspace is not changed. If outputs
-        differ, print likely reasons, for example another kind of CPU, and exit with status 1.
-        """,
-        (" # the last commit", "HEAD~1", "EXPERIMENT  # a name that `dvc exp show` lists"),
-    ),
     "predict": _Help(
         "say what is in pictures",
         """
@@ -145,6 +132,19 @@ _HELP = {
             "cat.jpg --rev EXPERIMENT --min-confidence 0.8",
             "- < cat.jpg",
         ),
+    ),
+    "summary": _Help(
+        "print the result in the workspace and where its files are",
+        "Print the test accuracy of the result in the workspace, and where its report, figures, metrics and model are.",
+    ),
+    "verify": _Help(
+        "run a commit again in a clone and compare each output",
+        """
+        Run the pipeline of a commit or experiment again in a temporary clone, and compare each output with its
+        dvc.lock, byte for byte. Uncommitted changes are ignored, and the workspace is not changed. If outputs
+        differ, print likely reasons, for example another kind of CPU, and exit with status 1.
+        """,
+        (" # the last commit", "HEAD~1", "EXPERIMENT  # a name that `dvc exp show` lists"),
     ),
     "reproduce": _Help(
         "check out what made an MLflow run",
@@ -200,9 +200,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.set_defaults(settings={}, anywhere=False)
     commands = parser.add_subparsers(required=True, title="commands", metavar="COMMAND")
     _add_models(commands)
+    _add_predict(commands)
     _add_results(commands)
     _add_runs(commands)
-    _add_predict(commands)
     _add(commands, "doctor").set_defaults(run=_doctor, settings=QUICK, anywhere=True)
     return parser
 

@@ -1,7 +1,7 @@
 """Print a summary of the result in the workspace."""
 
 from reprocnn.artifacts.figures import FIGURES, REPORT
-from reprocnn.artifacts.model import MODEL
+from reprocnn.artifacts.model import MODEL, ONNX_MODEL
 from reprocnn.artifacts.model_card import MODEL_CARD, read_model_card
 from reprocnn.artifacts.scores import METRICS, read_scores
 from reprocnn.errors import UserError
@@ -24,6 +24,7 @@ def print_summary() -> None:
         f"\n{card.model} on {card.dataset}: test accuracy {scores.accuracy:.2%} "
         f"(95 % interval {low:.2%} to {high:.2%}, {scores.n} images)\n{tta}"
         f"  report   {REPORT}   figures {FIGURES}/\n"
-        f"  metrics  {METRICS}   model {MODEL}\n"
+        f"  metrics  {METRICS}   model {MODEL}, {ONNX_MODEL}\n"
+        "  predict  python -m reprocnn predict IMAGE\n"
         "  MLflow   make ui   (first adds the experiments that DVC restored from its cache)"
     )

@@ -23,6 +23,7 @@ ENVIRONMENT = Path("reports/environment.json")
 
 _PACKAGES = (
     *("tensorflow", "keras", "numpy", "scipy", "scikit-learn", "pillow", "pandas", "matplotlib"),
+    *("onnx", "onnxruntime", "tf2onnx"),
     *("dvc", "mlflow"),
 )
 _IGNORED = ("__pycache__", "*.pyc", ".DS_Store", "Thumbs.db", ".ipynb_checkpoints", "*.swp", "*~")

@@ -8,6 +8,8 @@ _PACKAGES = (
     "filelock",
     "keras",
     "mlflow",
+    "onnx",
+    "onnxruntime",
     "pandas",
     "platformdirs",
     "psutil",
@@ -15,6 +17,7 @@ _PACKAGES = (
     "ruamel",
     "sklearn",
     "tensorflow",
+    "tf2onnx",
     "tqdm",
 )
 
