@@ -1,5 +1,6 @@
 import io
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 from types import SimpleNamespace
@@ -32,6 +33,10 @@ def test_folders_and_archives_are_searched_and_names_are_as_typed(photos: Path) 
 
 def test_an_archive_is_read_while_it_is_listed(photos: Path) -> None:
     assert [read() for _, read in list_pictures([str(photos / "more.zip")])] == [b"e"]
+    with tarfile.open(photos / "more.tar", "w") as archive:
+        archive.add(photos / "photos" / "b.jpg", "b.jpg")
+    assert [read() for _, read in list_pictures([str(photos / "more.tar")])] == [b"b.jpg"]
+    assert count_pictures([str(photos / "more.tar")]) is None  # it would be read twice
 
 
 def test_a_dash_is_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -93,22 +93,21 @@ def predict(path: Path, question: Question) -> None:
     """
     classifier = open_model(path, threads=1)
     write = _WRITERS[question.format](question)
-    total = count_pictures(question.pictures, question.folder)
-    if not total:
-        raise UserError(
-            f"no pictures in {', '.join(question.pictures)}", "name pictures, or folders or archives of them"
-        )
     pictures = list_pictures(question.pictures, question.folder)
-    failed = 0
-    with progress(total, "predicting", unit="image") as bar:
+    answered = failed = 0
+    with progress(count_pictures(question.pictures, question.folder), "predicting", unit="image") as bar:
         for answer in predict_pictures(classifier, pictures, question.top):
             if isinstance(answer, Prediction):
+                answered += 1
                 write(answer)
             else:
                 failed += 1
                 _report(answer.file, answer.cause, answer.fix, question.format)
             bar.update()
     sys.stdout.flush()
+    if not answered + failed:
+        names = ", ".join(question.pictures)
+        raise UserError(f"no pictures in {names}", "name pictures, or folders or archives of them")
     if failed:
         sys.exit(1)
 

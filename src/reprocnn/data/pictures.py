@@ -34,8 +34,10 @@ def list_pictures(paths: Iterable[str], folder: str = "") -> Iterator[tuple[str,
             yield path, file.read_bytes
 
 
-def count_pictures(paths: Iterable[str], folder: str = "") -> int:
-    """Count the pictures that `list_pictures` yields, without reading them."""
+def count_pictures(paths: Iterable[str], folder: str = "") -> int | None:
+    """Count the pictures that `list_pictures` yields; None if that takes reading a tar archive."""
+    if any(path.endswith(ARCHIVES) and not path.endswith(".zip") for path in map(str.lower, paths)):
+        return None
     return sum(1 for _ in list_pictures(paths, folder))
 
 
