@@ -100,11 +100,12 @@ def _check_output(path: Path, chosen: Format) -> None:
 
 
 def _read_images() -> _Images:
-    train, validation, normalization = read_split(TRAIN), read_split(VALIDATION), read_statistics(STATISTICS)
+    train, validation = read_split(TRAIN), read_split(VALIDATION)
+    normalization = read_statistics(STATISTICS).normalization
     spaced = train.images[:: -(-len(train.images) // _CALIBRATION_IMAGES)]
     return _Images(
-        np.concatenate(list(raw_batches(spaced, normalization.normalization))),
-        partial(raw_batches, validation.images, normalization.normalization),
+        np.concatenate(list(raw_batches(spaced, normalization))),
+        partial(raw_batches, validation.images, normalization),
         validation.labels.argmax(axis=1),
     )
 
@@ -117,17 +118,18 @@ def _measure(path: Path, predict: Predict, images: _Images) -> _Measured:
 def _print_table(models: Mapping[Path, _Measured], labels: NDArray[np.int64]) -> None:
     """Print one row per model; the first is the Keras model."""
     original, *_ = models.values()
-    accuracies = [float((model.probabilities.argmax(axis=1) == labels).mean()) for model in models.values()]
-    rows = [("", "size", "1 image", "image of 64", "difference", "accuracy", "change")]
-    for (path, model), accuracy in zip(models.items(), accuracies, strict=True):
+    rows = [("", "size", "1 image", "image of 64", "accuracy", "change", "difference")]
+    for path, model in models.items():
+        accuracy, before = (float((m.probabilities.argmax(axis=1) == labels).mean()) for m in (model, original))
         difference = measure.largest_difference(model.probabilities, original.probabilities)
-        row = (f"{path}", f"{model.size / 1e6:.2f} MB", f"{model.latency.single:.2f} ms")
-        row += (f"{model.latency.batch:.3f} ms", f"{difference:.1g}", f"{accuracy:.2%}")
-        rows.append((*row, f"{100 * (accuracy - accuracies[0]):+.2f}"))
+        compared = ("", "") if model is original else (f"{100 * (accuracy - before):+.2f}", f"{difference:.1g}")
+        latency = (f"{model.latency.single:.2f} ms", f"{model.latency.batch:.3f} ms")
+        rows.append((str(path), f"{model.size / 1e6:.2f} MB", *latency, f"{accuracy:.2%}", *compared))
     first, *widths = (max(map(len, column)) for column in zip(*rows, strict=True))
     for label, *cells in rows:
-        print("  ".join([f"{label:<{first}}", *(f"{cell:>{w}}" for cell, w in zip(cells, widths, strict=True))]))
+        aligned = (f"{cell:>{width}}" for cell, width in zip(cells, widths, strict=True))
+        print("  ".join([f"{label:<{first}}", *aligned]).rstrip())
     print(
         "1 image, image of 64: median time per image, alone and in a batch of 64, on all cores of this CPU\n"
-        "difference: largest difference of a probability from the Keras model; change: of the accuracy, in points"
+        "accuracy: of the validation images; change: in points; difference: largest difference of a probability"
     )

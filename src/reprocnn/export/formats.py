@@ -1,8 +1,8 @@
 """Write a trained model in other formats, and run what was written.
 
-The import is cheap: the libraries, which take seconds, are imported when a model is written or run. The bytes of
-ONNX int8, LiteRT and OpenVINO depend only on the model and the versions of the libraries if a process exports once, as
-`python -m reprocnn export` does; a SavedModel has random parts.
+The import is cheap: the libraries, which take seconds, are imported when a model is written or run. Two runs of
+`python -m reprocnn export` on one machine give the same bytes, except of a SavedModel: Keras orders its variables at
+random, and writes each of them twice.
 """
 
 import os
