@@ -1,3 +1,4 @@
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -94,10 +95,14 @@ def test_probabilities_that_are_nan_are_refused(tmp_path: Path, mlp: keras.Model
         difference.check(tmp_path, found)
 
 
+def _shifted(model: keras.Model, offset: np.float32, images: NDArray[np.float32]) -> NDArray[np.float32]:
+    return model(images).numpy() + offset
+
+
 def test_the_difference_is_rounded_up_to_a_power_of_ten(mlp: keras.Model) -> None:
     batches = [_images((4, 4, 1)), _images((4, 4, 1), 2)]
     for shift, rounded in ((0.0, 1e-7), (3e-3, 1e-2), (0.5, 1.0)):
-        found = difference.largest_difference(mlp, lambda x, shift=shift: mlp(x).numpy() + np.float32(shift), batches)
+        found = difference.largest_difference(mlp, partial(_shifted, mlp, np.float32(shift)), batches)
         assert found == rounded
 
 
