@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from reprocnn import environment
-from reprocnn.commands import models, preset, reproduce, summary, sync, ui, verify
+from reprocnn.commands import export, models, preset, reproduce, summary, sync, ui, verify
 from reprocnn.commands.doctor import doctor
 from reprocnn.commands.doctor.runs import QUICK
 from reprocnn.errors import UserError
+from reprocnn.export.formats import FORMATS
 from reprocnn.ledger import store
 from reprocnn.run import exits, state
 
@@ -137,6 +138,17 @@ _HELP = {
         "print the result in the workspace and where its files are",
         "Print the test accuracy of the result in the workspace, and where its report, figures, metrics and model are.",
     ),
+    "export": _Help(
+        "convert the model to LiteRT, SavedModel, OpenVINO or int8, and compare it",
+        """
+        Convert models/model.keras to another format, and compare it on all validation images: largest difference of a
+        probability, accuracy, size, and latency on this CPU. If a probability differs by more than 1e-4, nothing is
+        written and the exit status is 1. onnx_int8 may differ: it is models/model.onnx with weights and activations of
+        8 bits, in the ranges that training images have. What is written is no output of the pipeline: Git ignores
+        models/, DVC neither caches nor deletes it, and after another training it is that of the old model.
+        """,
+        ("--format litert", "--format onnx_int8 --output ~/small.onnx"),
+    ),
     "verify": _Help(
         "run a commit again in a clone and compare each output",
         """
@@ -238,6 +250,13 @@ def _add_models(commands: "_Commands") -> None:
 def _add_results(commands: "_Commands") -> None:
     """Add the commands about a result of the pipeline."""
     _add(commands, "summary").set_defaults(run=lambda _: summary.print_summary())
+
+    command = _add(commands, "export")
+    command.add_argument("--format", required=True, choices=FORMATS, help="the format to write")
+    defaults = ", ".join(str(row.path) for row in FORMATS.values())
+    output = f"file or folder to write; an earlier export is replaced (default: {defaults})"
+    command.add_argument("--output", type=os.path.abspath, metavar="PATH", help=output)
+    command.set_defaults(run=lambda a: export.export(a.format, a.output))
 
     command = _add(commands, "verify")
     command.add_argument("revision", nargs="?", default="HEAD", help="commit or experiment (default: HEAD)")

@@ -62,6 +62,7 @@ def _convert(model: keras.Model, info: ModelInfo) -> onnx.ModelProto:
         converted = onnx.load(file)
     _set_stable_names(converted.graph)
     converted.producer_version = ""
+    converted.graph.doc_string = ""  # names the traced function, with a counter
     onnx.helper.set_model_props(converted, info.to_metadata())
     return converted
 
