@@ -238,6 +238,7 @@ def test_every_command_exists_and_its_values_are_valid(page: Path, reader: Reade
 _SHOWN = re.compile(r"^```(?P<language>sh|python)\n(?P<code>.*?)^```\n(?:\n```\n(?P<output>.*?)^```$)?", re.M | re.S)
 
 
+@pytest.mark.slow
 def test_using_shows_what_its_examples_print(checkout: Checkout) -> None:
     """Another model gives other numbers, so numbers are not compared. Commands without output are in other tests."""
     for example in _SHOWN.finditer(USING.read_text()):
@@ -254,7 +255,9 @@ def test_using_shows_what_its_examples_print(checkout: Checkout) -> None:
 
 def _mask_numbers(text: str) -> list[str]:
     """The lines of a text, in any order, because two streams are mixed; `#` instead of numbers and spaces."""
-    return sorted(re.sub(r"\s+", " ", re.sub(r"(?<!digit)\d[\d.e-]*", "#", line)).strip() for line in text.splitlines())
+    return sorted(
+        re.sub(r"\s+", " ", re.sub(r"[+-]?(?<!digit)\d[\d.e-]*", "#", line)).strip() for line in text.splitlines()
+    )
 
 
 @PAGES
