@@ -30,8 +30,7 @@ EPOCHS = [Epoch(1, 0.5, 0.6, 0.7, 0.8, 0.001), Epoch(2, 0.25, 0.7, 0.6, 0.9, 0.0
 @pytest.fixture(autouse=True)
 def _no_model(monkeypatch: pytest.MonkeyPatch) -> None:
     """Do not log the model, because the fixture has no real one; the tests of the stages log one."""
-    monkeypatch.setattr("reprocnn.ledger.mirror.Mirror._has_model", True, raising=False)
-    monkeypatch.setattr("reprocnn.ledger.mirror.Mirror._add_model", lambda *_: None)
+    monkeypatch.setattr("reprocnn.ledger.logged_models.LoggedModels.add_keras", lambda *_: None)
     monkeypatch.setattr(identity, "environment", lambda *_: {"cpu": "6502"})
 
 
