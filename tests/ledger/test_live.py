@@ -17,6 +17,7 @@ from checkouts import ROOT
 from reprocnn.artifacts.files import write_bytes
 from reprocnn.artifacts.history import Epoch
 from reprocnn.artifacts.model import MODEL
+from reprocnn.artifacts.split import RAW_TEST, TRAIN
 from reprocnn.ledger import live, record, store
 from reprocnn.ledger.origin import EXPERIMENT_TAG
 from reprocnn.params import PARAMS
@@ -85,6 +86,23 @@ def test_evaluate_and_plot_add_to_the_run_and_keep_its_end_time(trained: Path) -
     assert run.data.metrics["test_accuracy"] == 0.5
     names = {f.path for f in store.connect()[0].list_artifacts(run.info.run_id)}
     assert names >= {"metrics.json", "report.html", "figures"}
+
+
+def test_the_test_images_are_an_input_after_evaluate(trained: Path) -> None:
+    _train()
+    write_bytes(RAW_TEST / "labels.npy", b"x")
+    mirror.log_stage("evaluate")
+    (run,) = _runs()
+    found = {given.tags[0].value: given.dataset.digest for given in run.inputs.dataset_inputs}
+    assert found == {"training": identity.content_md5(TRAIN), "testing": identity.content_md5(RAW_TEST)}
+    assert "test_accuracy" in {m.key for m in store.connect()[0].get_logged_model(_model_id(run)).metrics}
+    mirror.log_stage("plot")
+    assert len(_runs()[0].inputs.dataset_inputs) == 2
+
+
+def _model_id(run: mlflow.entities.Run) -> str:
+    (output,) = run.outputs.model_outputs
+    return str(output.model_id)
 
 
 def test_evaluate_does_not_log_figures_of_an_earlier_model(trained: Path) -> None:

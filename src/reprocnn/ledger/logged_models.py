@@ -109,15 +109,20 @@ class LoggedModels:
             ColSpec(DataType.double, "confidence"),
             ColSpec(Array(DataType.double), "probabilities"),
         ]
-        signature = ModelSignature(Schema([ColSpec(DataType.string, "image")]), Schema(answer))
+        signature, example = (
+            ModelSignature(Schema([ColSpec(DataType.string, "image")]), Schema(answer)),
+            _example(images),
+        )
         with self._upload(CLASSIFIER) as target, _copy_of_inference() as (python_model, package):
+            target["mlflow_model"].signature = signature
             mlflow.pyfunc.save_model(
                 **target,
                 python_model=python_model,
                 code_paths=[package],
                 artifacts={"onnx": str(onnx)},
-                signature=signature,
-                input_example=_example(images),
+                # Without an example, MLflow prints a warning if it is given a signature; then it keeps the one set above.
+                signature=signature if example is not None else None,
+                input_example=example,
                 pip_requirements=_pinned("onnxruntime", "pillow", "numpy"),
             )
 
@@ -187,4 +192,6 @@ def _example(images: Path | None) -> Any:
     png = BytesIO()
     pixels = np.asarray(first[0])
     Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(png, "PNG")
-    return pd.DataFrame({"image": [base64.b64encode(png.getvalue()).decode()]})
+    # Not pandas' own type of text: MLflow compares the names with a range, of which pandas 3 then warns.
+    names = pd.Index(["image"], dtype=object)
+    return pd.DataFrame([[base64.b64encode(png.getvalue()).decode()]], columns=names)
