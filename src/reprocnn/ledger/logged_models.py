@@ -120,7 +120,7 @@ class LoggedModels:
                 python_model=python_model,
                 code_paths=[package],
                 artifacts={"onnx": str(onnx)},
-                # Without an example, MLflow prints a warning if it is given a signature; then it keeps the one set above.
+                # Given a signature without an example, MLflow prints a warning; given neither, it keeps the one above.
                 signature=signature if example is not None else None,
                 input_example=example,
                 pip_requirements=_pinned("onnxruntime", "pillow", "numpy"),
