@@ -1,3 +1,4 @@
+import json
 import os
 import re
 import signal
@@ -16,6 +17,7 @@ from reprocnn.artifacts.figures import REPORT
 from reprocnn.artifacts.files import write_bytes
 from reprocnn.artifacts.model_card import MODEL_CARD, ModelCard, write_model_card
 from reprocnn.artifacts.scores import METRICS, Scores, write_scores
+from reprocnn.ledger import store
 
 
 def test_summary_prints_the_result(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -46,23 +48,29 @@ def test_ui_prints_the_address_of_the_server(
 
 @pytest.mark.slow
 def test_ui_serves_the_store_of_the_checkout(here: Path) -> None:
-    environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
+    # Without what switches telemetry off in tests, and what conftest.py sets.
+    environment = {k: v for k, v in os.environ.items() if k not in {"CI", "PYTEST_CURRENT_TEST", *store.DEFAULTS}}
+    environment |= {"PYTHONPATH": str(ROOT / "src")}
     command = [sys.executable, "-m", "reprocnn", "ui", "--port", "0"]
     process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True)
     try:
         assert process.stdout
         line = process.stdout.readline()
         assert str(here / "mlflow.db") in line
-        address = re.search(r"http://127.0.0.1:\d+", line)
+        address = re.search(r"(http://127.0.0.1:\d+)/#/experiments/1/runs ", line)
         assert address
-        assert "MLflow" in _read_page(address[0])
+        assert "MLflow" in _read_page(address[1])
+        telemetry = json.loads(_read_page(f"{address[1]}/ajax-api/3.0/mlflow/ui-telemetry"))
+        assert telemetry["disable_ui_telemetry"] is True
+        experiment = json.loads(_read_page(f"{address[1]}/ajax-api/2.0/mlflow/experiments/get?experiment_id=1"))
+        assert experiment["experiment"]["name"] == store.EXPERIMENT
     finally:
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 130
         process.stdout.close()  # type: ignore[union-attr]
     assert address
     with pytest.raises(OSError, match="refused"):
-        urllib.request.urlopen(address[0], timeout=5)
+        urllib.request.urlopen(address[1], timeout=5)
 
 
 def _read_page(address: str) -> str:

@@ -17,6 +17,7 @@ from checkouts import ROOT
 from reprocnn.artifacts.files import write_bytes
 from reprocnn.artifacts.history import Epoch
 from reprocnn.artifacts.model import MODEL
+from reprocnn.artifacts.split import RAW_TEST, TRAIN
 from reprocnn.ledger import live, record, store
 from reprocnn.ledger.origin import EXPERIMENT_TAG
 from reprocnn.params import PARAMS
@@ -30,8 +31,7 @@ EPOCHS = [Epoch(1, 0.5, 0.6, 0.7, 0.8, 0.001), Epoch(2, 0.25, 0.7, 0.6, 0.9, 0.0
 @pytest.fixture(autouse=True)
 def _no_model(monkeypatch: pytest.MonkeyPatch) -> None:
     """Do not log the model, because the fixture has no real one; the tests of the stages log one."""
-    monkeypatch.setattr("reprocnn.ledger.mirror.Mirror._has_model", True, raising=False)
-    monkeypatch.setattr("reprocnn.ledger.mirror.Mirror._add_model", lambda *_: None)
+    monkeypatch.setattr("reprocnn.ledger.logged_models.LoggedModels.add_keras", lambda *_: None)
     monkeypatch.setattr(identity, "environment", lambda *_: {"cpu": "6502"})
 
 
@@ -86,6 +86,23 @@ def test_evaluate_and_plot_add_to_the_run_and_keep_its_end_time(trained: Path) -
     assert run.data.metrics["test_accuracy"] == 0.5
     names = {f.path for f in store.connect()[0].list_artifacts(run.info.run_id)}
     assert names >= {"metrics.json", "report.html", "figures"}
+
+
+def test_the_test_images_are_an_input_after_evaluate(trained: Path) -> None:
+    _train()
+    write_bytes(RAW_TEST / "labels.npy", b"x")
+    mirror.log_stage("evaluate")
+    (run,) = _runs()
+    found = {given.tags[0].value: given.dataset.digest for given in run.inputs.dataset_inputs}
+    assert found == {"training": identity.content_md5(TRAIN), "testing": identity.content_md5(RAW_TEST)}
+    assert "test_accuracy" in {m.key for m in store.connect()[0].get_logged_model(_model_id(run)).metrics}
+    mirror.log_stage("plot")
+    assert len(_runs()[0].inputs.dataset_inputs) == 2
+
+
+def _model_id(run: mlflow.entities.Run) -> str:
+    (output,) = run.outputs.model_outputs
+    return str(output.model_id)
 
 
 def test_evaluate_does_not_log_figures_of_an_earlier_model(trained: Path) -> None:

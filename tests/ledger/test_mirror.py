@@ -1,4 +1,5 @@
 import json
+import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
@@ -174,6 +175,67 @@ def test_the_environment_file_of_another_model_is_ignored(trained: Path) -> None
     assert _record().environment == {"cpu": "6502"}
     write_json(ENVIRONMENT, {record.MODEL_TAG: "another", "cpu": "6502"})
     assert _record().environment == {}
+
+
+# Description
+
+
+def _evaluated(name: str = "exp-a", **final: float) -> Record:
+    made = _record(name)
+    made.final |= {"test_accuracy": 0.5, "test_accuracy_low": 0.25, "test_accuracy_high": 0.75, "test_n": 12, **final}
+    return made
+
+
+def _description(made: Record) -> str:
+    return str(store.connect()[0].get_run(str(_mirror(made).run_id)).data.tags["mlflow.note.content"])
+
+
+def test_a_run_says_what_it_is_how_good_and_how_to_repeat_it(trained: Path) -> None:
+    made = _evaluated()
+    mirror = _mirror(made)
+    mirror.complete(made)
+    text = _description(made)
+    assert text.startswith(
+        "**deep_cnn** on **digits**: test accuracy **50.00%** (95 % interval 25.00% to 75.00%, 12 images)\n"
+    )
+    assert "\ndvc exp apply exp-a " in text
+    assert f"\npython -m reprocnn reproduce {mirror.run_id} " in text
+    assert "\npython -m reprocnn verify exp-a " in text
+
+
+def test_a_description_says_the_validation_accuracy_until_the_test_accuracy_is_there(trained: Path) -> None:
+    made = record.of_folder(Path(), "main@abc", {EXPERIMENT_TAG: "none", BASELINE_TAG: "none"}, md5(MODEL), ())
+    made.model = None
+    _mirror(made).complete(made)
+    assert "validation accuracy **90.00%**" in _description(made)
+    assert "dvc exp apply" not in _description(made)
+    assert "description" in _mirror(_evaluated("")).complete(_evaluated(""))
+    assert "test accuracy **50.00%**" in _description(made)
+    assert _mirror(made).complete(made) == []  # a record without the test metrics doesn't take them back
+
+
+def test_a_description_names_the_params_that_differ_from_those_of_its_commit(trained: Path) -> None:
+    made = _evaluated()
+    for command in (("init", "-q"), ("add", "params.yaml"), ("commit", "-qm", "first")):
+        subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@b", *command], check=True)
+    head = subprocess.run(["git", "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
+    made.origin |= {"git.commit": head, "git.dirty": "true"}
+    made.params["epochs"] = "20"
+    _mirror(made).complete(made)
+    text = _description(made)
+    assert f"\n- experiment `exp-a`, based on commit `{head[:7]}` with uncommitted changes\n" in text
+    assert "\n- parameters changed since that commit: `epochs` 10 → 20\n" in text
+
+
+@pytest.mark.parametrize("text", ["my notes", ""])
+def test_a_description_that_the_user_edited_stays(trained: Path, text: str) -> None:
+    made = _evaluated()
+    mirror = _mirror(made)
+    mirror.complete(made)
+    store.connect()[0].set_tag(str(mirror.run_id), "mlflow.note.content", text)
+    made.final["test_accuracy"] = 0.625
+    assert _mirror(made).complete(made) == ["metrics"]
+    assert _description(made) == text
 
 
 # Names that DVC reads

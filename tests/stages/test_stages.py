@@ -173,8 +173,12 @@ def test_mlflow_has_one_finished_run_with_all_results(
     assert run.data.tags["model.md5"] == md5(MODEL)
     for tag in ("version.tensorflow", "cpu", "gpu", "threads", "seed", "git.commit", "git.dirty"):
         assert run.data.tags[tag]
-    (data,) = run.inputs.dataset_inputs
-    assert (data.dataset.name, data.dataset.digest) == ("digits", content_md5(TRAIN))
+    data = {given.tags[0].value: given.dataset for given in run.inputs.dataset_inputs}
+    assert {use: (found.name, found.digest) for use, found in data.items()} == {
+        "training": ("digits", content_md5(TRAIN)),
+        "testing": ("digits", content_md5(RAW_TEST)),
+    }
+    assert f"test accuracy **{read_scores(METRICS).accuracy:.2%}**" in run.data.tags["mlflow.note.content"]
     artifacts = {f.path for f in client.list_artifacts(run.info.run_id)}
     assert artifacts >= {
         *("params.yaml", "DVC.yaml", "hashes.json", "model_summary.txt", "report.html", "figures"),
@@ -199,6 +203,25 @@ def test_the_model_in_mlflow_predicts_as_the_saved_one(
     assert [list(s.shape) for s in loaded.metadata.signature.inputs] == [[-1, 8, 8, 1]]
     saved = load_model(MODEL).predict_on_batch(images)
     np.testing.assert_allclose(loaded.predict(images), saved, rtol=1e-5)
+    keras_model = mlflow.tensorflow.load_model(f"runs:/{run.info.run_id}/model")
+    np.testing.assert_allclose(keras_model.predict_on_batch(images), saved, rtol=1e-5)
+
+
+def test_the_classifier_in_mlflow_has_the_test_metrics_and_answers_as_the_saved_model(
+    stage_outputs: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{Path('mlflow.db').resolve()}")
+    (run,) = mlflow.search_runs(search_all_experiments=True, output_format="list")
+    client = mlflow.MlflowClient()
+    models = [client.get_logged_model(output.model_id) for output in run.outputs.model_outputs]
+    assert sorted((model.name, model.status) for model in models) == [("classifier", "READY"), ("model", "READY")]
+    (metric,) = [m for model in models for m in model.metrics if m.key == "test_accuracy"]
+    assert (metric.value, metric.dataset_digest) == (read_scores(METRICS).accuracy, content_md5(RAW_TEST))
+    loaded = mlflow.pyfunc.load_model(f"runs:/{run.info.run_id}/classifier")
+    answer = loaded.predict(loaded.input_example)
+    first = read_split(RAW_TEST).images[:1]
+    saved = load_model(MODEL).predict_on_batch(first.astype(np.float32))
+    np.testing.assert_allclose(answer["probabilities"].tolist(), saved, atol=1e-5)
 
 
 def test_a_wrong_value_stops_any_stage_before_it_writes(here: Path) -> None:

@@ -12,7 +12,6 @@ from reprocnn.ledger.git import git, show
 from reprocnn.ledger.mirror import CHANGES, NEW_FILES
 from reprocnn.ledger.origin import BASELINE_TAG, EXPERIMENT_TAG
 from reprocnn.ledger.record import MODEL_TAG
-from reprocnn.params import PARAMS
 
 
 def reproduce(run_id: str, folder: str | None) -> None:
@@ -72,9 +71,7 @@ def _find_commit(run: Any) -> tuple[str, str]:
 
 def _has_same_params(commit: str, params: dict[str, str]) -> bool:
     """Return whether params.yaml at a commit has the values of a run."""
-    with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / PARAMS).write_text(show(commit, PARAMS))
-        return record.agree(params, record.params_of(Path(folder)))
+    return record.agree(params, record.params_at(commit))
 
 
 def _apply_changes(run: Any, folder: Path) -> list[str]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from reprocnn.artifacts.figures import FIGURES
 from reprocnn.artifacts.history import HISTORY
-from reprocnn.artifacts.model import MODEL
+from reprocnn.artifacts.model import MODEL, ONNX_MODEL
 from reprocnn.artifacts.model_card import MODEL_CARD
 from reprocnn.artifacts.scores import METRICS
 from reprocnn.artifacts.training import TRAINING
@@ -48,8 +48,11 @@ def sync(names: list[str]) -> None:
     _exit_if_failed(failed)
 
 
-def create_missing() -> None:
+def create_missing() -> str:
     """Create the missing runs of experiments, and complete the run of the workspace; report failures and continue.
+
+    Returns:
+        The ID of the MLflow experiment with the runs.
 
     DVC restores a repeated experiment from its run cache without starting a stage, so no stage creates its run.
     Experiments that have a run are not read: if nothing is missing, this takes little time.
@@ -64,6 +67,7 @@ def create_missing() -> None:
         absent = [e for e in revisions.experiments() if experiment_of(e.origin) not in known]
         here = [revisions.workspace()] if revisions.LOCK.exists() else []
         _apply_to_each(client, experiment_id, [*absent, *here], _complete)
+    return experiment_id
 
 
 def print_runs(names: list[str]) -> None:
@@ -171,8 +175,11 @@ def _read_record(result: Result, folder: Path) -> Record:
     made = record.of_folder(folder, result.name, result.origin, result.model_md5, tuple(stages))
     made.hashes = made.hashes or result.train_deps
     made.changes = made.changes or result.changes
+    made.test_md5 = result.test_md5 if "evaluate" in stages else ""
     if made.model and not result.has(folder, MODEL):
         made.model = None
+    if made.onnx and not result.has(folder, ONNX_MODEL):
+        made.onnx = None
     return made
 
 

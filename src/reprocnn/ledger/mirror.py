@@ -9,21 +9,23 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from reprocnn.artifacts.files import md5
 from reprocnn.artifacts.history import Epoch
-from reprocnn.artifacts.model import load_model
-from reprocnn.artifacts.split import TRAIN
-from reprocnn.ledger.git import Changes
+from reprocnn.artifacts.training import TRAINING
+from reprocnn.ledger.description import describe
+from reprocnn.ledger.git import Changes, git
+from reprocnn.ledger.logged_models import CLASSIFIER, KERAS, LoggedModels
+from reprocnn.ledger.masking import masked
 from reprocnn.ledger.origin import BASELINE_TAG, EXPERIMENT_TAG, NO_EXPERIMENT
 from reprocnn.ledger.record import (
     MODEL_TAG,
     RESTORED_TAG,
+    TEST_PREFIX,
     TRAINING_TAG,
+    DataSet,
     Record,
     agree,
 )
@@ -38,7 +40,9 @@ HASHES = "hashes.json"
 """The artifact with the md5 of train's dependencies and of the other artifacts."""
 ARTIFACTS_TAG = "artifacts.md5"
 """The tag with the md5 of the other artifacts; a tag, because downloading HASHES may hang with the artifact store."""
-_SOURCE_TAGS = ("mlflow.user", "mlflow.source.name", "mlflow.source.type")
+DESCRIPTION_TAG, _OWN_DESCRIPTION_TAG = "mlflow.note.content", "description.md5"
+"""The tags with the description of a run, and with the md5 of the one that this project wrote."""
+_CONTEXT_TAG = "mlflow.data.context"
 CHANGES, NEW_FILES = "uncommitted.diff", "uncommitted_new_files.json"
 """The artifacts with uncommitted changes: a diff, and the names of new files as a JSON list."""
 
@@ -142,12 +146,8 @@ def _restored_note(record: Record) -> str:
     return f"from DVC's files; absent: {', '.join(name for name, is_absent in absent.items() if is_absent)}"
 
 
-def _save_model(**given: Any) -> None:
-    """Save a model as `mlflow.tensorflow.save_model` does, without the extra option that `Model.log` passes."""
-    import mlflow.tensorflow
-
-    del given["validate_serving_input"]
-    mlflow.tensorflow.save_model(**given)
+def _text_md5(text: str) -> str:
+    return hashlib.md5(text.encode()).hexdigest()
 
 
 class Mirror:
@@ -171,20 +171,15 @@ class Mirror:
         # Runs of older versions of this project have the unchanged names.
         self._params, self._tags = _with_mlflow_names(run.data.params), _with_mlflow_names(run.data.tags)
         self._metrics = _with_mlflow_names(run.data.metrics)
-        self._has_dataset = bool(run.inputs and run.inputs.dataset_inputs)
+        self._datasets = {
+            (tag.value, given.dataset.digest)
+            for given in (run.inputs and run.inputs.dataset_inputs) or []
+            for tag in given.tags
+            if tag.key == _CONTEXT_TAG
+        }
         self._epochs = {m.step for m in self._client.get_metric_history(self.run_id, "train_loss")}
         self._artifacts: dict[str, str] = json.loads(self._tags.get(ARTIFACTS_TAG, "{}"))
-        self._has_model = any(map(self._is_ready, (run.outputs and run.outputs.model_outputs) or []))
-
-    def _is_ready(self, output: Any) -> bool:
-        from mlflow.exceptions import MlflowException
-
-        try:
-            return bool(self._client.get_logged_model(output.model_id).status == "READY")
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_DOES_NOT_EXIST":  # a user deleted it
-                raise
-            return False
+        self._models = LoggedModels(self._client, run)
 
     def complete(self, record: Record) -> list[str]:
         """Add what is missing from the run; return the names of what was added."""
@@ -230,12 +225,14 @@ class Mirror:
         tags = {k: v for k, v in wanted.items() if k not in self._tags or (live and self._tags[k] != v)}
         if tags or name != self._name:
             yield "tags", lambda: self._add_tags(tags, name)
-        if record.dataset and not self._has_dataset:
-            yield "data set", lambda: self._add_dataset(record)
+        if datasets := [data for data in record.datasets if (data.context, data.md5) not in self._datasets]:
+            yield "data sets", lambda: self._add_datasets(datasets, record.dataset)
         if epochs := [epoch for epoch in record.epochs if epoch.epoch not in self._epochs]:
             yield f"{len(epochs)} epochs", lambda: self._add_epochs(epochs, record)
-        if final := {k: v for k, v in _with_mlflow_names(record.final).items() if self._metrics.get(k) != v}:
-            yield "metrics", lambda: self._add_metrics(final)
+        if final := self._missing_metrics(record):
+            yield "metrics", lambda: self._add_metrics(final, record)
+        if description := self._new_description(record):
+            yield "description", lambda: self._describe(description)
         if record.status != self._status:
             yield "status", lambda: self._set_status(record)
 
@@ -244,8 +241,37 @@ class Mirror:
             yield "changes", lambda: self._add_changes(record.changes)
         if files := {name: path for name, path in record.files.items() if self._artifacts.get(name) != md5(path)}:
             yield f"{len(files)} files", lambda: self._add_files(files, record.hashes)
-        if record.model and not self._has_model:
-            yield "model", lambda: self._add_model(Path(record.model or ""))
+        if (onnx := record.onnx) and not self._models.is_ready(CLASSIFIER):
+            yield CLASSIFIER, lambda: self._models.add_classifier(onnx, record.pictures)
+        if (keras := record.model) and not self._models.is_ready(KERAS):
+            yield KERAS, lambda: self._models.add_keras(keras)
+
+    def _missing_metrics(self, record: Record) -> dict[str, float]:
+        """Return the metrics of the model that the run or its logged model lacks."""
+        model = self._evaluated_model(record)
+        linked = self._models.metrics(model)
+        return {
+            name: value
+            for name, value in _with_mlflow_names(record.final).items()
+            if self._metrics.get(name) != value or (model and linked.get(name) != value)
+        }
+
+    def _evaluated_model(self, record: Record) -> str:
+        """Return the name of the logged model that the metrics belong to; empty if the run has no model."""
+        files = ((CLASSIFIER, record.onnx), (KERAS, record.model))
+        return next((name for name, file in files if file or name in self._models), "")
+
+    def _new_description(self, record: Record) -> str:
+        """Return the description of a finished run; empty if the run has it, or one that a user wrote."""
+        now = self._tags.get(DESCRIPTION_TAG)
+        own = now is None or _text_md5(now) == self._tags.get(_OWN_DESCRIPTION_TAG)
+        if not own or record.status != "FINISHED" or TRAINING.name not in record.files:
+            return ""
+        text = describe(record, str(self.run_id), self._tags, self._metrics | record.final)
+        return text if text != now else ""
+
+    def _describe(self, text: str) -> None:
+        self._add_tags({DESCRIPTION_TAG: text, _OWN_DESCRIPTION_TAG: _text_md5(text)}, self._name)
 
     def _has_other_experiment(self, record: Record) -> bool:
         """Return whether the record has an experiment and the run has a different one or none."""
@@ -274,40 +300,61 @@ class Mirror:
         self._tags |= tags
         self._name = name
 
-    def _add_dataset(self, record: Record) -> None:
+    def _add_datasets(self, datasets: list[DataSet], name: str) -> None:
         from mlflow.entities import Dataset, DatasetInput, InputTag
 
-        digest = record.hashes.get(str(TRAIN), "unknown")
-        data = Dataset(record.dataset, digest, "dvc", str(TRAIN))
-        inputs = [DatasetInput(data, [InputTag("mlflow.data.context", "training")])]
+        commit, remote = self._tags.get("git.commit", "none"), masked(git("remote", "get-url", "origin"))
+        origin = ({"commit": commit} if commit != "none" else {}) | ({"repository": remote} if remote else {})
+        inputs = [
+            DatasetInput(
+                Dataset(name, data.md5, "dvc", json.dumps({"path": data.path.as_posix()} | origin)),
+                [InputTag(_CONTEXT_TAG, data.context)],
+            )
+            for data in datasets
+        ]
         self._client.log_inputs(self.run_id, inputs)
-        self._has_dataset = True
+        self._datasets |= {(data.context, data.md5) for data in datasets}
 
     def _add_epochs(self, epochs: list[Epoch], record: Record) -> None:
         """Add each epoch in one call, with its own time stamp, so that an epoch sent twice is stored once."""
+        from mlflow.entities import Metric
+
         for epoch in epochs:
             values = asdict(epoch)
             number = values.pop("epoch")
             times = record.times.get(number)
             seconds = {"epoch_seconds": times.seconds} if times else {}
-            self._log(values | seconds, number, times.ended if times else record.started)
+            at = int((times.ended if times else record.started) * 1000)
+            metrics = [Metric(name, value, at, number) for name, value in (values | seconds).items()]
+            self._client.log_batch(self.run_id, metrics=metrics)
             self._epochs.add(number)
 
-    def _add_metrics(self, values: dict[str, float]) -> None:
-        self._log(values, 0, time.time())
-        self._metrics |= values
-
-    def _log(self, values: dict[str, float], step: int, at: float) -> None:
+    def _add_metrics(self, values: dict[str, float], record: Record) -> None:
+        """Add metrics of the model to the run and to its logged model; those of the test images with the data set."""
         from mlflow.entities import Metric
 
-        metrics = [Metric(name, value, int(at * 1000), step) for name, value in values.items()]
+        model = self._evaluated_model(record)
+        link = {"model_id": self._models.id_of(model), "run_id": self.run_id} if model else {}
+        data = {"dataset_name": record.dataset, "dataset_digest": record.test_md5} if model and record.test_md5 else {}
+        metrics = [
+            Metric(name, value, self._time_of(name, value), 0, **link, **(data if name.startswith(TEST_PREFIX) else {}))
+            for name, value in values.items()
+        ]
         self._client.log_batch(self.run_id, metrics=metrics)
+        self._metrics |= values
+        self._models.add_metrics(model, values)
+
+    def _time_of(self, name: str, value: float) -> int:
+        """Return the time stamp for a metric: that of the same value in the run, which is then stored once, or now."""
+        if self._metrics.get(name) == value:
+            return int(self._client.get_metric_history(self.run_id, name)[-1].timestamp)
+        return int(time.time() * 1000)
 
     def _add_changes(self, changes: Changes) -> None:
         self._client.log_text(self.run_id, changes.diff, CHANGES)
         if changes.new_files:
             self._client.log_dict(self.run_id, list(changes.new_files), NEW_FILES)
-        self._artifacts[CHANGES] = hashlib.md5(changes.diff.encode()).hexdigest()
+        self._artifacts[CHANGES] = _text_md5(changes.diff)
         self._client.set_tag(self.run_id, ARTIFACTS_TAG, json.dumps(self._artifacts))
 
     def _add_files(self, files: dict[str, Path], deps: dict[str, str]) -> None:
@@ -320,38 +367,6 @@ class Mirror:
             self._artifacts[name] = md5(path)
         self._client.log_dict(self.run_id, {"deps": deps, "artifacts": self._artifacts}, HASHES)
         self._client.set_tag(self.run_id, ARTIFACTS_TAG, json.dumps(self._artifacts))
-
-    def _add_model(self, path: Path) -> None:
-        """Log the model. `mlflow.tensorflow.log_model` can't be used: it logs to the active run only."""
-        # Before any other import of TensorFlow: `backend` imports it without its messages.
-        import numpy as np
-        from mlflow.models import Model, infer_signature
-
-        from reprocnn.backend import keras, quiet
-
-        keras.config.disable_interactive_logging()  # no progress bar when MLflow tries the example
-        model = load_model(path)
-        lines: list[str] = []
-        model.summary(print_fn=lines.append)
-        self._client.log_text(self.run_id, "\n".join(lines), "model_summary.txt")
-        example = np.zeros((1, *model.input_shape[1:]), np.float32)
-        # Create it explicitly: MLflow would use the experiment that the environment names, not that of the run.
-        source = {name: self._tags[name] for name in _SOURCE_TAGS if name in self._tags}
-        logged = self._client.create_logged_model(self._experiment_id, "model", self.run_id, source, self._params)
-        with quiet():
-            Model.log(
-                None,
-                model_id=logged.model_id,
-                flavor=SimpleNamespace(save_model=_save_model),
-                model=model,
-                run_id=self.run_id,
-                signature=infer_signature(example, model.predict_on_batch(example)),
-                input_example=example,
-                validate_serving_input=False,  # validation sets environment variables, which is unsafe in a thread
-                # Without these, MLflow infers them by loading the model in a new process, which takes 20 to 30 s.
-                pip_requirements=[f"{name}=={version(name)}" for name in ("tensorflow", "keras")],
-            )
-        self._has_model = True
 
     def _set_status(self, record: Record) -> None:
         if record.status == "RUNNING":

@@ -7,17 +7,19 @@ from DVC's files alone.
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from reprocnn.artifacts.figures import FIGURES, REPORT
 from reprocnn.artifacts.files import read_json
 from reprocnn.artifacts.history import HISTORY, Epoch, read_history
-from reprocnn.artifacts.model import MODEL
+from reprocnn.artifacts.model import MODEL, ONNX_MODEL
 from reprocnn.artifacts.model_card import MODEL_CARD
-from reprocnn.artifacts.predictions import PREDICTIONS
+from reprocnn.artifacts.predictions import MISTAKES, PREDICTIONS
 from reprocnn.artifacts.scores import CONFUSION_MATRIX, METRICS, PER_CLASS
+from reprocnn.artifacts.split import RAW_TEST, TRAIN
 from reprocnn.artifacts.training import TRAINING
-from reprocnn.ledger.git import Changes
+from reprocnn.ledger.git import Changes, show
 from reprocnn.ledger.origin import NO_EXPERIMENT_TAGS, experiment_of
 from reprocnn.params import PARAMS, read_params
 from reprocnn.run import identity, journal
@@ -30,6 +32,19 @@ UNKNOWN = "unknown"
 
 _TRAINED = (PARAMS, Path("dvc.yaml"), HISTORY, MODEL_CARD, TRAINING)
 _EVALUATED = (METRICS, PER_CLASS, CONFUSION_MATRIX, PREDICTIONS)
+PICTURES = (RAW_TEST / "images.npy", MISTAKES / "images.npy")
+"""Files whose first image may serve as an example; train has no images of 8 bits among its deps."""
+
+TEST_PREFIX = "test_"
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """A data set that a run reads: its use in the words of MLflow, its path and its md5."""
+
+    context: str
+    path: Path
+    md5: str
 
 
 @dataclass(frozen=True)
@@ -64,6 +79,9 @@ class Record:
         final: metrics of the training, and those of evaluate with the prefix `test_`.
         files: artifact name -> file.
         model: the file of the model, if available.
+        onnx: the ONNX file of the model, if available.
+        pictures: .npy file of images of the size that the model takes, if available.
+        test_md5: the md5 of the test images, if they are evaluated.
         model_md5: the md5 of the model.
     """
 
@@ -86,6 +104,9 @@ class Record:
     final: dict[str, float] = field(default_factory=dict)
     files: dict[str, Path] = field(default_factory=dict)
     model: Path | None = None
+    onnx: Path | None = None
+    pictures: Path | None = None
+    test_md5: str = ""
     model_md5: str = ""
 
     @property
@@ -95,18 +116,26 @@ class Record:
         seed = {"seed": self.params["seed"]} if "seed" in self.params else {}
         return {**self.origin, **self.environment, **seed, **{key: value for key, value in own.items() if value}}
 
+    @property
+    def datasets(self) -> list[DataSet]:
+        """The data sets whose hash is known."""
+        known = [DataSet("training", TRAIN, self.hashes.get(TRAIN.as_posix(), ""))]
+        known.append(DataSet("testing", RAW_TEST, self.test_md5))
+        return [data for data in known if self.dataset and data.md5]
+
     def add_trained(self, folder: Path) -> None:
         """Add the outputs of train in a folder, which may be of an older version of this project."""
         self.epochs = read_history(folder / HISTORY)
         self.dataset = read_json(folder / MODEL_CARD)["dataset"]
         self.final |= _summary_metrics(read_json(folder / TRAINING))
         self._add_files(folder, _TRAINED)
-        if (folder / MODEL).exists():
-            self.model = folder / MODEL
+        self.model = _if_exists(folder / MODEL)
+        self.onnx = _if_exists(folder / ONNX_MODEL)
+        self.pictures = next(filter(None, (_if_exists(folder / name) for name in PICTURES)), None)
 
     def add_evaluated(self, folder: Path) -> None:
         """Add the outputs of evaluate in a folder."""
-        self.final |= {f"test_{name}": value for name, value in read_json(folder / METRICS).items()}
+        self.final |= {f"{TEST_PREFIX}{name}": value for name, value in read_json(folder / METRICS).items()}
         self._add_files(folder, _EVALUATED)
 
     def add_plotted(self, folder: Path) -> None:
@@ -117,6 +146,10 @@ class Record:
 
     def _add_files(self, folder: Path, names: tuple[Path, ...]) -> None:
         self.files |= {name.name: folder / name for name in names if (folder / name).exists()}
+
+
+def _if_exists(path: Path) -> Path | None:
+    return path if path.exists() else None
 
 
 def _summary_metrics(metrics: dict[str, float]) -> dict[str, float]:
@@ -237,6 +270,15 @@ def agree(some: dict[str, str], other: dict[str, str]) -> bool:
 def params_of(folder: Path) -> dict[str, str]:
     """Read the params of a folder, as text."""
     return _as_text(read_params(folder / PARAMS))
+
+
+def params_at(commit: str) -> dict[str, str]:
+    """Read the params at a commit, as text; empty if the commit or the file does not exist here."""
+    if not (text := show(commit, PARAMS)):
+        return {}
+    with TemporaryDirectory() as folder:
+        (Path(folder) / PARAMS).write_text(text)
+        return params_of(Path(folder))
 
 
 def _as_text(params: dict[str, Any]) -> dict[str, str]:

@@ -1,27 +1,32 @@
 """Read results of the pipeline from the workspace, from DVC experiments, and from commits."""
 
+import math
 import os
 import re
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
+import numpy as np
+from numpy.typing import NDArray
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from reprocnn.artifacts.figures import FIGURES
-from reprocnn.artifacts.model import MODEL
+from reprocnn.artifacts.model import MODEL, ONNX_MODEL
 from reprocnn.artifacts.model_card import MODEL_CARD
+from reprocnn.artifacts.split import RAW_TEST
 from reprocnn.errors import UserError
 from reprocnn.ledger.git import DIFF, GENERATED, Changes, git, show, uncommitted
 from reprocnn.ledger.git import clone as git_clone
 from reprocnn.ledger.masking import masked
 from reprocnn.ledger.origin import BASELINE_TAG, EXPERIMENT_TAG, NO_EXPERIMENT, NO_EXPERIMENT_TAGS, origin, run_name
+from reprocnn.ledger.record import PICTURES
 from reprocnn.params import PARAMS, read_params
 from reprocnn.run.identity import content_md5
 from reprocnn.run.state import repository
@@ -68,7 +73,15 @@ class Result:
     @cached_property
     def train_deps(self) -> dict[str, str]:
         """The md5 of each dependency of the train stage, path -> md5."""
-        return {dep["path"]: dep["md5"] for dep in lock_of(self.commit)["train"].get("deps", [])}
+        return self._deps("train")
+
+    @property
+    def test_md5(self) -> str:
+        """The md5 of the test images."""
+        return self._deps("evaluate").get(RAW_TEST.as_posix(), "")
+
+    def _deps(self, stage: str) -> dict[str, str]:
+        return {dep["path"]: dep["md5"] for dep in lock_of(self.commit)[stage].get("deps", [])}
 
     @property
     def model_md5(self) -> str:
@@ -85,7 +98,10 @@ class Result:
 
     @contextmanager
     def files(self) -> Iterator[Path]:
-        """Yield a folder with those of the result's params, model and reports that are available."""
+        """Yield a folder with those of the result's params, models and reports that are available.
+
+        Of the images, a copy has only one.
+        """
         with TemporaryDirectory() as copy:
             if self.commit and self.hashes:
                 _copy(self.commit, Path(copy))
@@ -235,7 +251,7 @@ def _copy(commit: str, folder: Path) -> None:
     """Copy the files that a record is made from, out of Git, DVC's cache or a remote."""
     files = _open_commit(commit)
     reports = [f"reports/{Path(name).name}" for name in files.ls(_repository_path(Path("reports")), detail=False)]
-    for name in (PARAMS, Path("dvc.yaml"), MODEL, MODEL_CARD, *map(Path, reports)):
+    for name in (PARAMS, Path("dvc.yaml"), MODEL, ONNX_MODEL, MODEL_CARD, *map(Path, reports)):
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -245,3 +261,16 @@ def _copy(commit: str, folder: Path) -> None:
                 files.get_file(_repository_path(name), os.fspath(target))
         except FileNotFoundError:
             target.unlink(missing_ok=True)  # neither in the cache nor in a remote
+    for name in PICTURES:
+        with suppress(FileNotFoundError), files.open(_repository_path(name), "rb") as images:
+            first = _first_image(images)
+            (folder / name).parent.mkdir(parents=True)
+            np.save(folder / name, first)
+            return
+
+
+def _first_image(file: BinaryIO) -> NDArray[np.generic]:
+    """Read the first image of a .npy file of images, and no more: the file may be large, and in a remote."""
+    np.lib.format.read_magic(file)
+    (_, *shape), _, dtype = np.lib.format.read_array_header_1_0(file)
+    return np.frombuffer(file.read(math.prod(shape) * dtype.itemsize), dtype).reshape(-1, *shape)

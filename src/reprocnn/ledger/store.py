@@ -40,6 +40,7 @@ DEFAULTS = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
     "MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL": "5",
     "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_UV_AUTO_DETECT": "false",  # else each model gets uv.lock, which installs TensorFlow
     "MLFLOW_LOGGING_LEVEL": "CRITICAL",  # errors are raised too, and reported once
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
