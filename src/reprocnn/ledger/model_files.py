@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 from reprocnn.artifacts.model import ONNX_MODEL
 from reprocnn.errors import UserError
 from reprocnn.ledger import revisions, store
+from reprocnn.ledger.logged_models import CLASSIFIER
 from reprocnn.ledger.masking import masked
 from reprocnn.run.state import repository
 
@@ -58,7 +59,7 @@ def of_run(run_id: str) -> Path:
     with store.explain_errors():
         for output in (run.outputs and run.outputs.model_outputs) or []:
             model = client.get_logged_model(output.model_id)
-            if model.name == store.CLASSIFIER and model.status == "READY":
+            if model.name == CLASSIFIER and model.status == "READY":
                 return _download(f"models:/{model.model_id}")
     raise UserError(
         f"run {run.info.run_id} has no model in ONNX format: it is not complete, or {_OLD}",

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 EXPERIMENT = "reprocnn"
 FILE, ARTIFACTS = "mlflow.db", "mlartifacts"
 """Database and artifacts in the checkout, used if MLFLOW_TRACKING_URI is not set."""
-CLASSIFIER = "classifier"
-"""Name of the logged model that takes pictures and runs with ONNX Runtime."""
 SYNC_COMMAND = "python -m reprocnn sync"
 RECREATE_COMMAND = (
     f"mkdir -p {ARTIFACTS}/old && mv {FILE}* {ARTIFACTS}/old && {SYNC_COMMAND}"
