@@ -18,6 +18,7 @@ def test_variables_that_change_the_libraries_are_removed(monkeypatch: pytest.Mon
         "ONEDNN_VERBOSE": "1",
         "KERAS_BACKEND": "tensorflow",
         "TF_CPP_MIN_LOG_LEVEL": "0",
+        "ORT_DISABLE_TELEMETRY": "1",
         "TF_ENABLE_ONEDNN_OPTS": "1",
         "PIP_CERT": "mine",
     }

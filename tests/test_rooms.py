@@ -64,7 +64,7 @@ def test_only_ledger_and_commands_use_mlflow_and_git_and_science_reads_no_enviro
     if room not in {"ledger", "commands"}:
         assert outside == ({"mlflow"} if file == MLFLOW_FILE else set()), f"{room} imports {outside}"
         assert '"git"' not in text
-    if room in SCIENCE | SCHEMA | {"artifacts", "stages"}:
+    if room in SCIENCE | SCHEMA | {"artifacts", "stages"} and file != SRC / "inference/classifier.py":
         assert "os.environ" not in text
         assert "getenv" not in text
 
@@ -90,8 +90,9 @@ def test_no_code_sets_environment_variables_after_start_up() -> None:
     found = {
         file.relative_to(SRC).as_posix() for file in SRC.rglob("*.py") if any(s in file.read_text() for s in setting)
     }
-    # The list itself; the entry points of commands and stages; oneDNN's limit, set before the first operation.
-    assert found == {"environment.py", "cli.py", "run/harness.py", "backend.py"}
+    # The list itself; the entry points of commands and stages; oneDNN's limit, set before the first operation; ONNX
+    # Runtime's telemetry, which is read at its import.
+    assert found == {"environment.py", "cli.py", "run/harness.py", "backend.py", "inference/classifier.py"}
 
 
 def test_the_sections_have_fields_and_no_methods() -> None:

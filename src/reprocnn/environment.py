@@ -73,7 +73,10 @@ _FIXED = {
     # By default the CPU model decides whether TensorFlow uses oneDNN (`DefaultOneDnnPolicy` in its port.cc)
     "TF_ENABLE_ONEDNN_OPTS": "1",
 }
-_DEFAULTS = {"TF_CPP_MIN_LOG_LEVEL": "2"}  # no start-up messages
+_DEFAULTS = {
+    "TF_CPP_MIN_LOG_LEVEL": "2",  # no start-up messages
+    "ORT_DISABLE_TELEMETRY": "1",  # ONNX Runtime sends usage data and writes an ID of the machine to the user's cache
+}
 
 
 def prepare() -> None:

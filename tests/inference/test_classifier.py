@@ -1,9 +1,13 @@
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from checkouts import ROOT
 from reprocnn.inference.classifier import BATCH, Classifier
 from reprocnn.inference.info import from_metadata
 from tiny_model import COLOURS, INFO, SIZE, write_tiny_model
@@ -64,3 +68,16 @@ def test_a_file_that_is_no_onnx_model_is_refused(tmp_path: Path, content: bytes)
 def test_a_file_that_does_not_exist_raises_file_not_found(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         Classifier(tmp_path / "model.onnx")
+
+
+def test_onnx_runtime_sends_no_telemetry(tmp_path: Path) -> None:
+    """With telemetry, it writes an ID of the machine and a database to the user's cache."""
+    path = write_tiny_model(tmp_path / "model.onnx")
+    code = (
+        "import numpy as np; from pathlib import Path; from reprocnn.inference.classifier import Classifier\n"
+        f"Classifier(Path({str(path)!r})).probabilities(np.zeros((1, 4, 4, 3)))"
+    )
+    home = {"HOME": str(tmp_path / "home"), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    own = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    subprocess.run([sys.executable, "-c", code], env=own | home | {"PYTHONPATH": str(ROOT / "src")}, check=True)
+    assert [file.name for file in tmp_path.iterdir()] == ["model.onnx"]

@@ -23,6 +23,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from reprocnn import cli
 from reprocnn.artifacts.files import md5
 from reprocnn.artifacts.model import MODEL, ONNX_MODEL
 from reprocnn.artifacts.split import RAW_TEST
@@ -314,3 +315,43 @@ def test_a_run_with_one_input_gets_the_other(made: Record) -> None:
     made.test_md5 = test_md5
     assert _mirror(made).complete(made) == ["data sets"]
     assert _mirror(made).complete(made) == []
+
+
+# The command `predict`
+
+
+def test_predict_takes_it_from_a_run_and_from_the_registry(made: Record, capsys: pytest.CaptureFixture[str]) -> None:
+    mirror = _mirror(made)
+    mirror.complete(made)
+    client, model = store.connect()[0], _logged(made).model_id
+    client.create_registered_model("shades")
+    version = client.create_model_version("shades", f"models:/{model}", mirror.run_id, model_id=model).version
+    client.set_registered_model_alias("shades", "best", version)
+    Path("picture.png").write_bytes(base64.b64decode(_picture(ANSWERS["dark"])))
+    for given in (
+        ["--run", str(mirror.run_id)[:8]],
+        ["--model", "models:/shades@best"],
+        ["--model", "models:/shades/1"],
+    ):
+        cli.main(["predict", "picture.png", "--json", *given])
+        assert json.loads(capsys.readouterr().out)["class"] == "dark", given
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--run", "f00"], r"0 runs in .* have an ID that begins with 'f00', expected 1\n  fix: "),
+        (["--model", "models:/nothing@best"], r"has no models:/nothing@best: .*\n  fix: .*registered models"),
+    ],
+)
+def test_a_model_that_mlflow_does_not_have(made: Record, arguments: list[str], message: str) -> None:
+    with pytest.raises(SystemExit, match=message):
+        cli.main(["predict", "picture.png", *arguments])
+
+
+def test_a_run_without_it(made: Record) -> None:
+    made.onnx = None
+    mirror = _mirror(made)
+    mirror.complete(made)
+    with pytest.raises(SystemExit, match=r"has no model in ONNX format.*\n  fix: .*sync"):
+        cli.main(["predict", "picture.png", "--run", str(mirror.run_id)])

@@ -1,12 +1,16 @@
 """Classify images with a model in an ONNX file."""
 
+import os
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 from numpy.typing import ArrayLike, NDArray
 
 from .info import ModelInfo, from_metadata
+
+# As environment.py sets it, for an MLflow model or a notebook. ONNX Runtime reads it when it is imported.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+import onnxruntime
 
 BATCH = 64
 """Images per call of the model; larger batches are not faster and need more memory."""
