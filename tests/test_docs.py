@@ -170,7 +170,7 @@ class Reader:
             assert f'"{setting[1]}"' in self._sources, words
             words = words[1:]
         known = {"make": self._make, "python": self._python, "dvc": self._dvc, "git": self._git, "mlflow": self._mlflow}
-        if words and words[0] not in {"cd", "source", "rm", "export", "kill"}:
+        if words and words[0] not in {"cd", "source", "rm", "export", "kill", "curl"}:
             known[words[0]](words)
 
     def _make(self, words: list[str]) -> None:
@@ -249,7 +249,8 @@ def test_using_shows_what_its_examples_print(checkout: Checkout) -> None:
             command = ["bash", "-c", code]
         else:
             continue
-        printed = checkout.run(*command, PYTHONPATH="src", fails=None)
+        no_bar = {"MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}
+        printed = checkout.run(*command, PYTHONPATH="src", fails=None, **no_bar)
         assert _mask_numbers(printed) == _mask_numbers(expected or ""), printed
 
 
