@@ -413,7 +413,12 @@ def test_a_store_that_was_lost_is_made_again_from_dvcs_files(checkout: Checkout,
     assert ("epoch times" in tags["restored"]) is not journals
     for tag in ("cpu", "version.tensorflow", "model.md5", "dvc.exp.name"):
         assert tags[tag] == before["tags"][tag]
-    assert list((checkout.folder / "mlartifacts/models").rglob("*.keras"))
+    models = (checkout.folder / "mlartifacts/models").iterdir()
+    made = [{path.name for path in folder.rglob("*")} for folder in models]
+    for kind in ("model.keras", "model.onnx"):
+        names = [found for found in made if kind in found]
+        assert names
+        assert all("input_example.json" in found for found in names)
 
 
 def test_a_run_leads_to_its_experiment(checkout: Checkout, tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ def test_only_ledger_and_commands_use_mlflow_and_git_and_science_reads_no_enviro
         assert "getenv" not in text
 
 
-def test_inference_imports_its_own_modules_relatively_and_none_of_them_runs_in_mlflow_only() -> None:
+def test_inference_imports_no_other_module_of_this_project() -> None:
     """A logged MLflow model contains a copy of the folder under another name, without the file that MLflow runs."""
     for file in (SRC / "inference").glob("*.py"):
         names = list(_imported(file))

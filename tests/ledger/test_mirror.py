@@ -215,7 +215,7 @@ def test_a_description_says_the_validation_accuracy_until_the_test_accuracy_is_t
 
 
 def test_a_description_names_the_params_that_differ_from_those_of_its_commit(trained: Path) -> None:
-    made = _evaluated()
+    made = _evaluated("")
     for command in (("init", "-q"), ("add", "params.yaml"), ("commit", "-qm", "first")):
         subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@b", *command], check=True)
     head = subprocess.run(["git", "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
@@ -223,7 +223,7 @@ def test_a_description_names_the_params_that_differ_from_those_of_its_commit(tra
     made.params["epochs"] = "20"
     _mirror(made).complete(made)
     text = _description(made)
-    assert f"\n- experiment `exp-a`, based on commit `{head[:7]}` with uncommitted changes\n" in text
+    assert f"\n- commit `{head[:7]}` with uncommitted changes\n" in text
     assert "\n- parameters changed since that commit: `epochs` 10 → 20\n" in text
 
 

@@ -215,7 +215,7 @@ def test_the_classifier_in_mlflow_has_the_test_metrics_and_answers_as_the_saved_
     client = mlflow.MlflowClient()
     models = [client.get_logged_model(output.model_id) for output in run.outputs.model_outputs]
     assert sorted((model.name, model.status) for model in models) == [("classifier", "READY"), ("model", "READY")]
-    (metric,) = [m for model in models for m in model.metrics if m.key == "test_accuracy"]
+    (metric,) = [m for model in models for m in model.metrics or [] if m.key == "test_accuracy"]
     assert (metric.value, metric.dataset_digest) == (read_scores(METRICS).accuracy, content_md5(RAW_TEST))
     loaded = mlflow.pyfunc.load_model(f"runs:/{run.info.run_id}/classifier")
     answer = loaded.predict(loaded.input_example)

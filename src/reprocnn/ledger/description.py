@@ -39,9 +39,11 @@ def _origin(record: Record, tags: dict[str, str]) -> list[str]:
     name, commit = experiment_of(tags)[0], tags.get("git.commit", "none")
     if commit == "none":
         return ["- not in a Git repository"]
-    start = f"- experiment `{name}`, based on " if name != NO_EXPERIMENT else "- "
-    dirty = " with uncommitted changes" if tags.get("git.dirty") == "true" else ""
-    lines = [f"{start}commit `{commit[:7]}`{dirty}"]
+    if name != NO_EXPERIMENT:  # DVC commits the changes of an experiment
+        lines = [f"- experiment `{name}`, based on commit `{commit[:7]}`"]
+    else:
+        dirty = " with uncommitted changes" if tags.get("git.dirty") == "true" else ""
+        lines = [f"- commit `{commit[:7]}`{dirty}"]
     with suppress(UserError):  # params.yaml of that commit is not YAML
         before = params_at(commit)
         changed = {key: (before[key], now) for key, now in record.params.items() if before.get(key, now) != now}

@@ -128,8 +128,6 @@ class LoggedModels:
 
     def add_keras(self, path: Path) -> None:
         """Upload the Keras model, and its layers as the artifact model_summary.txt."""
-        # Before any other import of TensorFlow: `backend` imports it without its messages.
-        import mlflow.tensorflow
         from mlflow.models import infer_signature
 
         from reprocnn.backend import keras, quiet
@@ -141,6 +139,8 @@ class LoggedModels:
         self._client.log_text(self._run_id, "\n".join(lines), "model_summary.txt")
         example = np.zeros((1, *model.input_shape[1:]), np.float32)
         with self._upload(KERAS) as target, quiet():
+            import mlflow.tensorflow  # after `backend`, which imports TensorFlow without its messages
+
             mlflow.tensorflow.save_model(
                 model,
                 **target,
