@@ -106,7 +106,7 @@ def test_the_ui_serves_a_store_in_such_a_path(tmp_path: Path, monkeypatch: pytes
     with subprocess.Popen(command, env=own, stdout=subprocess.PIPE, text=True) as ui:
         try:
             assert ui.stdout
-            address = ui.stdout.readline().split()[2]
+            address = ui.stdout.readline().split()[2].partition("/#")[0]
             retries = Retry(connect=12, backoff_factor=0.5, backoff_max=5)
             session = requests.Session()
             session.mount("http://", HTTPAdapter(max_retries=retries))
