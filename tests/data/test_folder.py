@@ -115,7 +115,7 @@ def test_without_test_a_part_of_train_becomes_the_test_split(tmp_path: Path, mak
         ),
         (
             {f"{c}/{i}.png": _png() for c in ("cat", "dog") for i in range(4)} | {"cat/my notes é.txt": b"hello"},
-            "  not an image that Pillow can read (1):\n    cat/my notes é.txt\n  fix: move it out of",
+            "  not an image that Pillow can read (1):\n    cat/my notes é.txt\n  fix: convert it to PNG",
         ),
         (
             {f"{c}/{i}.png": _png(size=(50, 50)) for c in ("cat", "dog") for i in range(4)}
