@@ -1,7 +1,10 @@
 import csv
 import io
 import json
+import os
+import shutil
 import sys
+import zipfile
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -67,6 +70,24 @@ def test_the_others_are_answered_and_the_status_is_1(pictures: Path, capsys: pyt
     with pytest.raises(SystemExit):
         cli.main(["predict", "missing.png"])
     assert capsys.readouterr().err == "error: missing.png: no such file\n  fix: check its name\n"
+
+
+def test_a_corrupt_file_in_an_archive_and_a_name_that_is_not_utf8(
+    pictures: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    with zipfile.ZipFile("two.zip", "w") as archive:
+        for name in ("red.png", "blue.png"):
+            archive.write(name)
+    content = bytearray(Path("two.zip").read_bytes())
+    content[content.index(b"IDAT") + 6] ^= 255  # in the first picture
+    Path("two.zip").write_bytes(content)
+    shutil.copy("green.png", b"\xff.png")
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["predict", "two.zip", os.fsdecode(b"\xff.png"), "--json"])
+    assert ended.value.code == 1
+    printed = capfdbinary.readouterr()
+    assert [row["class"] for row in _rows(printed.out.decode())] == ["blue", "green"]
+    assert b'{"file": "two.zip/red.png", "error": "corrupt in the archive' in printed.err
 
 
 def test_standard_input(pictures: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

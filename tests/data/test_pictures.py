@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from reprocnn.data.pictures import count_pictures, list_pictures
+from reprocnn.inference.unreadable import UnreadableError
 
 
 @pytest.fixture
@@ -37,6 +38,16 @@ def test_an_archive_is_read_while_it_is_listed(photos: Path) -> None:
         archive.add(photos / "photos" / "b.jpg", "b.jpg")
     assert [read() for _, read in list_pictures([str(photos / "more.tar")])] == [b"b.jpg"]
     assert count_pictures([str(photos / "more.tar")]) is None  # it would be read twice
+
+
+def test_a_folder_or_archive_that_cannot_be_listed_fails_when_it_is_read(photos: Path) -> None:
+    (photos / "photos" / "a" / "loop").symlink_to(photos / "photos", target_is_directory=True)
+    (photos / "broken.zip").write_bytes(b"no archive")
+    found = dict(list_pictures(["photos", "broken.zip", "photos/b.jpg"], str(photos)))
+    assert found["photos/b.jpg"]() == b"b.jpg"
+    for name, problem in (("photos", "is a symbolic link to a directory"), ("broken.zip", "neither a directory nor")):
+        with pytest.raises(UnreadableError, match=problem):
+            found[name]()
 
 
 def test_a_dash_is_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:

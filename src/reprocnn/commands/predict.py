@@ -88,10 +88,11 @@ def predict(path: Path, question: Question) -> None:
         question: the pictures, and how to print the answers.
 
     Raises:
-        UserError: the model can't be opened, an archive is corrupt, or a folder has no pictures.
+        UserError: the model can't be opened, or there are no pictures.
         SystemExit: with status 1 if a file could not be read; the others have been answered.
     """
     classifier = open_model(path, threads=1)
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # names that are not UTF-8
     write = _WRITERS[question.format](question)
     pictures = list_pictures(question.pictures, question.folder)
     answered = failed = 0

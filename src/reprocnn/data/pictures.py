@@ -3,10 +3,13 @@
 import os
 import sys
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 
 from reprocnn.data.archives import ARCHIVES, Read, members
 from reprocnn.data.junk import is_junk, is_note
+from reprocnn.errors import UserError
+from reprocnn.inference.unreadable import UnreadableError
 
 
 def list_pictures(paths: Iterable[str], folder: str = "") -> Iterator[tuple[str, Read]]:
@@ -17,19 +20,19 @@ def list_pictures(paths: Iterable[str], folder: str = "") -> Iterator[tuple[str,
 
     Args:
         paths: files, folders or archives; `-` is a file on standard input. A file that does not exist is yielded too,
-            and fails when it is read.
+            and fails when it is read; so is a folder or archive that can't be listed, after what was found in it.
         folder: the folder to which the paths are relative.
-
-    Raises:
-        UserError: an archive is corrupt or unsafe, or a name in a folder or archive is not readable text.
     """
     for path in paths:
         file = Path(folder, path)
         if path == "-":
             yield path, sys.stdin.buffer.read
         elif file.is_dir() or (path.lower().endswith(ARCHIVES) and file.is_file()):
-            for name, read in _files_in(file):
-                yield os.path.join(path, name), read  # noqa: PTH118  keeps the path as it was typed
+            try:
+                for name, read in _files_in(file):
+                    yield os.path.join(path, name), read  # noqa: PTH118  keeps the path as it was typed
+            except UserError as error:
+                yield path, partial(_fail, UnreadableError(error.problem, error.fix))
         else:
             yield path, file.read_bytes
 
@@ -39,6 +42,10 @@ def count_pictures(paths: Iterable[str], folder: str = "") -> int | None:
     if any(path.endswith(ARCHIVES) and not path.endswith(".zip") for path in map(str.lower, paths)):
         return None
     return sum(1 for _ in list_pictures(paths, folder))
+
+
+def _fail(error: UnreadableError) -> bytes:
+    raise error
 
 
 def _files_in(path: Path) -> Iterator[tuple[str, Read]]:

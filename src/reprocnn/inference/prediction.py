@@ -96,7 +96,7 @@ def _fetch(read: Read) -> Read:
     """Read a file; return a function that returns its bytes or raises the error of reading it."""
     try:
         content = read()
-    except OSError as error:
+    except (OSError, UnreadableError) as error:
         failure = error
 
         def fail() -> bytes:
