@@ -64,6 +64,7 @@ benchmark: setup ## measure the numbers in docs/speed.md (two hours); TORCH=PYTH
 	@$(RUN) python benchmarks/pipeline.py
 	@$(RUN) python benchmarks/training.py $(if $(TORCH),--torch $(TORCH))
 	@$(RUN) python benchmarks/models.py
+	@$(RUN) python benchmarks/prediction.py
 	@$(if $(IMAGES),$(RUN) python benchmarks/time_to_accuracy.py $(IMAGES))
 
 clean: ## remove generated data, models, the MLflow store and caches; keep .venv, DVC's cache, experiments, your images
