@@ -603,7 +603,8 @@ def test_a_killed_experiment_causes_a_warning_with_the_recovery_command(checkout
 @pytest.mark.slow
 def test_a_project_in_a_folder_of_a_bigger_repository(checkout: Checkout, tmp_path: Path) -> None:
     project = tmp_path / "big" / "apps" / "digits"
-    shutil.copytree(checkout.folder, project, ignore=shutil.ignore_patterns(".git", "mlflow.db*", "mlartifacts", "exps"))
+    left_out = shutil.ignore_patterns(".git", "mlflow.db*", "mlartifacts", "exps")
+    shutil.copytree(checkout.folder, project, ignore=left_out)
     inner = Checkout(project)
     inner.run("git", "init", "-q", "-b", "main", str(tmp_path / "big"))
     inner.set_user()

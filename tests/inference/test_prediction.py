@@ -77,4 +77,4 @@ def test_files_are_not_read_far_ahead_of_the_answers(classifier: Classifier, mon
 
     answers = predict_pictures(classifier, (("a.png", content) for _ in range(20 * BATCH)), 1)
     next(answers)
-    assert read[0] == 3 * BATCH
+    assert read[0] <= 6 * BATCH

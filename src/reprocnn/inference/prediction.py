@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,6 +15,8 @@ from .pictures import read_picture
 from .unreadable import UnreadableError
 
 Read = Callable[[], bytes]
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -70,14 +73,29 @@ def predict_pictures(classifier: Classifier, pictures: Iterable[tuple[str, Read]
         top: the number of classes in each answer.
     """
     cores = os.cpu_count() or 1
-    running: deque[Future[list[Answer]]] = deque()
-    with ThreadPoolExecutor(cores) as pool:
-        for batch in _batches(pictures):
-            running.append(pool.submit(_answer, classifier, batch, top))
-            if len(running) > 2 * cores:  # files that are read but not answered must not fill the memory
-                yield from running.popleft().result()
-        while running:
-            yield from running.popleft().result()
+    # Threads that decode and threads that compute: small files are decoded mostly in Python, one at a time; a thread
+    # that does both would wait for its turn to decode while it could compute.
+    with ThreadPoolExecutor(cores) as decoders, ThreadPoolExecutor(cores) as models:
+        decoded = _in_order(lambda batch: decoders.submit(_decode, classifier, batch), _batches(pictures), cores)
+        for answers in _in_order(lambda batch: models.submit(_answer, classifier, top, batch), decoded, cores):
+            yield from answers
+
+
+def _in_order(submit: Callable[[T], Future[R]], items: Iterable[T], cores: int) -> Iterator[R]:
+    """Yield the results of items, in their order.
+
+    Args:
+        submit: starts the work on an item.
+        items: the items. They are taken a few ahead of the results, so that they do not fill the memory.
+        cores: the number of items that are worked on at once.
+    """
+    running: deque[Future[R]] = deque()
+    for item in items:
+        running.append(submit(item))
+        if len(running) > cores + 1:
+            yield running.popleft().result()
+    while running:
+        yield running.popleft().result()
 
 
 def _batches(pictures: Iterable[tuple[str, Read]]) -> Iterator[list[tuple[str, Read]]]:
@@ -106,23 +124,33 @@ def _fetch(read: Read) -> Read:
     return lambda: content
 
 
-def _answer(classifier: Classifier, batch: list[tuple[str, Read]], top: int) -> list[Answer]:
-    """Decode and classify a batch; return the answers in its order."""
-    answers: dict[int, Answer] = {}
-    images: dict[int, NDArray[np.uint8]] = {}
-    for number, (name, read) in enumerate(batch):
-        try:
-            images[number] = read_picture(classifier.info, name, read)
-        except UnreadableError as error:
-            cause = f"{error.cause}: {error.detail}" if error.detail else error.cause
-            answers[number] = Unreadable(name, cause, error.fix)
-        except FileNotFoundError:
-            answers[number] = Unreadable(name, "no such file", "check its name")
-    if images:
-        probabilities = classifier.probabilities(np.stack(list(images.values())))
-        names = [batch[number][0] for number in images]
-        answers |= zip(images, _answers(classifier, names, probabilities, top), strict=True)
-    return [answers[number] for number in range(len(batch))]
+Decoded = list[tuple[str, NDArray[np.uint8] | Unreadable]]
+"""The name of each picture of a batch, and its pixels or why it has none."""
+
+
+def _decode(classifier: Classifier, batch: list[tuple[str, Read]]) -> Decoded:
+    """Decode a batch of pictures."""
+    return [(name, _pixels(classifier, name, read)) for name, read in batch]
+
+
+def _pixels(classifier: Classifier, name: str, read: Read) -> NDArray[np.uint8] | Unreadable:
+    try:
+        return read_picture(classifier.info, name, read)
+    except UnreadableError as error:
+        cause = f"{error.cause}: {error.detail}" if error.detail else error.cause
+        return Unreadable(name, cause, error.fix)
+    except FileNotFoundError:
+        return Unreadable(name, "no such file", "check its name")
+
+
+def _answer(classifier: Classifier, top: int, batch: Decoded) -> list[Answer]:
+    """Classify a decoded batch; return the answers in its order."""
+    readable = [(name, pixels) for name, pixels in batch if not isinstance(pixels, Unreadable)]
+    if not readable:
+        return [pixels for _, pixels in batch if isinstance(pixels, Unreadable)]
+    names, images = zip(*readable, strict=True)
+    predictions = iter(_answers(classifier, names, classifier.probabilities(np.stack(images)), top))
+    return [pixels if isinstance(pixels, Unreadable) else next(predictions) for _, pixels in batch]
 
 
 def _answers(
