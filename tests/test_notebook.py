@@ -42,6 +42,16 @@ def test_a_model_outside_a_checkout_has_no_results(tmp_path: Path) -> None:
             getattr(model, name)
 
 
+def test_a_model_in_another_dvc_project_has_no_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "dvc.lock").write_text("schema: '2.0'\nstages: {prepare: {cmd: make}}\n")
+    model = reprocnn.load(write_tiny_model(tmp_path / "models" / "model.onnx"))
+    with pytest.raises(UserError, match="the results of this model are not known"):
+        _ = model.metrics
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="is not a checkout of this project"):
+        reprocnn.load_experiment("HEAD")
+
+
 def test_a_model_in_a_checkout_has_the_results_of_its_dvc_lock(checkout: Checkout) -> None:
     folder = checkout.folder
     model = reprocnn.load(folder / ONNX_MODEL)

@@ -12,7 +12,6 @@ from reprocnn import environment
 from reprocnn.commands import export, models, preset, reproduce, summary, sync, ui, verify
 from reprocnn.commands.doctor import doctor
 from reprocnn.commands.doctor.runs import QUICK
-from reprocnn.errors import UserError
 from reprocnn.export.formats import FORMATS
 from reprocnn.ledger import store
 from reprocnn.run import exits, state
@@ -35,14 +34,8 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _run(parsed: argparse.Namespace) -> None:
     if not parsed.anywhere:
-        _require_checkout()
+        state.check_checkout()
     parsed.run(parsed)
-
-
-def _require_checkout() -> None:
-    if not Path(".dvc").is_dir():
-        problem = f"{Path.cwd()} is not a checkout of this project: it has no .dvc folder"
-        raise UserError(problem, "cd to the checkout, or run `python -m reprocnn doctor` here to see what is missing")
 
 
 def _doctor(_: argparse.Namespace) -> None:
@@ -74,9 +67,16 @@ def _at_least_one(text: str) -> int:
     raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, found '{text}'")
 
 
+def _name(text: str) -> str:
+    """Parse a name or path; empty, as from an unset variable of the shell, it is a mistake."""
+    if not text:
+        raise argparse.ArgumentTypeError("expected a name, found ''")
+    return text
+
+
 def _model(text: str) -> str:
     """Make the path of a model independent of the working folder."""
-    return text if text.startswith("models:/") else str(Path(text).absolute())
+    return _name(text) if text.startswith("models:/") else str(Path(text).absolute())
 
 
 def _class_count(text: str) -> int:
@@ -144,8 +144,8 @@ _HELP = {
         Convert models/model.keras to another format, and compare it on all validation images: largest difference of a
         probability, accuracy, size, and latency on this CPU. If a probability differs by more than 1e-4, nothing is
         written and the exit status is 1. onnx_int8 may differ: it is models/model.onnx with weights and activations of
-        8 bits, in the ranges that training images have. What is written is no output of the pipeline: Git ignores
-        models/, DVC neither caches nor deletes it, and after another training it is that of the old model.
+        8 bits, in the ranges that training images have. Git ignores the file, and DVC neither caches nor deletes it.
+        Another training does not update it: export again.
         """,
         ("--format litert", "--format onnx_int8 --output ~/small.onnx"),
     ),
@@ -272,12 +272,14 @@ def _add_results(commands: "_Commands") -> None:
 def _add_predict(commands: "_Commands") -> None:
     """Add the command `predict`."""
     command = _add(commands, "predict")
-    command.add_argument("pictures", nargs="+", metavar="PICTURE", help="image, folder or archive; - is standard input")
+    command.add_argument(
+        "pictures", nargs="+", type=_name, metavar="PICTURE", help="image, folder or archive; - is standard input"
+    )
     model = command.add_mutually_exclusive_group()
     uri = "ONNX file, or models:/NAME@ALIAS in MLflow (default: models/model.onnx)"
     model.add_argument("--model", type=_model, help=uri)
-    model.add_argument("--rev", metavar="REVISION", help="model of this experiment or commit")
-    model.add_argument("--run", metavar="RUN_ID", dest="run_id", help="model of this MLflow run")
+    model.add_argument("--rev", type=_name, metavar="REVISION", help="model of this experiment or commit")
+    model.add_argument("--run", type=_name, metavar="RUN_ID", dest="run_id", help="model of this MLflow run")
     command.add_argument("--top", type=_at_least_one, default=3, metavar="K", help="classes per picture (default: 3)")
     output = command.add_mutually_exclusive_group()
     for name, text in (("json", "print a line of JSON per picture"), ("csv", "print a CSV table")):
@@ -290,8 +292,9 @@ def _add_predict(commands: "_Commands") -> None:
 def _predict(parsed: argparse.Namespace) -> None:
     from reprocnn.commands import predict  # imports ONNX Runtime, which no other command needs
 
-    if not parsed.model:
-        _require_checkout()
+    of_own_store = (parsed.model or "").startswith("models:/") and store.tracking_uri() == store.own_uri()
+    if not parsed.model or of_own_store:
+        state.check_checkout()
     question = predict.Question(
         pictures=parsed.pictures,
         folder=parsed.start,

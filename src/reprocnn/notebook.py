@@ -28,7 +28,7 @@ from reprocnn.inference.prediction import Prediction, predict_arrays, predict_pi
 from reprocnn.ledger import model_files, revisions
 from reprocnn.ledger.git import show
 from reprocnn.params import PARAMS
-from reprocnn.run.state import repository
+from reprocnn.run.state import check_checkout, repository
 
 if TYPE_CHECKING:  # the import takes half a second
     import pandas as pd
@@ -119,15 +119,16 @@ def load(path: str | os.PathLike[str] = ONNX_MODEL) -> TrainedModel:
         path: the file. Its results are those of the checkout that it is in, if it has any.
 
     Raises:
-        FileNotFoundError: there is no such file.
+        OSError: the file does not exist or can't be read.
         ValueError: it is not an ONNX file of this project.
     """
     file = Path(path).absolute()
     classifier, folder = Classifier(file, threads=1), file.parent.parent
-    if not (folder / revisions.LOCK).exists():
+    try:
+        stages = revisions.lock_of("", folder)
+    except UserError:  # not a checkout of this project, or nothing ran in it
         return TrainedModel(classifier, None)
-    stages = revisions.lock_of("", folder)
-    expected = {out["path"]: out["md5"] for stage in stages.values() for out in stage["outs"]}
+    expected = {out["path"]: out.get("md5") for stage in stages.values() for out in stage.get("outs", [])}
     reports = {name: folder / name for name in (TRAINING, METRICS, HISTORY)}
     current = {ONNX_MODEL: file} | reports
     if any(not f.exists() or md5(f) != expected.get(name.as_posix()) for name, f in current.items()):
@@ -142,8 +143,10 @@ def load_experiment(revision: str) -> TrainedModel:
     Call it in the checkout, or in a folder inside it.
 
     Raises:
-        UserError: there is no such experiment, or neither the cache nor a remote has its model.
+        UserError: this is not a checkout, the experiment does not exist, or neither the cache nor a remote has its
+            model.
     """
+    check_checkout()
     with chdir(repository()), model_files.of_revision(revision) as file:
         commit = revisions.find(revision).commit
         training, test, history = (show(commit, report) for report in (TRAINING, METRICS, HISTORY))

@@ -50,6 +50,20 @@ def test_csv_has_a_header_and_a_row_per_picture(pictures: Path, capsys: pytest.C
     assert (row["file"], row["class"], row["unsure"], row["class_2"]) == ("green.png", "green", "false", "red")
 
 
+def test_more_classes_than_the_model_has_are_not_columns(pictures: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cli.main(["predict", "green.png", "--csv", "--top", "9"])
+    header, row = csv.reader(io.StringIO(capsys.readouterr().out))
+    assert len(header) == len(row) == 4 + 2 * 2
+
+
+def test_a_registered_model_of_the_own_store_needs_a_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    with pytest.raises(SystemExit, match="is not a checkout of this project"):
+        cli.main(["predict", "red.png", "--model", "models:/colours@best"])
+    assert not list(tmp_path.iterdir())
+
+
 def test_an_unsure_answer_is_marked(pictures: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Image.new("RGB", (6, 6)).save("black.png")
     cli.main(["predict", "black.png", "--min-confidence", "0.5", "--top", "1"])
@@ -122,7 +136,7 @@ def test_a_model_file_needs_no_checkout(
     ("arguments", "message"),
     [
         (["--model", "m.keras"], r"m\.keras is a Keras model, expected an ONNX file\n  fix: use .*m\.onnx"),
-        (["--model", "missing.onnx"], r"there is no model .*missing\.onnx\n  fix: check its name"),
+        (["--model", "missing.onnx"], r"the model .*missing\.onnx does not exist\n  fix: check its name"),
         (["--model", "red.png"], r"red\.png: not a valid ONNX file\n  fix: use the models/model\.onnx"),
         (["--rev", "nothing"], r"no experiment or revision is called 'nothing'\n  fix: "),
         (["empty"], r"no pictures in .*empty\n  fix: name pictures, or folders"),
@@ -137,11 +151,15 @@ def test_a_mistake_is_explained_in_two_lines(pictures: Path, arguments: list[str
 
 def test_without_a_model_the_pipeline_has_to_run(pictures: Path) -> None:
     ONNX_MODEL.unlink()
-    with pytest.raises(SystemExit, match=r"there is no model models/model\.onnx\n  fix: dvc checkout, or dvc repro"):
+    with pytest.raises(
+        SystemExit, match=r"the model models/model\.onnx does not exist\n  fix: dvc checkout, or dvc repro"
+    ):
         cli.main(["predict", "red.png"])
 
 
-@pytest.mark.parametrize("arguments", ["--top 0", "--min-confidence 2", "--json --csv", "--rev a --run b"])
+@pytest.mark.parametrize(
+    "arguments", ["--top 0", "--min-confidence 2", "--json --csv", "--rev a --run b", "--rev=", "--run="]
+)
 def test_wrong_arguments_are_refused(arguments: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         cli.main(["predict", "a.png", *arguments.split()])

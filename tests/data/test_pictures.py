@@ -5,6 +5,7 @@ import zipfile
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from reprocnn.data.pictures import count_pictures, list_pictures
@@ -48,6 +49,21 @@ def test_a_folder_or_archive_that_cannot_be_listed_fails_when_it_is_read(photos:
     for name, problem in (("photos", "is a symbolic link to a directory"), ("broken.zip", "neither a directory nor")):
         with pytest.raises(UnreadableError, match=problem):
             found[name]()
+
+
+def test_a_truncated_tar_and_a_name_that_is_too_long_fail_when_they_are_read(photos: Path) -> None:
+    (photos / "large.jpg").write_bytes(np.random.default_rng(0).bytes(100_000))
+    with tarfile.open(photos / "more.tgz", "w:gz") as archive:
+        archive.add(photos / "large.jpg", "large.jpg")
+    content = (photos / "more.tgz").read_bytes()
+    (photos / "more.tgz").write_bytes(content[: len(content) // 2])
+    failed = []
+    for name, read in list_pictures([str(photos / "more.tgz"), "x" * 300]):
+        with pytest.raises((UnreadableError, OSError)):
+            read()
+        failed.append(Path(name).name)
+    assert failed[0] == "large.jpg"
+    assert failed[-1] == "x" * 300
 
 
 def test_a_dash_is_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 from checkouts import ROOT
@@ -56,6 +57,19 @@ def _softmax(logits: list[float]) -> np.ndarray:
 def test_images_of_another_shape_are_refused(classifier: Classifier) -> None:
     with pytest.raises(ValueError, match=r"expected images of shape \(n, 4, 4, 3\), found \(2, 4, 4, 1\)"):
         classifier.probabilities(np.zeros((2, 4, 4, 1)))
+
+
+@pytest.mark.parametrize(
+    "change", [{"image_shape": (8, 8, 3)}, {"class_names": ("red", "green")}, {"class_names": ("a", "b", "c", "d")}]
+)
+def test_metadata_that_contradict_the_model_are_refused(tmp_path: Path, change: dict[str, tuple[object, ...]]) -> None:
+    path = write_tiny_model(tmp_path / "model.onnx")
+    model = onnx.load(path)
+    del model.metadata_props[:]
+    onnx.helper.set_model_props(model, replace(INFO, **change).to_metadata())
+    onnx.save(model, path)
+    with pytest.raises(ValueError, match="its metadata says"):
+        Classifier(path)
 
 
 @pytest.mark.parametrize("content", [b"", b"nonsense", b"\x08\x08\x12\x00"])

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from reprocnn.inference import prediction
 from reprocnn.inference.classifier import BATCH, Classifier
 from reprocnn.inference.prediction import Prediction, Unreadable, predict_arrays, predict_pictures
 from tiny_model import COLOURS, SIZE, write_tiny_model
@@ -63,6 +64,12 @@ def test_an_unreadable_file_is_an_answer_between_the_others(classifier: Classifi
         ("d.nef", "camera raw file"),
         ("e", "disk error"),
     ]
+
+
+def test_large_files_make_small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prediction, "_BATCH_BYTES", 25)
+    batches = list(prediction._batches((f"{number}.png", lambda: b"ten bytes.") for number in range(7)))
+    assert [len(batch) for batch in batches] == [3, 3, 1]
 
 
 def test_files_are_not_read_far_ahead_of_the_answers(classifier: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:

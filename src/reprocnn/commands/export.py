@@ -83,7 +83,7 @@ def _check_inputs() -> None:
 
 def _check_output(path: Path, chosen: Format) -> None:
     """Refuse an output that is something else than an earlier export to the same format."""
-    if path.absolute() == ONNX_MODEL.absolute():
+    if path.resolve() == ONNX_MODEL.resolve():
         raise UserError(f"{path} is the ONNX file that train writes", "choose another --output")
     if not chosen.contents:
         if path.suffix != chosen.path.suffix or path.is_dir():

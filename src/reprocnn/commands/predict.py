@@ -5,9 +5,9 @@ import json
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from reprocnn.artifacts.model import MODEL, ONNX_MODEL
 from reprocnn.data.pictures import count_pictures, list_pictures
@@ -48,7 +48,7 @@ def find_model(model: str | None, revision: str | None, run_id: str | None) -> A
         run_id: the ID of an MLflow run, or its first characters.
 
     Raises:
-        UserError: there is no such model.
+        UserError: the model does not exist.
     """
     if revision:
         return model_files.of_revision(revision)
@@ -67,7 +67,7 @@ def open_model(path: Path, threads: int = 0) -> Classifier:
         threads: threads per operation; 0: one per core.
 
     Raises:
-        UserError: there is no such file, or it is not an ONNX file of this project.
+        UserError: the file does not exist, or it is not an ONNX file of this project.
     """
     if path.suffix == MODEL.suffix:
         raise UserError(f"{path} is a Keras model, expected an ONNX file", f"use {path.with_suffix('.onnx')}")
@@ -75,7 +75,7 @@ def open_model(path: Path, threads: int = 0) -> Classifier:
         return Classifier(path, threads)
     except FileNotFoundError:
         fix = "dvc checkout, or dvc repro" if path == ONNX_MODEL else "check its name"
-        raise UserError(f"there is no model {path}", fix) from None
+        raise UserError(f"the model {path} does not exist", fix) from None
     except ValueError as error:
         raise UserError(f"{path}: {error}", f"use the {ONNX_MODEL} of a checkout of this project") from None
 
@@ -88,11 +88,12 @@ def predict(path: Path, question: Question) -> None:
         question: the pictures, and how to print the answers.
 
     Raises:
-        UserError: the model can't be opened, or there are no pictures.
+        UserError: the model can't be opened, or no picture was found.
         SystemExit: with status 1 if a file could not be read; the others have been answered.
     """
     classifier = open_model(path, threads=1)
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # names that are not UTF-8
+    question = replace(question, top=min(question.top, len(classifier.class_names)))
     write = _WRITERS[question.format](question)
     pictures = list_pictures(question.pictures, question.folder)
     answered = failed = 0
@@ -116,7 +117,7 @@ def predict(path: Path, question: Question) -> None:
 def _report(file: str, cause: str, fix: str, format: Format) -> None:
     """Print a file that can't be read on the error stream."""
     error = {"file": file, "error": f"{cause}; {fix}"}
-    text = json.dumps(error, ensure_ascii=False) if format == "json" else f"error: {file}: {cause}\n  fix: {fix}"
+    text = _as_json(error) if format == "json" else f"error: {file}: {cause}\n  fix: {fix}"
     print(text, file=sys.stderr)
 
 
@@ -147,7 +148,7 @@ def _write_json(question: Question) -> Write:
             "unsure": unsure,
             "top": top,
         }
-        print(json.dumps(values, ensure_ascii=False))
+        print(_as_json(values))
 
     return write
 
@@ -164,6 +165,11 @@ def _write_csv(question: Question) -> Write:
         writer.writerow([answer.file, answer.class_name, _rounded(answer.confidence), str(unsure).lower(), *others])
 
     return write
+
+
+def _as_json(values: dict[str, Any]) -> str:
+    """Return one line of JSON, with escapes if the terminal or the locale does not take every character."""
+    return json.dumps(values, ensure_ascii=sys.stdout.encoding.lower() != "utf-8")
 
 
 def _rounded(probability: float) -> float:

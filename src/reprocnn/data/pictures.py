@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
-from reprocnn.data.archives import ARCHIVES, Read, members
+from reprocnn.data.archives import ARCHIVES, Read, members, report_corrupt
 from reprocnn.data.junk import is_junk, is_note
 from reprocnn.errors import UserError
 from reprocnn.inference.unreadable import UnreadableError
@@ -26,8 +26,8 @@ def list_pictures(paths: Iterable[str], folder: str = "") -> Iterator[tuple[str,
     for path in paths:
         file = Path(folder, path)
         if path == "-":
-            yield path, sys.stdin.buffer.read
-        elif file.is_dir() or (path.lower().endswith(ARCHIVES) and file.is_file()):
+            yield path, _read_standard_input
+        elif _is_folder_or_archive(file):
             try:
                 for name, read in _files_in(file):
                     yield os.path.join(path, name), read  # noqa: PTH118  keeps the path as it was typed
@@ -44,12 +44,34 @@ def count_pictures(paths: Iterable[str], folder: str = "") -> int | None:
     return sum(1 for _ in list_pictures(paths, folder))
 
 
+def _is_folder_or_archive(file: Path) -> bool:
+    try:
+        return file.is_dir() or (file.name.lower().endswith(ARCHIVES) and file.is_file())
+    except OSError:  # for example, the name is too long; reading the file then fails
+        return False
+
+
 def _fail(error: UnreadableError) -> bytes:
     raise error
+
+
+def _read_standard_input() -> bytes:
+    if sys.stdin is None:
+        raise UnreadableError("standard input is closed", "redirect a picture to it")
+    return sys.stdin.buffer.read()
+
+
+def _read_member(path: Path, read: Read) -> bytes:
+    """Read a file in a folder or archive."""
+    try:
+        with report_corrupt(path):
+            return read()
+    except UserError as error:
+        raise UnreadableError(error.problem, error.fix) from None
 
 
 def _files_in(path: Path) -> Iterator[tuple[str, Read]]:
     """Yield the files in a folder or archive that may be pictures."""
     for member in members(path):
         if member.read is not None and not is_junk(member.name) and not is_note(member.name):
-            yield member.name, member.read
+            yield member.name, partial(_read_member, path, member.read)

@@ -20,6 +20,7 @@ _INVALID_FILE = (
     onnxruntime.capi.onnxruntime_pybind11_state.InvalidGraph,
     onnxruntime.capi.onnxruntime_pybind11_state.InvalidArgument,
     onnxruntime.capi.onnxruntime_pybind11_state.Fail,
+    onnxruntime.capi.onnxruntime_pybind11_state.NotImplemented,
 )
 
 
@@ -31,21 +32,28 @@ class Classifier:
         threads: threads per operation; 0: one per core.
 
     Raises:
-        FileNotFoundError: there is no such file.
+        OSError: the file does not exist or can't be read.
         ValueError: it is not an ONNX file of this project.
     """
 
     def __init__(self, path: Path, threads: int = 0) -> None:
-        if not path.is_file():
-            raise FileNotFoundError(path)
+        content = path.read_bytes()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = _ERRORS_ONLY
         try:
-            self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+            self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         except _INVALID_FILE:
             raise ValueError("not a valid ONNX file") from None
         self.info: ModelInfo = from_metadata(self._session.get_modelmeta().custom_metadata_map)
+        self._check_shapes()
+
+    def _check_shapes(self) -> None:
+        """Check that the model takes and gives what its metadata says."""
+        found = [(value.name, value.shape[1:]) for value in (*self._session.get_inputs(), *self._session.get_outputs())]
+        expected = [("image", list(self.info.image_shape)), ("probabilities", [len(self.class_names)])]
+        if found != expected:
+            raise ValueError(f"its metadata says {expected}, its inputs and outputs are {found}")
 
     @property
     def class_names(self) -> tuple[str, ...]:

@@ -17,6 +17,8 @@ from .unreadable import UnreadableError
 Read = Callable[[], bytes]
 T = TypeVar("T")
 R = TypeVar("R")
+_BATCH_BYTES = 2**25
+"""A batch with more bytes of files than this gets no further file, so that large photographs do not fill the memory."""
 
 
 @dataclass(frozen=True)
@@ -100,18 +102,20 @@ def _in_order(submit: Callable[[T], Future[R]], items: Iterable[T], cores: int) 
 
 def _batches(pictures: Iterable[tuple[str, Read]]) -> Iterator[list[tuple[str, Read]]]:
     """Read the files of pictures; yield them in batches."""
-    batch = []
+    batch, size = [], 0
     for name, read in pictures:
-        batch.append((name, _fetch(read)))
-        if len(batch) == BATCH:
+        fetched, bytes_read = _fetch(read)
+        batch.append((name, fetched))
+        size += bytes_read
+        if len(batch) == BATCH or size > _BATCH_BYTES:
             yield batch
-            batch = []
+            batch, size = [], 0
     if batch:
         yield batch
 
 
-def _fetch(read: Read) -> Read:
-    """Read a file; return a function that returns its bytes or raises the error of reading it."""
+def _fetch(read: Read) -> tuple[Read, int]:
+    """Read a file; return a function that returns its bytes or raises the error of reading it, and the bytes read."""
     try:
         content = read()
     except (OSError, UnreadableError) as error:
@@ -120,8 +124,8 @@ def _fetch(read: Read) -> Read:
         def fail() -> bytes:
             raise failure
 
-        return fail
-    return lambda: content
+        return fail, 0
+    return lambda: content, len(content)
 
 
 Decoded = list[tuple[str, NDArray[np.uint8] | Unreadable]]

@@ -71,7 +71,7 @@ def of_uri(uri: str) -> Path:
     """Return the ONNX file of a model in MLflow's registry, such as `models:/NAME@ALIAS` or `models:/NAME/VERSION`.
 
     Raises:
-        UserError: there is no such model, or it has no ONNX file.
+        UserError: the model does not exist, or it has no ONNX file.
     """
     store.connect_or_explain()
     return _download(uri)

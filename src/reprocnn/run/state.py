@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from reprocnn.errors import UserError
+
 STAGE_LOCK = Path(".dvc/tmp/stage.lock")
 """Lock of the running stage; a relative path, because each experiment has its own workspace."""
 
@@ -13,6 +15,17 @@ def repository() -> Path:
         return Path(root).resolve()
     here = Path.cwd()
     return next((folder for folder in (here, *here.parents) if (folder / ".dvc").is_dir()), here)
+
+
+def check_checkout() -> None:
+    """Check that this process runs in a checkout.
+
+    Raises:
+        UserError: it does not.
+    """
+    if not (repository() / ".dvc").is_dir():
+        problem = f"{Path.cwd()} is not a checkout of this project: it has no .dvc folder"
+        raise UserError(problem, "cd to the checkout, or run `python -m reprocnn doctor` here to see what is missing")
 
 
 def _path(name: str) -> Path:
