@@ -4,7 +4,6 @@
 prints the table of docs/reproducibility.md.
 """
 
-import json
 import os
 import re
 import signal
@@ -153,17 +152,21 @@ KILLS = {
 }
 
 
-def _mend(trained: Checkout) -> bool:
-    """Remove DVC's own lock file where dvc was killed as it wrote it, as doctor says; return whether it was."""
-    file = trained.folder / ".dvc/tmp/rwlock"
-    try:
-        json.loads(file.read_bytes())
-    except FileNotFoundError:
-        return False
-    except ValueError:
-        file.unlink()
-        return True
-    return False
+FIXES = ("rm .dvc/tmp/rwlock", "git checkout HEAD -- dvc.lock", "rm .git/index.lock")
+"""What doctor says where dvc was killed while it wrote a file."""
+REPRO = ("dvc", "repro", "--force", "--downstream", "train")
+
+
+def _go_on(trained: Checkout) -> int:
+    """Run the pipeline; if dvc refuses half-written files, first do what doctor says. Return their number."""
+    if "ERROR: " not in trained.run(*REPRO, fails=None):
+        return 0
+    said = trained.reprocnn("doctor", fails=True)
+    fixes = [fix for fix in FIXES if fix in said]
+    for fix in fixes:
+        trained.run(*fix.split())
+    trained.run(*REPRO)
+    return len(fixes)
 
 
 @pytest.mark.slow
@@ -175,7 +178,7 @@ def test_a_pipeline_that_was_killed_goes_on(trained: Checkout, faults: Faults) -
     for number in range(times):
         kill, signal_ = list(KILLS.values())[number % len(KILLS)]
         process = subprocess.Popen(
-            ["dvc", "repro", "--force", "--downstream", "train"],
+            REPRO,
             cwd=trained.folder,
             env=Checkout.environment(),
             stdout=subprocess.DEVNULL,
@@ -186,9 +189,8 @@ def test_a_pipeline_that_was_killed_goes_on(trained: Checkout, faults: Faults) -
         if process.poll() is None:
             kill(process.pid, signal_)
         process.wait()
-        cut += _mend(trained)
         if number % len(KILLS) == len(KILLS) - 1 or number == times - 1:
-            trained.run("dvc", "repro", "--force", "--downstream", "train")
+            cut += _go_on(trained)
             assert _hashes(trained, names) == expected
     assert "up to date" in trained.run("dvc", "status")
     assert trained.run("git", "status", "--porcelain", "--untracked-files=no") == ""
@@ -198,7 +200,7 @@ def test_a_pipeline_that_was_killed_goes_on(trained: Checkout, faults: Faults) -
         f"{', '.join(KILLS)}, 3 to 25 s after the start of `dvc repro`, the next `dvc repro` at once",
         times,
         "dvc.lock, model and reports the same bytes at the end; no MLflow run left running"
-        + (f"; dvc was killed {cut} times as it wrote its own `.dvc/tmp/rwlock`, which was removed" if cut else ""),
+        + (f"; dvc was killed {cut} times while it wrote a file, mended as `doctor` says" if cut else ""),
     )
 
 

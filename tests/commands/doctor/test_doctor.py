@@ -13,6 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from ruamel.yaml import YAML
 
 from checkouts import ROOT, Checkout
 from reprocnn import cli
@@ -226,6 +227,32 @@ def test_a_lock_file_of_dvc_that_was_being_written_when_dvc_was_killed(here: Pat
     write_bytes(here / ".dvc/tmp/rwlock", b"")
     found = _one(checkout.check_pipeline())
     assert (found.state, found.fix) == ("wrong", "rm .dvc/tmp/rwlock  # if no dvc runs")
+
+
+def test_a_dvc_lock_that_was_being_written_when_dvc_was_killed(here: Path, git: Callable[..., None]) -> None:
+    """Cut off anywhere, also where the rest is valid YAML that DVC refuses."""
+    git("init", "-b", "main")
+    write_bytes(here / ".dvc/config", b"")
+    stage = "{cmd: 'true', deps: [{path: params.yaml, hash: md5, md5: 0123456789abcdef0123456789abcdef, size: 1}]}"
+    stages = {name: YAML(typ="safe").load(stage) for name in ("train", "evaluate", "plot")}
+    pipeline = {name: {"cmd": "true", "deps": ["params.yaml"]} for name in stages}
+    YAML().dump({"stages": pipeline}, Path("dvc.yaml"))
+    YAML().dump({"schema": "2.0", "stages": stages}, Path("dvc.lock"))
+    whole = Path("dvc.lock").read_text()
+    for end in ("", "schema:", "stages:", "size:", "- path", "deps:", "cmd: 'tr"):
+        Path("dvc.lock").write_text(whole[: whole.rindex(end) + len(end)] if end else "")
+        found = _one(checkout.check_pipeline())
+        assert (found.state, found.fix) == ("wrong", "git checkout HEAD -- dvc.lock && dvc repro"), (end, found)
+
+
+def test_an_index_that_git_or_dvc_was_writing_when_it_was_killed(here: Path, git: Callable[..., None]) -> None:
+    git("init", "-b", "main")
+    write_bytes(here / "dvc.yaml", b"")
+    git("add", "-A")
+    git("commit", "-m", "start")
+    Path(".git/index.lock").touch()
+    found = _one(checkout.check_git())
+    assert (found.state, found.fix) == ("wrong", "rm .git/index.lock  # if no git and no dvc runs")
 
 
 def test_a_head_that_a_killed_experiment_left_detached(here: Path, git: Callable[..., None]) -> None:

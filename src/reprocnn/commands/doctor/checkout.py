@@ -50,6 +50,9 @@ def check_git() -> Iterator[Finding]:
     elif branch := abandoned_branch():
         text = f"a killed `dvc exp run` left HEAD detached from branch {branch}; a commit now would be on no branch"
         yield Finding("wrong", "git", text, recovery_command(branch))
+    elif (lock := Path(git("rev-parse", "--git-path", "index.lock"))).exists():
+        text = f"{lock} exists: a git or dvc is running, or was killed while it wrote Git's index"
+        yield Finding("wrong", "git", text, f"rm {lock}  # if no git and no dvc runs")
     else:
         changed = len(git("status", "--porcelain", "--", ".").splitlines())
         yield Finding("ok", "git", run_name() + (f"; uncommitted files: {changed}" if changed else ""))
@@ -118,9 +121,12 @@ def _running_stage(number: str) -> Finding:
 def _dvc_status() -> Finding:
     try:
         read_params(revisions.LOCK)
-    except UserError as error:  # for example the marks of a merge conflict
+        status = json.loads(run_dvc("status", "--json"))
+    except UserError as error:  # for example the marks of a merge conflict, or dvc was killed while it wrote the file
+        if str(revisions.LOCK) not in error.problem:
+            raise
         return Finding("wrong", "dvc.lock", error.problem, f"git checkout HEAD -- {revisions.LOCK} && dvc repro")
-    changes = {stage: set(_states(changed)) for stage, changed in json.loads(run_dvc("status", "--json")).items()}
+    changes = {stage: set(_states(changed)) for stage, changed in status.items()}
     if not changes:
         return Finding("ok", "dvc.lock", "up to date with code, data and params.yaml")
     if all(states <= _ABSENT for states in changes.values()) and not RAW_TRAIN.exists():
