@@ -79,8 +79,12 @@ def predict_pictures(classifier: Classifier, pictures: Iterable[tuple[str, Read]
     # that does both would wait for its turn to decode while it could compute.
     with ThreadPoolExecutor(cores) as decoders, ThreadPoolExecutor(cores) as models:
         decoded = _in_order(lambda batch: decoders.submit(_decode, classifier, batch), _batches(pictures), cores)
-        for answers in _in_order(lambda batch: models.submit(_answer, classifier, top, batch), decoded, cores):
-            yield from answers
+        try:
+            for answers in _in_order(lambda batch: models.submit(_answer, classifier, top, batch), decoded, cores):
+                yield from answers
+        finally:  # after Ctrl-C, do not work through the batches that wait
+            decoders.shutdown(wait=False, cancel_futures=True)
+            models.shutdown(wait=False, cancel_futures=True)
 
 
 def _in_order(submit: Callable[[T], Future[R]], items: Iterable[T], cores: int) -> Iterator[R]:
