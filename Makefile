@@ -45,7 +45,7 @@ test: setup ## run the tests (about 5 minutes on two cores)
 	@$(RUN) $(PYTEST)
 
 test-all: test ## run the tests, then the slow ones
-	@$(RUN) $(PYTEST) -m "slow and not network and not chaos and not fonts and not formats"
+	@$(RUN) $(PYTEST) -m "slow and not network and not chaos and not fonts and not formats and not browser"
 
 chaos: setup ## inject many faults and print what happened (about 20 minutes)
 	@$(RUN) python -m pytest --chaos -m "not network" tests/test_faults.py
@@ -68,6 +68,6 @@ benchmark: setup ## measure the numbers in docs/speed.md (two hours); TORCH=PYTH
 	@$(if $(IMAGES),$(RUN) python benchmarks/time_to_accuracy.py $(IMAGES))
 
 clean: ## remove generated data, models, the MLflow store and caches; keep .venv, DVC's cache, experiments, your images
-	rm -rf data/raw data/processed data/mistakes models mlflow.db* mlartifacts .pytest_cache .mypy_cache .ruff_cache
-	rm -rf reports/predictions.csv reports/report.html dvc_plots
+	rm -rf data/raw data/processed data/examples models mlflow.db* mlartifacts .pytest_cache .mypy_cache .ruff_cache
+	rm -rf reports/predictions.csv reports/report.html reports/model_card.md dvc_plots
 	find src stages tests benchmarks -name __pycache__ -prune -exec rm -rf {} +

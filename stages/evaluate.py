@@ -3,9 +3,10 @@
 import _stage  # isort: split
 
 from reprocnn import backend
+from reprocnn.artifacts.examples import EXAMPLES, write_examples
 from reprocnn.artifacts.model import MODEL, load_model
 from reprocnn.artifacts.model_card import MODEL_CARD, read_model_card
-from reprocnn.artifacts.predictions import MISTAKES, PREDICTIONS, write_mistakes, write_predictions
+from reprocnn.artifacts.predictions import PREDICTIONS, write_predictions
 from reprocnn.artifacts.scores import (
     CONFUSION_MATRIX,
     METRICS,
@@ -16,6 +17,7 @@ from reprocnn.artifacts.scores import (
 )
 from reprocnn.artifacts.split import RAW_TEST, read_split
 from reprocnn.evaluation import metrics, predictions
+from reprocnn.evaluation.examples import examples
 from reprocnn.params import EvaluateParams, load_params
 
 
@@ -32,7 +34,7 @@ def main() -> None:
     write_per_class(PER_CLASS, metrics.per_class(probabilities, labels, names))
     write_confusion(CONFUSION_MATRIX, metrics.confusion(probabilities, labels), names)
     write_predictions(PREDICTIONS, table)
-    write_mistakes(MISTAKES, predictions.mistakes(table, probabilities, images))
+    write_examples(EXAMPLES, examples(table, probabilities, images))
     print(f"test accuracy {scores.accuracy:.2%} of {scores.n} images")
     if note := metrics.absent_classes_note(labels, names):
         print(note)

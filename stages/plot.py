@@ -1,38 +1,49 @@
-"""Draw the figures and the report from the outputs of train and evaluate."""
+"""Draw the figures and the report from the data and the outputs of train and evaluate."""
 
 import _stage  # isort: split
 
-import pandas as pd
-
-from reprocnn.artifacts.figures import FIGURES, REPORT, png, write_figures, write_report
+from reprocnn.artifacts.examples import EXAMPLES, read_examples
+from reprocnn.artifacts.figures import DESCRIPTION, FIGURES, REPORT, png, write_figures, write_text
+from reprocnn.artifacts.files import content_md5, md5
 from reprocnn.artifacts.history import HISTORY, read_history
+from reprocnn.artifacts.model import MODEL
 from reprocnn.artifacts.model_card import MODEL_CARD, read_model_card
-from reprocnn.artifacts.predictions import MISTAKES, read_mistakes
 from reprocnn.artifacts.scores import CONFUSION_MATRIX, METRICS, PER_CLASS, read_confusion, read_per_class, read_scores
-from reprocnn.params import Section, load_params
-from reprocnn.reporting import figures, fonts, report
+from reprocnn.artifacts.split import RAW_TRAIN, VALIDATION, read_split
+from reprocnn.artifacts.training import TRAINING, read_training
+from reprocnn.params import Params, changed_params, load_params
+from reprocnn.reporting import figures, fonts, model_card, report, samples
 
 
 def main() -> None:
-    load_params(Section)  # plot needs no parameter, but a wrong value is an error in every stage
+    load_params(Params)
+    raw, validation = read_split(RAW_TRAIN), read_split(VALIDATION)
     history, scores, per_class = read_history(HISTORY), read_scores(METRICS), read_per_class(PER_CLASS)
-    card, mistakes = read_model_card(MODEL_CARD), read_mistakes(MISTAKES)
+    card, examples, counts = read_model_card(MODEL_CARD), read_examples(EXAMPLES), read_confusion(CONFUSION_MATRIX)
     labels = figures.labels(card.class_names)
     heading = figures.title(card.dataset, card.model, scores.accuracy)
     drawn = {
         "curves": figures.curves(history, heading),
-        "confusion_matrix": figures.confusion_matrix(read_confusion(CONFUSION_MATRIX), list(labels.values()), heading),
+        "confusion_matrix": figures.confusion_matrix(counts, list(labels.values()), heading),
         "per_class_f1": figures.per_class_f1(figures.replace_names(per_class, labels), heading),
-        "mistakes": figures.mistakes(mistakes.images, figures.replace_names(mistakes.rows, labels), heading),
+        "mistakes": figures.mistakes(examples.images, figures.replace_names(examples.rows, labels), heading),
     }
-    pictures = {name: png(figure) for name, figure in drawn.items()}
-    tables = {
-        "test metrics": scores.to_dict(),
-        "per class": report.with_labels(per_class, labels),
-        "history": pd.DataFrame(history),
-    }
-    write_figures(FIGURES, pictures)
-    write_report(REPORT, report.html(heading, tables, pictures))
+    content = report.Content(
+        card=card,
+        changed=changed_params(),
+        hashes={RAW_TRAIN.as_posix(): content_md5(RAW_TRAIN), MODEL.as_posix(): md5(MODEL)},
+        training=read_training(TRAINING),
+        history=history,
+        scores=scores,
+        per_class=per_class,
+        counts=counts,
+        examples=examples,
+        split_counts=samples.split_counts(raw.labels, validation.labels, per_class["n"].to_numpy()),
+        samples=samples.one_per_class(raw.images, raw.labels, card.class_names),
+    )
+    write_figures(FIGURES, {name: png(figure) for name, figure in drawn.items()})
+    write_text(REPORT, report.html(content))
+    write_text(DESCRIPTION, model_card.markdown(content))
     if note := fonts.note(labels):
         print(note)
 

@@ -242,6 +242,13 @@ def read_params(path: Path = PARAMS) -> dict[str, Any]:
     return values
 
 
+def changed_params(path: Path = PARAMS) -> dict[str, Any]:
+    """Return the parameters that differ from their defaults, without `folder`, which is a path of one machine."""
+    values = read_params(path)
+    fields = {name: field.default for name, field in Params.model_fields.items() if name != "folder"}
+    return {name: values[name] for name, default in fields.items() if values[name] != default}
+
+
 def load_params(section: type[S], path: Path = PARAMS) -> S:
     """Validate all of params.yaml and return one section.
 

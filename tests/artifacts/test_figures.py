@@ -5,7 +5,7 @@ from matplotlib import rcParams
 from matplotlib.figure import Figure
 from PIL import Image
 
-from reprocnn.artifacts.figures import png, write_figures, write_report
+from reprocnn.artifacts.figures import png, write_figures, write_text
 
 
 def _figure() -> Figure:
@@ -33,5 +33,5 @@ def test_figures_replace_the_old_folder(tmp_path: Path) -> None:
 
 
 def test_a_report_is_utf_8(tmp_path: Path) -> None:
-    write_report(tmp_path / "report.html", "قطة")
+    write_text(tmp_path / "report.html", "قطة")
     assert (tmp_path / "report.html").read_text(encoding="utf-8") == "قطة"

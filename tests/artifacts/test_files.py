@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from checkouts import ROOT
-from reprocnn.artifacts.files import atomic_file, atomic_folder, md5
+from reprocnn.artifacts import files
+from reprocnn.artifacts.files import atomic_file, atomic_folder, content_md5, md5
+from reprocnn.params import read_params
 
 
 def test_a_writer_that_fails_leaves_no_new_file(tmp_path: Path) -> None:
@@ -53,3 +55,18 @@ def test_a_full_disk_leaves_no_file(tmp_path: Path) -> None:
 def test_md5_hashes_the_content(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"abc")
     assert md5(tmp_path / "a") == "900150983cd24fb0d6963f7d28e17f72"
+
+
+def test_hashes_equal_those_of_dvc() -> None:
+    """Compare files and folders with dvc.lock, which DVC wrote."""
+    stages = read_params(ROOT / "dvc.lock")["stages"]
+    outs = [out for stage in stages.values() for out in stage["outs"] if out["path"].startswith("reports/")]
+    found = {out["path"]: out["md5"] for out in outs if (ROOT / out["path"]).exists()}
+    assert "reports/figures" in found
+    for name, expected in found.items():
+        assert content_md5(ROOT / name) == expected, name
+
+
+def test_ignored_names_equal_those_of_dvcignore() -> None:
+    lines = (ROOT / ".dvcignore").read_text().splitlines()
+    assert tuple(line for line in lines if not line.startswith(("#", "/"))) == files._IGNORED

@@ -52,6 +52,8 @@ def test_a_file_without_these_metrics_is_refused(tmp_path: Path, text: str, foun
 
 def test_metrics_per_class_are_read_back(tmp_path: Path) -> None:
     table = pd.DataFrame({"class": ["NA", "007"], "precision": 0.5, "recall": 1.0, "f1": [0.1, np.nan], "n": [2, 0]})
+    for name in ("precision", "recall", "f1"):
+        table = table.assign(**{f"{name}_low": 0.25, f"{name}_high": 0.75})
     write_per_class(tmp_path / "a.csv", table)
     pd.testing.assert_frame_equal(read_per_class(tmp_path / "a.csv"), table, check_dtype=False)
 

@@ -46,6 +46,11 @@ def test_per_class_and_confusion_keep_classes_that_were_never_predicted() -> Non
     assert table["class"].tolist() == names
     assert table["recall"].tolist() == [0.5, 1.0, 0.0]
     assert table["n"].tolist() == [2, 1, 1]
+    for name in ("precision", "recall", "f1"):
+        low, high = table[f"{name}_low"], table[f"{name}_high"]
+        measured = low.notna()
+        assert measured.tolist() == ([True, True, False] if name == "precision" else [True] * 3)
+        assert table[name][measured].between(low[measured], high[measured]).all()
     assert metrics.confusion(PROBABILITIES, LABELS).tolist() == [[1, 1, 0], [0, 1, 0], [1, 0, 0]]
 
 
@@ -88,3 +93,14 @@ def test_absent_classes_are_named() -> None:
     )
     assert metrics.absent_classes_note(labels, list("abcdefghi")).endswith("'b', 'd', 'e', 'f', 'g' and 2 more")
     assert metrics.absent_classes_note(np.array([1, 0]), ["a", "b"]) == ""
+
+
+def test_the_interval_of_f1_covers_the_true_f1_in_about_95_of_100_samples() -> None:
+    random, covered = np.random.default_rng(0), 0
+    # P(predicted, actual) of a class: TP 0.4, FP 0.1, FN 0.2, so F1 = 0.8 / 1.1
+    for _ in range(300):
+        cell = random.choice(4, size=200, p=[0.4, 0.1, 0.2, 0.3])
+        labels, predicted = np.isin(cell, (1, 3)).astype(np.int64), np.isin(cell, (2, 3)).astype(np.int64)
+        row = metrics.per_class(np.eye(2)[predicted], labels, ["a", "b"]).iloc[0]
+        covered += row["f1_low"] <= 0.8 / 1.1 <= row["f1_high"]
+    assert 0.92 <= covered / 300 <= 0.98

@@ -13,16 +13,11 @@ def test_predict_passes_raw_pixels_in_batches_of_any_size(monkeypatch) -> None: 
     np.testing.assert_allclose(predictions.predict(model, images), expected, rtol=1e-4)
 
 
-def test_table_and_the_most_confident_mistakes() -> None:
+def test_the_table_has_names_and_confidences() -> None:
     probabilities = np.array([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8], [0.3, 0.7]])
     table = predictions.table(probabilities, np.array([0, 1, 0, 1]), ["NA", "dog"])
     assert table["predicted"].tolist() == ["NA", "NA", "dog", "dog"]
     assert table["confidence"].tolist() == [0.9, 0.6, 0.8, 0.7]
-    images = np.arange(4, dtype=np.uint8).reshape(4, 1, 1, 1)
-    rows, shown = predictions.mistakes(table, probabilities, images, n=5)
-    assert rows["index"].tolist() == [2, 1]
-    assert rows["actual"].tolist() == ["NA", "dog"]
-    assert shown.ravel().tolist() == [2, 1]
 
 
 def test_predictions_of_flipped_and_shifted_images_are_averaged() -> None:
@@ -42,10 +37,3 @@ def test_predictions_of_flipped_and_shifted_images_are_averaged() -> None:
     expected = flipped / 2 + (both_ways(lower_right) + both_ways(upper_left)) / 4
     np.testing.assert_allclose(shifted, expected)
     np.testing.assert_allclose(shifted.sum(axis=1), 1, rtol=1e-5)
-
-
-def test_at_most_n_mistakes_are_kept() -> None:
-    probabilities = np.array([[0.9, 0.1], [0.8, 0.2], [0.3, 0.7]])
-    table = predictions.table(probabilities, np.array([1, 1, 0]), ["a", "b"])
-    rows, shown = predictions.mistakes(table, probabilities, np.arange(3, dtype=np.uint8).reshape(3, 1, 1, 1), n=1)
-    assert (rows["index"].tolist(), shown.ravel().tolist()) == ([0], [0])

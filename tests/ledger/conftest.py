@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from reprocnn.artifacts.figures import FIGURES, REPORT
+from reprocnn.artifacts.figures import DESCRIPTION, FIGURES, REPORT
 from reprocnn.artifacts.files import write_bytes, write_json
 from reprocnn.artifacts.history import HISTORY, Epoch, write_history
 from reprocnn.artifacts.model import MODEL
@@ -33,7 +33,7 @@ def trained(here: Path, empty_store: None) -> Path:
     write_training(TRAINING, summary)
     write_json(METRICS, {"accuracy": 0.5})
     tables = (PER_CLASS, CONFUSION_MATRIX, PREDICTIONS)
-    for path in (*tables, REPORT, FIGURES / "curves.png", TRAIN / "x"):
+    for path in (*tables, REPORT, DESCRIPTION, FIGURES / "curves.png", TRAIN / "x"):
         write_bytes(path, b"x")
     (here / "dvc.yaml").write_text("stages: {train: {deps: [data/processed/train]}}\n")
     return here

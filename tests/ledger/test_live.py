@@ -14,7 +14,7 @@ import mlflow
 import pytest
 
 from checkouts import ROOT
-from reprocnn.artifacts.files import write_bytes
+from reprocnn.artifacts.files import content_md5, write_bytes
 from reprocnn.artifacts.history import Epoch
 from reprocnn.artifacts.model import MODEL
 from reprocnn.artifacts.split import RAW_TEST, TRAIN
@@ -94,7 +94,7 @@ def test_the_test_images_are_an_input_after_evaluate(trained: Path) -> None:
     mirror.log_stage("evaluate")
     (run,) = _runs()
     found = {given.tags[0].value: given.dataset.digest for given in run.inputs.dataset_inputs}
-    assert found == {"training": identity.content_md5(TRAIN), "testing": identity.content_md5(RAW_TEST)}
+    assert found == {"training": content_md5(TRAIN), "testing": content_md5(RAW_TEST)}
     assert "test_accuracy" in {m.key for m in store.connect()[0].get_logged_model(_model_id(run)).metrics}
     mirror.log_stage("plot")
     assert len(_runs()[0].inputs.dataset_inputs) == 2

@@ -2,20 +2,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from checkouts import ROOT
-from reprocnn.params import read_params
-from reprocnn.run import identity
-from reprocnn.run.identity import content_md5, environment, is_gone, key, stage_hashes, this_process
-
-
-def test_hashes_equal_those_of_dvc() -> None:
-    """Compare files and folders with dvc.lock, which DVC wrote."""
-    stages = read_params(ROOT / "dvc.lock")["stages"]
-    outs = [out for stage in stages.values() for out in stage["outs"] if out["path"].startswith("reports/")]
-    found = {out["path"]: out["md5"] for out in outs if (ROOT / out["path"]).exists()}
-    assert "reports/figures" in found
-    for name, md5 in found.items():
-        assert content_md5(ROOT / name) == md5, name
+from reprocnn.run.identity import environment, is_gone, key, stage_hashes, this_process
 
 
 def test_stage_hashes_include_the_file_of_the_model(here: Path) -> None:
@@ -46,11 +33,6 @@ def test_a_process_is_gone_if_it_ended_or_its_id_was_reused() -> None:
     with subprocess.Popen([sys.executable, "-c", ""]) as ended:
         ended.wait()
     assert is_gone(f"{host} {ended.pid} {start}")
-
-
-def test_ignored_names_equal_those_of_dvcignore() -> None:
-    lines = (ROOT / ".dvcignore").read_text().splitlines()
-    assert tuple(line for line in lines if not line.startswith(("#", "/"))) == identity._IGNORED
 
 
 def test_the_key_depends_on_every_part() -> None:

@@ -18,8 +18,8 @@ from PIL import Image
 
 from checkouts import ROOT
 from reprocnn.artifacts.dataset import DATASET, read_dataset
-from reprocnn.artifacts.figures import FIGURES, REPORT
-from reprocnn.artifacts.files import md5
+from reprocnn.artifacts.figures import DESCRIPTION, FIGURES, REPORT
+from reprocnn.artifacts.files import content_md5, md5
 from reprocnn.artifacts.history import HISTORY, Epoch, read_history
 from reprocnn.artifacts.model import MODEL, load_model
 from reprocnn.artifacts.model_card import MODEL_CARD, ModelCard, read_model_card
@@ -33,7 +33,6 @@ from reprocnn.errors import UserError
 from reprocnn.models.build import build
 from reprocnn.params import TrainParams, load_params
 from reprocnn.run import mirror
-from reprocnn.run.identity import content_md5
 
 STAGES = ("download", "preprocess", "train", "evaluate", "plot")
 
@@ -148,7 +147,8 @@ def test_plot_draws_every_figure_and_the_report(stage_outputs: dict[str, str]) -
         with Image.open(path) as image:
             assert 600 <= image.width <= 1100
             assert "Software" not in image.info
-    assert REPORT.read_text().count("data:image/png") == len(figures)
+    assert "Wrong on" in REPORT.read_text()
+    assert "| accuracy |" in DESCRIPTION.read_text()
 
 
 def test_no_partial_file_is_left(stage_outputs: dict[str, str]) -> None:
@@ -181,7 +181,7 @@ def test_mlflow_has_one_finished_run_with_all_results(
     assert f"test accuracy **{read_scores(METRICS).accuracy:.2%}**" in run.data.tags["mlflow.note.content"]
     artifacts = {f.path for f in client.list_artifacts(run.info.run_id)}
     assert artifacts >= {
-        *("params.yaml", "DVC.yaml", "hashes.json", "model_summary.txt", "report.html", "figures"),
+        *("params.yaml", "DVC.yaml", "hashes.json", "model_summary.txt", "report.html", "model_card.md", "figures"),
         *(
             "metrics.json",
             "per_class.csv",

@@ -1,4 +1,4 @@
-"""Write the figures as PNG files, and the HTML report."""
+"""Write the figures as PNG files, the report as HTML, and the description of the model as Markdown."""
 
 import io
 from collections.abc import Mapping
@@ -12,6 +12,7 @@ if TYPE_CHECKING:  # the import takes a second
 
 FIGURES = Path("reports/figures")
 REPORT = Path("reports/report.html")
+DESCRIPTION = Path("reports/model_card.md")
 
 
 def png(figure: "Figure") -> bytes:
@@ -36,6 +37,6 @@ def write_figures(path: Path, pictures: Mapping[str, bytes]) -> None:
             write_bytes(folder / f"{name}.png", content)
 
 
-def write_report(path: Path, html: str) -> None:
-    """Write the HTML report as UTF-8."""
-    write_bytes(path, html.encode())
+def write_text(path: Path, text: str) -> None:
+    """Write the report or the description as UTF-8."""
+    write_bytes(path, text.encode())

@@ -5,10 +5,14 @@ import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
 from reprocnn.errors import UserError
+
+_IGNORED = ("__pycache__", "*.pyc", ".DS_Store", "Thumbs.db", ".ipynb_checkpoints", "*.swp", "*~")
+"""The patterns of .dvcignore for names in source folders; a test compares them."""
 
 
 @contextmanager
@@ -70,3 +74,17 @@ def md5(path: Path) -> str:
     """Return the MD5 hash of a file in hex, as in dvc.lock."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "md5").hexdigest()
+
+
+def content_md5(path: Path) -> str:
+    """Compute the md5 of a file, or of a folder as DVC does: the md5 of the list of its files and their md5."""
+    if path.is_file():
+        return md5(path)
+    names = sorted((f.relative_to(path).as_posix(), f) for f in path.rglob("*") if f.is_file() and not _is_ignored(f))
+    listed = json.dumps([{"md5": md5(f), "relpath": name} for name, f in names])
+    return hashlib.md5(listed.encode()).hexdigest() + ".dir"
+
+
+def _is_ignored(file: Path) -> bool:
+    """Return whether .dvcignore excludes a file."""
+    return any(fnmatch(part, pattern) for part in file.parts for pattern in _IGNORED)

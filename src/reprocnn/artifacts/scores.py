@@ -21,6 +21,9 @@ METRICS = Path("reports/metrics.json")
 PER_CLASS = Path("reports/per_class.csv")
 CONFUSION_MATRIX = Path("reports/confusion_matrix.csv")
 
+_BOUNDS = tuple(f"{name}_{bound}" for name in ("precision", "recall", "f1") for bound in ("low", "high"))
+_PER_CLASS = ("class", "precision", "recall", "f1", "n", *_BOUNDS)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Scores(Card):
@@ -70,8 +73,8 @@ def write_per_class(path: Path, table: "pd.DataFrame") -> None:
 
     Args:
         path: the file to write.
-        table: one row per class: class, precision, recall, f1 (each 0-1; NaN for a class without images) and n, its
-            number of images.
+        table: one row per class: class, precision, recall, f1 (each 0-1; NaN for a class without images), n, its
+            number of images, and the bounds of the 95 % intervals, precision_low, precision_high, recall_low, ...
     """
     write_csv(path, table)
 
@@ -82,7 +85,7 @@ def read_per_class(path: Path) -> "pd.DataFrame":
     Raises:
         UserError: a column is missing.
     """
-    return read_table(path, ("class", "precision", "recall", "f1", "n"), ("class",), "evaluate")
+    return read_table(path, _PER_CLASS, ("class",), "evaluate")
 
 
 def write_confusion(path: Path, counts: NDArray[np.int64], class_names: Sequence[str]) -> None:

@@ -82,7 +82,9 @@ def _rounded(value: float) -> float:
 def per_class(
     probabilities: NDArray[np.float64], labels: NDArray[np.int64], class_names: Sequence[str]
 ) -> pd.DataFrame:
-    """Compute the metrics per class.
+    """Compute the metrics per class, with 95 % Wilson intervals.
+
+    The interval of F1 is that of J = TP / (TP + FP + FN), of which F1 = 2 J / (1 + J) is an increasing function.
 
     Args:
         probabilities: float64 (N, classes), 0-1.
@@ -90,15 +92,36 @@ def per_class(
         class_names: the class name of each label.
 
     Returns:
-        One row per class: class, precision, recall, f1 (each 0-1; NaN for a class without images) and n, its number of
-        images.
+        One row per class: class; precision, recall, f1; n, its number of images; and the bounds of the intervals,
+        precision_low, precision_high, recall_low, ... All metrics are 0-1, or NaN for a class without images. An
+        interval of a class that was never predicted is NaN for precision.
     """
+    predicted = probabilities.argmax(axis=1)
     precision, recall, f1, n = precision_recall_fscore_support(
-        labels, probabilities.argmax(axis=1), labels=np.arange(len(class_names)), zero_division=0
+        labels, predicted, labels=np.arange(len(class_names)), zero_division=0
     )
     scores = {"precision": precision, "recall": recall, "f1": f1}
     measured = {name: np.where(n > 0, values, np.nan).round(6) for name, values in scores.items()}
-    return pd.DataFrame({"class": class_names, **measured, "n": n})
+    right = confusion(probabilities, labels).diagonal()
+    times_predicted = np.bincount(predicted, minlength=len(class_names))
+    totals = {"precision": times_predicted, "recall": n, "f1": times_predicted + n - right}
+    bounds: dict[str, NDArray[np.float64]] = {}
+    for name, total in totals.items():
+        low, high = _wilson(right, np.where(n > 0, total, 0))
+        if name == "f1":
+            low, high = 2 * low / (1 + low), 2 * high / (1 + high)
+        bounds |= {f"{name}_low": low.round(6), f"{name}_high": high.round(6)}
+    return pd.DataFrame({"class": class_names, **measured, "n": n, **bounds})
+
+
+def _wilson(right: NDArray[np.int64], n: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the bounds of the 95 % Wilson intervals of right / n, each float64 (classes,); NaN where n is 0."""
+    pairs = [
+        binomtest(int(k), int(m)).proportion_ci(0.95, "wilson") if m else (np.nan,) * 2
+        for k, m in zip(right, n, strict=True)
+    ]
+    low, high = np.array(pairs, np.float64).reshape(-1, 2).T
+    return low, high
 
 
 def absent_classes_note(labels: NDArray[np.int64], class_names: Sequence[str], most: int = 5) -> str:

@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from reprocnn.artifacts.predictions import Mistakes
 from reprocnn.artifacts.split import rows_per_chunk
 from reprocnn.backend import keras
 from reprocnn.params import TestTimeAugmentation
@@ -92,20 +91,3 @@ def table(probabilities: NDArray[np.float64], labels: NDArray[np.int64], class_n
             "confidence": probabilities.max(axis=1).round(6),
         }
     )
-
-
-def mistakes(
-    predictions: pd.DataFrame, probabilities: NDArray[np.float64], images: NDArray[np.uint8], n: int = 20
-) -> Mistakes:
-    """Select the n mistakes with the highest confidence, most confident first.
-
-    Args:
-        predictions: as `table` returns them.
-        probabilities: float64 (N, classes), 0-1.
-        images: uint8 (N, height, width, channels), 0-255; may be memory-mapped.
-        n: the maximum number of mistakes.
-    """
-    wrong = np.flatnonzero(predictions["actual"] != predictions["predicted"])
-    # Sort by the probabilities, not by the rounded confidence: after long training many are rounded to 1.
-    worst = wrong[np.argsort(-probabilities.max(axis=1)[wrong], kind="stable")][:n]
-    return Mistakes(predictions.iloc[worst], images[worst])

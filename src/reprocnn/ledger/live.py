@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from reprocnn.artifacts.files import md5
+from reprocnn.artifacts.files import content_md5, md5
 from reprocnn.artifacts.model import MODEL
 from reprocnn.artifacts.split import RAW_TEST
 from reprocnn.errors import UserError
@@ -15,7 +15,7 @@ from reprocnn.ledger.masking import masked
 from reprocnn.ledger.mirror import Mirror, find
 from reprocnn.ledger.origin import origin, run_name, untracked_images
 from reprocnn.ledger.store import SYNC_COMMAND, connect, explain_errors, tracking_uri, user_error
-from reprocnn.run import identity, journal, orphans, state
+from reprocnn.run import journal, orphans, state
 
 _SERVER_TIMEOUT = 8.0
 """Seconds a stage waits at exit for pending uploads to a server."""
@@ -149,7 +149,7 @@ class Stage(_Work):
     def _complete(self) -> None:
         stages = ("evaluate", "plot") if self._stage == "plot" else ("evaluate",)
         current = record.of_folder(Path(), run_name(), origin(git.uncommitted()), md5(MODEL), stages)
-        current.test_md5 = identity.content_md5(RAW_TEST) if RAW_TEST.exists() else ""
+        current.test_md5 = content_md5(RAW_TEST) if RAW_TEST.exists() else ""
         if not current.hashes:  # DVC restored the training from its cache, and wrote it to dvc.lock
             with suppress(UserError):
                 current.hashes = revisions.workspace().train_deps

@@ -10,12 +10,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from reprocnn.artifacts.figures import FIGURES, REPORT
+from reprocnn.artifacts.examples import EXAMPLES
+from reprocnn.artifacts.figures import DESCRIPTION, FIGURES, REPORT
 from reprocnn.artifacts.files import read_json
 from reprocnn.artifacts.history import HISTORY, Epoch, read_history
 from reprocnn.artifacts.model import MODEL, ONNX_MODEL
 from reprocnn.artifacts.model_card import MODEL_CARD
-from reprocnn.artifacts.predictions import MISTAKES, PREDICTIONS
+from reprocnn.artifacts.predictions import PREDICTIONS
 from reprocnn.artifacts.scores import CONFUSION_MATRIX, METRICS, PER_CLASS
 from reprocnn.artifacts.split import RAW_TEST, TRAIN
 from reprocnn.artifacts.training import TRAINING
@@ -32,7 +33,7 @@ UNKNOWN = "unknown"
 
 _TRAINED = (PARAMS, Path("dvc.yaml"), HISTORY, MODEL_CARD, TRAINING)
 _EVALUATED = (METRICS, PER_CLASS, CONFUSION_MATRIX, PREDICTIONS)
-PICTURES = (RAW_TEST / "images.npy", MISTAKES / "images.npy")
+PICTURES = (RAW_TEST / "images.npy", EXAMPLES / "images.npy")
 """Files whose first image may serve as an example; train has no images of 8 bits among its deps."""
 
 TEST_PREFIX = "test_"
@@ -142,7 +143,7 @@ class Record:
         """Add the outputs of plot in a folder."""
         for figure in sorted((folder / FIGURES).glob("*.png")):
             self.files[f"figures/{figure.name}"] = figure
-        self._add_files(folder, (REPORT,))
+        self._add_files(folder, (REPORT, DESCRIPTION))
 
     def _add_files(self, folder: Path, names: tuple[Path, ...]) -> None:
         self.files |= {name.name: folder / name for name in names if (folder / name).exists()}

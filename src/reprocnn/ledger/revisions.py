@@ -18,6 +18,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from reprocnn.artifacts.figures import FIGURES
+from reprocnn.artifacts.files import content_md5
 from reprocnn.artifacts.model import MODEL, ONNX_MODEL
 from reprocnn.artifacts.model_card import MODEL_CARD
 from reprocnn.artifacts.split import RAW_TEST
@@ -28,7 +29,6 @@ from reprocnn.ledger.masking import masked
 from reprocnn.ledger.origin import BASELINE_TAG, EXPERIMENT_TAG, NO_EXPERIMENT, NO_EXPERIMENT_TAGS, origin, run_name
 from reprocnn.ledger.record import PICTURES
 from reprocnn.params import PARAMS, read_params
-from reprocnn.run.identity import content_md5
 from reprocnn.run.state import repository
 
 if TYPE_CHECKING:

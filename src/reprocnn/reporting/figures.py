@@ -221,13 +221,15 @@ def _draw_bars(axes: Axes, scores: pd.DataFrame) -> None:
 
 
 def mistakes(images: NDArray[np.uint8], rows: pd.DataFrame, heading: str) -> Figure:
-    """Draw misclassified images, each with its actual and predicted class.
+    """Draw the 20 most confident mistakes among classified images, each with its actual and predicted class.
 
     Args:
-        images: uint8 (n, height, width, channels), 0-255.
+        images: uint8 (n, height, width, channels), 0-255, the most confident first.
         rows: one row per image; columns `actual` and `predicted`, labels, and `confidence`, 0-1.
         heading: the text above the figure.
     """
+    wrong = np.flatnonzero(rows["actual"] != rows["predicted"])[:20]
+    images, rows = images[wrong], rows.iloc[wrong]
     texts = [f"{_isolate(r.actual)} taken for\n{_isolate(r.predicted)} ({r.confidence:.0%})" for r in rows.itertuples()]
     is_long = any(_width(line) > 25 for text in texts for line in text.split("\n"))
     columns = 5

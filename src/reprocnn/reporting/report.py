@@ -1,57 +1,122 @@
-"""Build the report: one self-contained HTML file that needs no network."""
+"""Build the report: one self-contained HTML page that needs no network."""
 
-import base64
+import json
 from collections.abc import Mapping
-from html import escape
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+from numpy.typing import NDArray
 
-_STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222 }
-table { border-collapse: collapse; margin: 1rem 0 } td, th { padding: .2rem .8rem; border-bottom: 1px solid #ddd }
-td { text-align: right; font-variant-numeric: tabular-nums } td:first-child, th:first-child { text-align: left }
-td, th { unicode-bidi: plaintext; white-space: pre-wrap }
-img { max-width: 100%; height: auto }
-"""
+from reprocnn.artifacts.examples import Examples
+from reprocnn.artifacts.history import Epoch, best_epoch
+from reprocnn.artifacts.model_card import ModelCard
+from reprocnn.artifacts.scores import Scores
+from reprocnn.artifacts.training import TrainingSummary
+from reprocnn.reporting import charts, confusion, words
+from reprocnn.reporting.thumbnails import data_uri
+
+TEMPLATES = Path(__file__).parent / "templates"
 
 
-def html(heading: str, tables: Mapping[str, pd.DataFrame | dict[str, Any]], pictures: Mapping[str, bytes]) -> str:
-    """Return the report as HTML.
+@dataclass(frozen=True, kw_only=True)
+class Content:
+    """What the report shows."""
+
+    card: ModelCard
+    """The model and its classes."""
+    changed: Mapping[str, Any]
+    """Parameter -> value, of those that differ from the defaults."""
+    hashes: Mapping[str, str]
+    """Path of an output -> its md5, as in dvc.lock."""
+    training: TrainingSummary
+    """Best epoch, size and cost of the model."""
+    history: list[Epoch]
+    """Results of each epoch."""
+    scores: Scores
+    """Metrics on the test split."""
+    per_class: pd.DataFrame
+    """Metrics per class, with the columns of `write_per_class`."""
+    counts: NDArray[np.int64]
+    """Confusion matrix, int64 (classes, classes), one row per actual class."""
+    examples: Examples
+    """Classified test images."""
+    split_counts: Mapping[str, NDArray[np.int64]]
+    """Name of a split -> the number of its images per class, int64 (classes,)."""
+    samples: Mapping[str, NDArray[np.uint8]]
+    """Class name -> a training image, uint8 (height, width, channels), 0-255; of at most 40 classes."""
+
+
+def html(content: Content) -> str:
+    """Return the report as HTML. The same content gives the same text."""
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["embedded"] = _embedded
+    names = list(content.card.class_names)
+    drawn = charts.curves(content.history) | {"images per class": charts.class_balance(_lists(content), names)}
+    shown = confusion.images(content.examples, names)
+    matrix = {
+        "names": names,
+        "cells": confusion.cells(content.counts),
+        "order": confusion.similarity_order(content.counts),
+        "images": shown,
+    }
+    return environment.get_template("report.html").render(
+        content=content,
+        names=names,
+        title=f"{content.card.model} on {content.card.dataset}",
+        mistakes=words.mistakes(content.counts, names),
+        fit=words.fit(content.history, len(names)),
+        best=best_epoch(content.history),
+        charts=drawn,
+        matrix=matrix,
+        n_shown=sum(map(len, shown.values())),
+        most_confused=confusion.most_confused(content.counts),
+        rows=[_class_row(number, row, shown) for number, row in enumerate(content.per_class.to_dict("records"))],
+        samples=[(name, data_uri(image)) for name, image in content.samples.items()],
+        script=Markup(charts.script().replace("</script", "<\\/script")),
+    )
+
+
+def _embedded(value: Any) -> Markup:
+    """Return a value as JSON that can stand in a `script` element of HTML."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return Markup(text.replace("<", "\\u003c"))
+
+
+def _lists(content: Content) -> dict[str, list[int]]:
+    return {split: [int(count) for count in counts] for split, counts in content.split_counts.items()}
+
+
+def _class_row(number: int, row: Mapping[str, Any], shown: Mapping[str, list[Any]]) -> dict[str, Any]:
+    """Return a row of the table per class: its metrics, confidence of the best hit, class and confidence of the worst.
 
     Args:
-        heading: the title of the report.
-        tables: heading of a table -> its rows, or a dict of names and values.
-        pictures: name -> bytes of a PNG, which the page embeds.
+        number: the number of the class.
+        row: its metrics, as `write_per_class` describes them.
+        shown: the images of each cell of the confusion matrix.
     """
-    body = [f"<h1>{escape(heading)}</h1>"]
-    for name, content in pictures.items():
-        picture, shown = base64.b64encode(content).decode(), escape(name.replace("_", " "))
-        body.append(f'<h2>{shown}</h2><img alt="{shown}" src="data:image/png;base64,{picture}">')
-    for name, values in tables.items():
-        table = values if isinstance(values, pd.DataFrame) else _two_columns(values)
-        rows = table.to_html(index=False, border=0, na_rep="–", float_format="{:.4f}".format)
-        body.append(f"<h2>{escape(name)}</h2>{rows}")
-    title = escape(heading)
-    head = f'<meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style>'
-    return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>{chr(10).join(body)}</body></html>\n'
-
-
-def with_labels(scores: pd.DataFrame, labels: dict[str, str]) -> pd.DataFrame:
-    """Add a column with the labels in the figures, unless all labels are equal to the class names.
-
-    Args:
-        scores: one row per class, with its name in the column `class`.
-        labels: class name -> its label in the figures.
-    """
-    shown = scores["class"].map(labels)
-    if (shown == scores["class"]).all():
-        return scores
-    table = scores.copy()
-    table.insert(1, "in the figures", shown)
-    return table
-
-
-def _two_columns(values: dict[str, Any]) -> pd.DataFrame:
-    rows = [(name, f"{value:.4f}" if isinstance(value, float) else str(value)) for name, value in values.items()]
-    return pd.DataFrame(rows, columns=["", "value"])
+    own = {int(cell.split(",")[1]): found[0][1] for cell, found in shown.items() if cell.startswith(f"{number},")}
+    hit = own.pop(number, None)
+    wrong = max(own, key=lambda predicted: own[predicted]) if own else None
+    metrics = [
+        (name, None if np.isnan(row[name]) else row[name], row[f"{name}_low"], row[f"{name}_high"])
+        for name in ("precision", "recall", "f1")
+    ]
+    return {
+        "number": number,
+        "name": row["class"],
+        "n": row["n"],
+        "metrics": metrics,
+        "best": hit,
+        "worst": None if wrong is None else (wrong, own[wrong]),
+    }

@@ -8,7 +8,6 @@ import re
 import socket
 import sys
 from contextlib import suppress
-from fnmatch import fnmatch
 from importlib.metadata import version
 from pathlib import Path
 from string import Template
@@ -16,7 +15,7 @@ from typing import Any
 
 import psutil
 
-from reprocnn.artifacts.files import md5, read_json, write_json
+from reprocnn.artifacts.files import content_md5, read_json, write_json
 from reprocnn.params import read_params
 
 ENVIRONMENT = Path("reports/environment.json")
@@ -26,8 +25,6 @@ _PACKAGES = (
     *("onnx", "onnxruntime", "tf2onnx"),
     *("dvc", "mlflow"),
 )
-_IGNORED = ("__pycache__", "*.pyc", ".DS_Store", "Thumbs.db", ".ipynb_checkpoints", "*.swp", "*~")
-"""The patterns of .dvcignore for names in source folders; a test compares them."""
 _CLOCK_TOLERANCE = 60.0
 """Seconds by which two readings of a process's start time may differ."""
 _INSTRUCTIONS = ("avx", "avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "asimd", "sve")
@@ -124,17 +121,3 @@ def stage_hashes(stage: str) -> dict[str, str]:
     params, deps = read_params(), read_params(Path("dvc.yaml"))["stages"][stage]["deps"]
     names = [Template(name).substitute(params) for name in deps]
     return {name: content_md5(Path(name)) for name in names}
-
-
-def content_md5(path: Path) -> str:
-    """Compute the md5 of a file, or of a folder as DVC does: the md5 of the list of its files and their md5."""
-    if path.is_file():
-        return md5(path)
-    names = sorted((f.relative_to(path).as_posix(), f) for f in path.rglob("*") if f.is_file() and not _is_ignored(f))
-    listed = json.dumps([{"md5": md5(f), "relpath": name} for name, f in names])
-    return hashlib.md5(listed.encode()).hexdigest() + ".dir"
-
-
-def _is_ignored(file: Path) -> bool:
-    """Return whether .dvcignore excludes a file."""
-    return any(fnmatch(part, pattern) for part in file.parts for pattern in _IGNORED)

@@ -1,0 +1,158 @@
+"""Describe the charts of the report in Vega-Lite, as dicts of its JSON. Colours and fonts are those of the page.
+
+Vega-Lite is what DVC's plots use too. Its script takes 0.9 MB, that of plotly 4.8 MB, and its charts are SVG, which
+screen readers can read and which print sharply.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from reprocnn.artifacts.history import Epoch, best_epoch
+
+Chart = dict[str, Any]
+Rows = list[dict[str, Any]]
+
+_MOST_EPOCHS = 500
+_ZOOM = {
+    "name": "zoom",
+    # With the plain wheel a reader scrolls the page.
+    "select": {"type": "interval", "zoom": "wheel![event.shiftKey]"},
+    "bind": "scales",
+}
+
+
+def script() -> str:
+    """Return JavaScript that defines `vegaEmbed`, which draws the charts."""
+    from vl_convert import javascript_bundle
+
+    return javascript_bundle()  # type: ignore[call-arg]  # its types lack the default
+
+
+def chart(description: str, rows: Rows, **spec: Any) -> Chart:
+    """Return a chart that is as wide as its place in the page.
+
+    Args:
+        description: what a screen reader says.
+        rows: the data.
+        spec: marks, encodings and others, as in Vega-Lite.
+    """
+    return {"description": description, "data": {"values": rows}, "width": "container", "height": 240, **spec}
+
+
+def axis(field: str, title: str, *, percent: bool = False, zero: bool = True, **more: Any) -> Chart:
+    """Return the encoding of a number on an axis."""
+    own = {"format": "~%"} if percent else {}
+    scale = {"zero": zero} | more.pop("scale", {})
+    return {"field": field, "type": "quantitative", "title": title, "axis": own | more, "scale": scale}
+
+
+def series(field: str, order: Sequence[str]) -> Chart:
+    """Return encodings that tell series apart by colour, dashes and shape, so that they differ without colour too."""
+    legend = {"title": None, "orient": "top", "symbolSize": 150}
+    by = {"field": field, "type": "nominal", "scale": {"domain": list(order)}, "legend": legend}
+    return {"color": by, "strokeDash": by, "shape": by}
+
+
+def curves(history: list[Epoch]) -> dict[str, Chart]:
+    """Return charts of accuracy, loss and learning rate per epoch, by name. A line marks the best epoch.
+
+    Args:
+        history: the results of each epoch; of more than 500, evenly spaced ones are drawn.
+    """
+    best = best_epoch(history)
+    step = -(-len(history) // _MOST_EPOCHS)
+    drawn = [epoch for epoch in history if (epoch.epoch - 1) % step == 0 or epoch in (best, history[-1])]
+    return {
+        "accuracy": _curve("accuracy", drawn, best, percent=True),
+        "loss": _curve("loss", drawn, best, percent=False),
+        "learning rate": _learning_rate(drawn),
+    }
+
+
+def _epochs() -> Chart:
+    return axis("epoch", "epoch", zero=False, tickMinStep=1, format="d", scale={"nice": False})
+
+
+def _curve(metric: str, history: list[Epoch], best: Epoch, percent: bool) -> Chart:
+    """Return the chart of a metric on the training and validation split."""
+    splits = ("train", "validation")
+    rows = [
+        {"epoch": epoch.epoch, "split": split, metric: _rounded(getattr(epoch, f"{split}_{metric}"))}
+        for epoch in history
+        for split in splits
+    ]
+    last = ", ".join(f"{row['split']} {row[metric]:.4g}" for row in rows[-2:])
+    tooltip = [
+        {"field": "epoch"},
+        {"field": "split"},
+        {"field": metric, "type": "quantitative", "format": ".2%" if percent else ".4f"},
+    ]
+    lines: Chart = {
+        "params": [_ZOOM],
+        "mark": {"type": "line", "point": {"filled": True, "size": 40}},
+        "encoding": {
+            "y": axis(metric, metric, percent=percent, zero=False),
+            "tooltip": tooltip,
+            **series("split", splits),
+        },
+    }
+    marker: Chart = {
+        "data": {"values": [{"epoch": best.epoch, "note": f"best epoch: {best.epoch}"}]},
+        "mark": {"type": "rule", "strokeDash": [2, 3], "size": 1.5},
+        "encoding": {"tooltip": {"field": "note"}},
+    }
+    description = f"{metric} per epoch; in epoch {history[-1].epoch}: {last}; best epoch {best.epoch}"
+    return chart(description, rows, encoding={"x": _epochs()}, layer=[marker, lines])
+
+
+def _learning_rate(history: list[Epoch]) -> Chart:
+    rows = [{"epoch": epoch.epoch, "rate": _rounded(epoch.learning_rate)} for epoch in history]
+    return chart(
+        f"learning rate per epoch, {rows[0]['rate']:g} to {rows[-1]['rate']:g}",
+        rows,
+        params=[_ZOOM],
+        mark={"type": "line", "point": {"filled": True, "size": 40}},
+        encoding={
+            "x": _epochs(),
+            "y": axis("rate", "learning rate", format="~g"),
+            "tooltip": [{"field": "epoch"}, {"field": "rate", "title": "learning rate"}],
+        },
+    )
+
+
+def class_balance(counts: Mapping[str, Sequence[int]], names: Sequence[str]) -> Chart:
+    """Return a chart of the number of images per class and split.
+
+    Args:
+        counts: name of a split -> the number of images of each class.
+        names: the name of each class.
+    """
+    rows = [
+        {"class": name, "number": number, "split": split, "images": int(images)}
+        for split, per_class in counts.items()
+        for number, (name, images) in enumerate(zip(names, per_class, strict=True))
+    ]
+    order = {"field": "number", "op": "min"}
+    return chart(
+        f"images per class: {min(map(sum, zip(*counts.values(), strict=True))):,} to "
+        f"{max(map(sum, zip(*counts.values(), strict=True))):,}",
+        rows,
+        mark="bar",
+        encoding={
+            "x": {"field": "class", "type": "nominal", "sort": order, "title": "class", "axis": {"labelOverlap": True}},
+            "y": axis("images", "images", tickMinStep=1),
+            "color": {
+                "field": "split",
+                "type": "nominal",
+                "sort": list(counts),
+                "legend": {"orient": "top", "title": None},
+            },
+            "order": {"field": "split"},
+            "tooltip": [{"field": "class"}, {"field": "split"}, {"field": "images"}],
+        },
+    )
+
+
+def _rounded(value: float) -> float:
+    """Return a number with six significant digits: more can't be seen, and the page stays small."""
+    return float(f"{value:.6g}")

@@ -1,0 +1,99 @@
+const data = id => JSON.parse(document.getElementById(id).textContent);
+const element = (tag, properties = {}, ...children) => {
+  const made = Object.assign(document.createElement(tag), properties);
+  made.append(...children);
+  return made;
+};
+
+// Charts, in the colours of the page, and again when these change.
+const charts = data("charts-data");
+const draw = () => {
+  const style = getComputedStyle(document.documentElement);
+  const [text, soft, line, first, second] = ["text", "soft", "line", "first", "second"].map(name =>
+    style.getPropertyValue(`--${name}`).trim());
+  const config = {
+    background: null, font: "system-ui, sans-serif", view: { stroke: null },
+    axis: { labelColor: soft, titleColor: soft, gridColor: line, domainColor: line, tickColor: line,
+            labelFontSize: 12, titleFontSize: 12, titleFontWeight: 500 },
+    legend: { labelColor: text, titleColor: soft, labelFontSize: 13 },
+    text: { color: text }, rule: { color: soft }, line: { color: first }, bar: { color: first }, point: { color: first },
+    range: { category: [first, second, soft] },
+  };
+  for (const place of document.querySelectorAll("[data-chart]"))
+    vegaEmbed(place, charts[place.dataset.chart], { config, renderer: "svg", actions: false, ast: false });
+};
+draw();
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
+
+// The confusion matrix. A cell is [actual, predicted, count].
+const { names, cells, order, images } = data("matrix-data");
+const table = document.getElementById("matrix");
+const totals = names.map((_, i) => cells.filter(cell => cell[0] === i).reduce((sum, cell) => sum + cell[2], 0));
+const most = Math.max(...cells.map(cell => cell[2]));
+const percent = value => `${(100 * value).toFixed(value < 0.0995 ? 1 : 0)} %`;
+const many = names.length > 25;
+table.classList.toggle("many", many);
+table.style.setProperty("--cell", many ? "0.9rem" : "2.6rem");
+let chosen = "";
+
+const show = (actual, predicted, count) => {
+  chosen = `${actual},${predicted}`;
+  for (const button of table.querySelectorAll("button"))
+    button.setAttribute("aria-pressed", String(button.dataset.cell === chosen));
+  const found = images[chosen] ?? [];
+  const heading = element("h3", {}, element("bdi", {}, names[actual]),
+    actual === predicted ? ", recognised" : " taken for ", actual === predicted ? "" : element("bdi", {}, names[predicted]));
+  const left = count - found.length;
+  const note = element("p", { className: "hint" },
+    `${count} image${count === 1 ? "" : "s"}` + (left ? `; ${left} of them are left out` : "") + ". # is the index in the test split.");
+  const pictures = found.map(([index, confidence, source]) => element("figure", {},
+    element("img", { src: source, alt: `test image ${index}: ${names[actual]} taken for ${names[predicted]}` }),
+    element("figcaption", {}, `#${index}, ${percent(confidence)}`)));
+  document.getElementById("cell").replaceChildren(heading, note,
+    element("div", { className: "images" }, ...pictures));
+};
+
+const fill = () => {
+  const shown = document.getElementById("order").value === "similarity" ? order : names.map((_, i) => i);
+  const rates = document.getElementById("values").value === "rates";
+  const counts = new Map(cells.map(([i, j, count]) => [`${i},${j}`, count]));
+  const head = element("tr", {}, element("td", {}), ...shown.map(j =>
+    element("th", { scope: "col", title: names[j] }, element("span", {}, names[j]))));
+  const rows = shown.map(i => element("tr", {}, element("th", { scope: "row", title: names[i] }, names[i]),
+    ...shown.map(j => {
+      const count = counts.get(`${i},${j}`);
+      if (!count) return element("td");
+      const rate = count / totals[i];
+      const text = rates ? percent(rate) : String(count);
+      const button = element("button", { type: "button", className: i === j ? "hit" : "", title: `${names[i]} → ${names[j]}: ${text}` },
+        many ? "" : text);
+      button.dataset.cell = `${i},${j}`;
+      button.setAttribute("aria-label", `${names[i]} ${i === j ? "recognised" : `taken for ${names[j]}`}: ${text}`);
+      button.setAttribute("aria-pressed", String(chosen === `${i},${j}`));
+      // The root makes single mistakes visible beside hundreds of hits; 0.45 keeps the number readable.
+      const share = 0.45 * Math.sqrt(rates ? rate : count / most);
+      button.style.setProperty("--share", share.toFixed(3));
+      button.addEventListener("click", () => show(i, j, count));
+      return element("td", {}, button);
+    })));
+  table.replaceChildren(
+    element("caption", {}, "Rows: actual class. Columns: predicted class."),
+    element("thead", {}, head), element("tbody", {}, ...rows));
+};
+for (const id of ["order", "values"]) document.getElementById(id).addEventListener("change", fill);
+fill();
+
+// The most confident image of a cell of the matrix.
+for (const image of document.querySelectorAll("img[data-cell]")) image.src = images[image.dataset.cell][0][2];
+
+// Tables that a click on a heading sorts.
+for (const button of document.querySelectorAll(".sortable button"))
+  button.addEventListener("click", () => {
+    const head = button.closest("th"), body = button.closest("table").tBodies[0];
+    const column = head.cellIndex, up = head.getAttribute("aria-sort") !== "ascending";
+    for (const other of head.parentElement.cells) other.removeAttribute("aria-sort");
+    head.setAttribute("aria-sort", up ? "ascending" : "descending");
+    const value = row => row.cells[column].dataset.value;
+    const compare = (a, b) => a - b || String(a).localeCompare(b, undefined, { numeric: true });
+    body.append(...[...body.rows].sort((a, b) => (up ? 1 : -1) * compare(value(a), value(b))));
+  });

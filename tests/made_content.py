@@ -1,0 +1,64 @@
+"""Make the content of a report."""
+
+from typing import Any
+
+import numpy as np
+
+from reprocnn.artifacts.history import Epoch, best_epoch
+from reprocnn.artifacts.model_card import ModelCard
+from reprocnn.artifacts.training import TrainingSummary
+from reprocnn.evaluation import metrics, predictions
+from reprocnn.evaluation.examples import examples
+from reprocnn.reporting import samples
+from reprocnn.reporting.report import Content
+
+
+def made_content(
+    names: list[str] | None = None, n: int = 60, side: int = 8, channels: int = 1, epochs: int = 3, right: float = 0.8
+) -> Content:
+    """Make the content of a report about random images.
+
+    Args:
+        names: the class names; by default three with characters that have a meaning in HTML or Markdown.
+        n: number of test images, and of training images.
+        side: height and width of the images.
+        channels: 1 or 3.
+        epochs: number of epochs.
+        right: fraction of the images that are classified correctly, about.
+    """
+    random = np.random.default_rng(0)
+    names = names or ["</script><b>", "قطة", "a|b & c"]
+    classes = len(names)
+    labels = np.arange(n) % classes
+    found = np.where(random.random(n) < right, labels, random.integers(0, classes, n))
+    probabilities = np.full((n, classes), 0.1 / classes)
+    probabilities[np.arange(n), found] += 0.9 - random.random(n) * 0.3
+    probabilities /= probabilities.sum(axis=1, keepdims=True)
+    images = random.integers(0, 256, (n, side, side, channels)).astype(np.uint8)
+    table = predictions.table(probabilities, labels, names)
+    per_class = metrics.per_class(probabilities, labels, names)
+    parts = [(i, i / epochs) for i in range(1, epochs + 1)]
+    history = [Epoch(i, 1 / i, 0.5 + 0.4 * part, 1.1 / i, 0.5 + 0.3 * part, 0.001) for i, part in parts]
+    validation = np.eye(classes, dtype=np.float32)[labels[:classes]]
+    values: dict[str, Any] = {
+        "card": ModelCard("made up", "deep_cnn", tuple(names), (side, side, channels)),
+        "changed": {"epochs": epochs, "augment": "flip_shift"},
+        "hashes": {"models/model.keras": "0" * 32},
+        "training": TrainingSummary(
+            validation_loss=history[-1].validation_loss,
+            validation_accuracy=history[-1].validation_accuracy,
+            best_epoch=best_epoch(history).epoch,
+            best_validation_accuracy=best_epoch(history).validation_accuracy,
+            parameters=1234,
+            onnx_difference=1e-6,
+            mflops=0.5,
+        ),
+        "history": history,
+        "scores": metrics.overall(probabilities, labels, 5),
+        "per_class": per_class,
+        "counts": metrics.confusion(probabilities, labels),
+        "examples": examples(table, probabilities, images),
+        "split_counts": samples.split_counts(labels, validation, per_class["n"].to_numpy()),
+        "samples": samples.one_per_class(images, labels, names),
+    }
+    return Content(**values)

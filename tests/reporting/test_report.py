@@ -1,0 +1,116 @@
+import json
+import re
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+
+from made_content import made_content
+from reprocnn.reporting import report
+from reprocnn.reporting.model_card import markdown
+
+
+def _embedded(page: str, name: str) -> Any:
+    """Return the data that the page embeds for its scripts."""
+    return json.loads(re.findall(rf'id="{name}">(.*?)</script>', page)[0])
+
+
+class _Text(HTMLParser):
+    """Collects the text and the addresses of a page."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.text = ""
+        self.addresses: list[str] = []
+        self.tags: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.addresses += [str(value) for name, value in attrs if name in ("src", "href")]
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_the_report_is_one_file_and_the_same_each_time() -> None:
+    page = report.html(made_content())
+    assert page == report.html(made_content())
+    read = _Text(page)
+    assert read.addresses
+    assert all(address.startswith(("data:", "#")) for address in read.addresses)
+    assert "@import" not in page
+    assert "url(" not in page.split("</style>")[0]
+
+
+def test_the_report_shows_class_names_as_they_are() -> None:
+    page = report.html(made_content())
+    assert "b" not in _Text(page).tags
+    for name in ("</script><b>", "قطة", "a|b & c"):
+        assert name in _Text(page).text
+    assert _embedded(page, "matrix-data")["names"] == ["</script><b>", "قطة", "a|b & c"]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"epochs": 1, "n": 1, "names": ["a", "b"]},
+        {"right": 0.0, "names": ["a", "b"]},
+        {"right": 1.0},
+        {"epochs": 2000},
+        {"names": [f"class {i}" for i in range(100)], "n": 50},  # half of the classes have no test images
+    ],
+)
+def test_any_result_has_a_report_and_a_card_without_nan(settings: dict[str, Any]) -> None:
+    content = made_content(**settings)
+    for text in (_Text(report.html(content).split('<script type="module">')[0]).text, markdown(content)):
+        assert not re.search(r"\bnan\b|undefined|None\b(?!:)", text.replace("None: this", ""))
+    assert len(_embedded(report.html(content), "charts-data")["learning rate"]["data"]["values"]) <= 502
+
+
+def test_a_hundred_classes_of_large_colour_images_give_at_most_3_megabytes() -> None:
+    content = made_content([f"class {i}" for i in range(100)], n=4000, side=64, channels=3, right=0.5)
+    page = report.html(content)
+    assert len(page.encode()) < 3_000_000
+    images = _embedded(page, "matrix-data")["images"]
+    shown = sum(map(len, images.values()))
+    assert max(map(len, images.values())) <= 8
+    assert shown > 100
+    assert f"The page has {shown}" in page
+    assert f"{4000 - shown:,} are left out" in page
+
+
+def test_the_images_of_a_cell_are_its_most_confident() -> None:
+    content = made_content(["a", "b"], n=200)
+    images = _embedded(report.html(content), "matrix-data")["images"]
+    rows = content.examples.rows
+    cell = rows[(rows["actual"] == "a") & (rows["predicted"] == "b")]
+    assert [image[0] for image in images["0,1"]] == cell["index"].tolist()[:8]
+
+
+def test_the_charts_have_the_numbers_and_a_description() -> None:
+    content = made_content(epochs=3)
+    charts = _embedded(report.html(content), "charts-data")
+    rows = charts["accuracy"]["data"]["values"]
+    assert [row["accuracy"] for row in rows if row["split"] == "validation"] == pytest.approx([0.6, 0.7, 0.8])
+    assert "best epoch 3" in charts["accuracy"]["description"]
+    balance = charts["images per class"]["data"]["values"]
+    assert sum(row["images"] for row in balance) == 60 + 60  # training with validation, and test
+
+
+def test_the_card_says_the_same_in_words() -> None:
+    content = made_content()
+    text = markdown(content)
+    assert f"**{100 * content.scores.accuracy:.2f} %**" in text
+    assert "`epochs: 3`, `augment: flip_shift`" in text
+    assert r"a\|b & c" in text
+    assert "3 of 3 classes have fewer than 30 test images" in text
+
+
+def test_the_card_names_imbalance() -> None:
+    assert "times as many" not in markdown(made_content())
+
+
+def test_a_history_longer_than_the_chart_keeps_its_last_epoch() -> None:
+    charts = _embedded(report.html(made_content(epochs=1999)), "charts-data")
+    assert charts["learning rate"]["data"]["values"][-1]["epoch"] == 1999
