@@ -29,8 +29,7 @@ def examples(predictions: pd.DataFrame, probabilities: NDArray[np.float64], imag
     rank = rows.groupby(["actual", "predicted"]).cumcount()
     rank[wrong & (wrong.cumsum() <= _MISTAKES)] = 0
     chosen = rank.index[rank < _PER_CELL]
-    # Of equal rank, mistakes come first: there is more to see in them.
-    by_rank = sorted(chosen, key=lambda i: (rank[i], not wrong[i]))[:_MOST]
+    by_rank = sorted(chosen, key=lambda i: (rank[i], wrong[i]))[:_MOST]  # hits first: each class gets one
     kept = rows.loc[sorted(by_rank)].reset_index(drop=True)
     shown = [_reduced(images[index]) for index in kept["index"]]
     return Examples(kept, np.stack(shown) if shown else images[:0])

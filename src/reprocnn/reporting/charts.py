@@ -70,7 +70,8 @@ def curves(history: list[Epoch]) -> dict[str, Chart]:
 
 
 def _epochs() -> Chart:
-    return axis("epoch", "epoch", zero=False, tickMinStep=1, format="d", scale={"nice": False})
+    whole = "datum.value % 1 ? '' : datum.label"
+    return axis("epoch", "epoch", zero=False, labelExpr=whole, format="d", scale={"nice": False})
 
 
 def _curve(metric: str, history: list[Epoch], best: Epoch, percent: bool) -> Chart:

@@ -42,7 +42,8 @@ def cells(counts: NDArray[np.int64]) -> list[list[int]]:
 def images(examples: Examples, names: Sequence[str]) -> dict[str, list[Any]]:
     """Return the images of each cell: "actual,predicted" -> [index in the test split, confidence, data URI] of each.
 
-    At most 8 per cell, the most confident first, and at most 1.5 MB in all: first the most confident of each cell.
+    At most 8 per cell, the most confident first, and at most 1.5 MB in all: first the most confident of each cell, and
+    of these first the hits.
 
     Args:
         examples: classified test images, the most confident first.
@@ -51,8 +52,9 @@ def images(examples: Examples, names: Sequence[str]) -> dict[str, list[Any]]:
     number = {name: i for i, name in enumerate(names)}
     found: dict[str, list[Any]] = {}
     rank = examples.rows.groupby(["actual", "predicted"]).cumcount()
+    wrong = examples.rows["actual"] != examples.rows["predicted"]
     size = 0
-    for i in np.argsort(rank.to_numpy(), kind="stable"):
+    for i in sorted(range(len(rank)), key=lambda i: (rank[i], wrong[i])):
         row = examples.rows.iloc[i]
         cell = found.setdefault(f"{number[row['actual']]},{number[row['predicted']]}", [])
         uri = data_uri(examples.images[i])
