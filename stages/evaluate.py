@@ -29,7 +29,7 @@ def main() -> None:
     probabilities = predictions.predict(model, images)
     augmented = predictions.predict_augmented(model, images, params.tta) if params.tta else None
     scores = metrics.overall(probabilities, labels, params.top_k, augmented)
-    table = predictions.table(probabilities, labels, names)
+    table = predictions.table(probabilities, labels, names, images)
     write_scores(METRICS, scores)
     write_per_class(PER_CLASS, metrics.per_class(probabilities, labels, names))
     write_confusion(CONFUSION_MATRIX, metrics.confusion(probabilities, labels), names)

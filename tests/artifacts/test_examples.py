@@ -9,6 +9,7 @@ from reprocnn.artifacts.tables import write_csv
 from reprocnn.errors import UserError
 
 TABLE = pd.DataFrame({"index": [0, 3], "actual": ["NA", "007"], "predicted": ["007", "NA"], "confidence": [0.9, 0.625]})
+TABLE["image"] = ["0000000000000012", "12345678e0000001"]  # digits are text, not numbers
 
 
 @pytest.mark.parametrize("n", [0, 2])
@@ -16,6 +17,7 @@ def test_examples_are_read_back_with_their_images(tmp_path: Path, n: int) -> Non
     images = np.arange(n * 4, dtype=np.uint8).reshape(n, 2, 2, 1)
     write_examples(tmp_path / "examples", Examples(TABLE[:n], images))
     rows, read = read_examples(tmp_path / "examples")
+    assert rows["image"].tolist() == TABLE["image"].tolist()[:n]
     assert rows["predicted"].tolist() == ["007", "NA"][:n]
     assert (read.dtype, read.tolist()) == (np.uint8, images.tolist())
 

@@ -12,9 +12,9 @@ def _select(
     """Select examples among images of two classes whose pixels have the value of their index, up to 255."""
     first = [c if p == 0 else 1 - c for c, p in zip(confidences, predicted, strict=True)]
     probabilities = np.array([[value, 1 - value] for value in first])
-    table = predictions.table(probabilities, np.array(labels), ["a", "b"])
     pixels = np.minimum(np.arange(len(labels)), 255).astype(np.uint8)
     images = np.broadcast_to(pixels[:, None, None, None], (len(labels), side, side, 1))
+    table = predictions.table(probabilities, np.array(labels), ["a", "b"], images)
     return examples(table, probabilities, images)
 
 
@@ -36,8 +36,9 @@ def test_of_too_many_images_those_with_the_lowest_rank_in_their_cell_are_kept() 
     probabilities = np.full((n * 9, n), 0.5 / n)
     labels = np.repeat(np.arange(n), 9)
     probabilities[np.arange(n * 9), labels] = 1 - np.linspace(0, 0.4, n * 9)
-    table = predictions.table(probabilities, labels, list(map(str, range(n))))
-    rows, images = examples(table, probabilities, np.zeros((n * 9, 1, 1, 3), np.uint8))
+    images = np.zeros((n * 9, 1, 1, 3), np.uint8)
+    table = predictions.table(probabilities, labels, list(map(str, range(n))), images)
+    rows, images = examples(table, probabilities, images)
     assert len(rows) == len(images) == 1500
     assert rows.groupby("actual").size().between(3, 4).all()
 

@@ -16,6 +16,7 @@ def write_predictions(path: Path, table: "pd.DataFrame") -> None:
 
     Args:
         path: the file to write.
-        table: one row per image: index (in the split), actual and predicted (class names), confidence (0-1).
+        table: one row per image: index (in the split), actual and predicted (class names), confidence (0-1), image (a
+            hash of its pixels, the same in every split).
     """
     write_csv(path, table)
