@@ -18,6 +18,7 @@ from PIL import Image
 
 from checkouts import ROOT
 from reprocnn.artifacts.dataset import DATASET, read_dataset
+from reprocnn.artifacts.explanations import EXPLANATIONS, read_explanations
 from reprocnn.artifacts.figures import DESCRIPTION, FIGURES, REPORT
 from reprocnn.artifacts.files import content_md5, md5
 from reprocnn.artifacts.history import HISTORY, Epoch, read_history
@@ -138,6 +139,14 @@ def test_evaluate_measures_the_test_split(stage_outputs: dict[str, str]) -> None
     assert scores.others["top_k_accuracy"] > scores.accuracy
     assert np.trace(read_confusion(CONFUSION_MATRIX)) == round(scores.accuracy * 360)
     assert f"{scores.accuracy:.2%}" in stage_outputs["evaluate"]
+
+
+def test_evaluate_explains_some_test_images(stage_outputs: dict[str, str]) -> None:
+    rows, images, maps = read_explanations(EXPLANATIONS)
+    assert set(rows["kind"]) == {"mistake", "near miss", "hit"}
+    np.testing.assert_array_equal(images, read_split(RAW_TEST).images[rows["index"]])
+    assert maps.shape == images.shape[:3]
+    assert maps.max() == 255
 
 
 def test_plot_draws_every_figure_and_the_report(stage_outputs: dict[str, str]) -> None:
