@@ -3,6 +3,7 @@
 import _stage  # isort: split
 
 from reprocnn.artifacts.examples import EXAMPLES, read_examples
+from reprocnn.artifacts.explanations import EXPLANATIONS, read_explanations
 from reprocnn.artifacts.figures import DESCRIPTION, FIGURES, REPORT, png, write_figures, write_text
 from reprocnn.artifacts.files import content_md5, md5
 from reprocnn.artifacts.history import HISTORY, read_history
@@ -38,6 +39,7 @@ def main() -> None:
         per_class=per_class,
         counts=counts,
         examples=examples,
+        explanations=read_explanations(EXPLANATIONS),
         split_counts=samples.split_counts(raw.labels, validation.labels, per_class["n"].to_numpy()),
         samples=samples.one_per_class(raw.images, raw.labels, card.class_names),
     )

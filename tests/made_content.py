@@ -3,7 +3,10 @@
 from typing import Any
 
 import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
 
+from reprocnn.artifacts.explanations import Explanations
 from reprocnn.artifacts.history import Epoch, best_epoch
 from reprocnn.artifacts.model_card import ModelCard
 from reprocnn.artifacts.training import TrainingSummary
@@ -58,7 +61,24 @@ def made_content(
         "per_class": per_class,
         "counts": metrics.confusion(probabilities, labels),
         "examples": examples(table, probabilities, images),
+        "explanations": _explanations(table, images, names),
         "split_counts": samples.split_counts(labels, validation, per_class["n"].to_numpy()),
         "samples": samples.one_per_class(images, labels, names),
     }
     return Content(**values)
+
+
+def _explanations(table: pd.DataFrame, images: NDArray[np.uint8], names: list[str]) -> Explanations:
+    """Make explanations of the first images, a mistake with two maps and others with one."""
+    found = table.head(4)
+    kinds = np.where(found["actual"] == found["predicted"], "hit", "mistake")
+    rows = found.assign(
+        kind=kinds, second=names[0], second_confidence=0.1, explained=found["predicted"], probability=0.9
+    )
+    wrong = rows[rows["kind"] == "mistake"]
+    rows = pd.concat([rows, wrong.assign(explained=wrong["actual"], probability=0.1)]).sort_values(
+        "index", kind="stable"
+    )
+    shown = images[rows["index"]]
+    maps = np.linspace(0, 255, shown[..., 0].size).reshape(shown.shape[:3]).astype(np.uint8)
+    return Explanations(rows.reset_index(drop=True), shown, maps)

@@ -129,8 +129,8 @@ def class_balance(counts: Mapping[str, Sequence[int]], names: Sequence[str]) -> 
         names: the name of each class.
     """
     rows = [
-        {"class": name, "number": number, "split": split, "images": int(images)}
-        for split, per_class in counts.items()
+        {"class": name, "number": number, "split": split, "part": part, "images": int(images)}
+        for part, (split, per_class) in enumerate(counts.items())
         for number, (name, images) in enumerate(zip(names, per_class, strict=True))
     ]
     order = {"field": "number", "op": "min"}
@@ -148,7 +148,7 @@ def class_balance(counts: Mapping[str, Sequence[int]], names: Sequence[str]) -> 
                 "sort": list(counts),
                 "legend": {"orient": "top", "title": None},
             },
-            "order": {"field": "split"},
+            "order": {"field": "part"},
             "tooltip": [{"field": "class"}, {"field": "split"}, {"field": "images"}],
         },
     )

@@ -12,7 +12,7 @@ from reprocnn.artifacts.examples import Examples
 from reprocnn.reporting.thumbnails import data_uri
 
 _PER_CELL = 8
-_BYTES = 1_500_000
+_BYTES = 1_400_000
 """Limit of all images together, encoded."""
 
 
@@ -42,7 +42,7 @@ def cells(counts: NDArray[np.int64]) -> list[list[int]]:
 def images(examples: Examples, names: Sequence[str]) -> dict[str, list[Any]]:
     """Return the images of each cell: "actual,predicted" -> [index in the test split, confidence, data URI] of each.
 
-    At most 8 per cell, the most confident first, and at most 1.5 MB in all: first the most confident of each cell, and
+    At most 8 per cell, the most confident first, and at most 1.4 MB in all: first the most confident of each cell, and
     of these first the hits.
 
     Args:

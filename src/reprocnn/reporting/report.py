@@ -13,11 +13,12 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from reprocnn.artifacts.examples import Examples
+from reprocnn.artifacts.explanations import Explanations
 from reprocnn.artifacts.history import Epoch, best_epoch
 from reprocnn.artifacts.model_card import ModelCard
 from reprocnn.artifacts.scores import Scores
 from reprocnn.artifacts.training import TrainingSummary
-from reprocnn.reporting import charts, confusion, words
+from reprocnn.reporting import attention, charts, confusion, words
 from reprocnn.reporting.thumbnails import data_uri
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -45,6 +46,8 @@ class Content:
     """Confusion matrix, int64 (classes, classes), one row per actual class."""
     examples: Examples
     """Classified test images."""
+    explanations: Explanations
+    """Heat maps of what the model looks at."""
     split_counts: Mapping[str, NDArray[np.int64]]
     """Name of a split -> the number of its images per class, int64 (classes,)."""
     samples: Mapping[str, NDArray[np.uint8]]
@@ -82,6 +85,7 @@ def html(content: Content) -> str:
         n_shown=sum(map(len, shown.values())),
         most_confused=confusion.most_confused(content.counts),
         rows=[_class_row(number, row, shown) for number, row in enumerate(content.per_class.to_dict("records"))],
+        explained=attention.explained(content.explanations),
         samples=[(name, data_uri(image)) for name, image in content.samples.items()],
         script=Markup(charts.script().replace("</script", "<\\/script")),
     )
