@@ -8,6 +8,7 @@ from reprocnn.artifacts.explanations import EXPLANATIONS, write_explanations
 from reprocnn.artifacts.model import MODEL, load_model
 from reprocnn.artifacts.model_card import MODEL_CARD, read_model_card
 from reprocnn.artifacts.predictions import PREDICTIONS, write_predictions
+from reprocnn.artifacts.robustness import ROBUSTNESS, write_robustness
 from reprocnn.artifacts.scores import (
     CONFUSION_MATRIX,
     METRICS,
@@ -34,6 +35,7 @@ def main() -> None:
     write_predictions(PREDICTIONS, found.predictions)
     write_examples(EXAMPLES, found.examples)
     write_explanations(EXPLANATIONS, found.explanations)
+    write_robustness(ROBUSTNESS, found.robustness)
     print(f"test accuracy {found.scores.accuracy:.2%} of {found.scores.n} images")
     if note := absent_classes_note(labels, names):
         print(note)

@@ -212,6 +212,8 @@ class EvaluateParams(MachineParams):
     tta: TestTimeAugmentations = _NONE
     """Test-time augmentation: average the predictions for flipped, or flipped and shifted, copies of each image.
     Its accuracy is reported beside the plain one."""
+    robustness: bool = True
+    """Measure the accuracy on blurred, noisy, dark, compressed, rotated and shifted images."""
 
 
 class Params(DownloadParams, PreprocessParams, TrainParams, EvaluateParams):

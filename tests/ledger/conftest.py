@@ -10,6 +10,7 @@ from reprocnn.artifacts.history import HISTORY, Epoch, write_history
 from reprocnn.artifacts.model import MODEL
 from reprocnn.artifacts.model_card import MODEL_CARD, ModelCard, write_model_card
 from reprocnn.artifacts.predictions import PREDICTIONS
+from reprocnn.artifacts.robustness import ROBUSTNESS
 from reprocnn.artifacts.scores import CONFUSION_MATRIX, METRICS, PER_CLASS
 from reprocnn.artifacts.split import TRAIN
 from reprocnn.artifacts.training import TRAINING, TrainingSummary, write_training
@@ -32,7 +33,7 @@ def trained(here: Path, empty_store: None) -> Path:
     )
     write_training(TRAINING, summary)
     write_json(METRICS, {"accuracy": 0.5})
-    tables = (PER_CLASS, CONFUSION_MATRIX, PREDICTIONS)
+    tables = (PER_CLASS, CONFUSION_MATRIX, PREDICTIONS, ROBUSTNESS)
     for path in (*tables, REPORT, DESCRIPTION, FIGURES / "curves.png", TRAIN / "x"):
         write_bytes(path, b"x")
     (here / "dvc.yaml").write_text("stages: {train: {deps: [data/processed/train]}}\n")

@@ -25,6 +25,7 @@ from reprocnn.artifacts.history import HISTORY, Epoch, read_history
 from reprocnn.artifacts.model import MODEL, load_model
 from reprocnn.artifacts.model_card import MODEL_CARD, ModelCard, read_model_card
 from reprocnn.artifacts.predictions import PREDICTIONS
+from reprocnn.artifacts.robustness import ROBUSTNESS, read_robustness
 from reprocnn.artifacts.scores import CONFUSION_MATRIX, METRICS, read_confusion, read_scores
 from reprocnn.artifacts.split import RAW_TEST, RAW_TRAIN, TRAIN, VALIDATION, read_split
 from reprocnn.artifacts.statistics import STATISTICS, read_statistics
@@ -137,6 +138,9 @@ def test_evaluate_measures_the_test_split(stage_outputs: dict[str, str]) -> None
     assert scores.accuracy_low < scores.accuracy < scores.accuracy_high
     assert scores.accuracy > 0.5
     assert scores.others["top_k_accuracy"] > scores.accuracy
+    robust = read_robustness(ROBUSTNESS)
+    assert (len(robust), robust["accuracy"][0]) == (19, scores.accuracy)  # the sample is the whole split
+    assert scores.others["robust_accuracy"] == pytest.approx(robust["accuracy"][1:].mean(), abs=1e-6)
     assert np.trace(read_confusion(CONFUSION_MATRIX)) == round(scores.accuracy * 360)
     assert f"{scores.accuracy:.2%}" in stage_outputs["evaluate"]
 
@@ -197,6 +201,7 @@ def test_mlflow_has_one_finished_run_with_all_results(
             "confusion_matrix.csv",
             "history.csv",
             "predictions.csv",
+            "robustness.csv",
         ),
     }
     assert len(client.list_artifacts(run.info.run_id, "figures")) == len(list(FIGURES.iterdir()))

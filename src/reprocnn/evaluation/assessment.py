@@ -11,7 +11,7 @@ from reprocnn.artifacts.examples import Examples
 from reprocnn.artifacts.explanations import Explanations
 from reprocnn.artifacts.scores import Scores
 from reprocnn.backend import keras
-from reprocnn.evaluation import metrics, predictions
+from reprocnn.evaluation import metrics, predictions, robustness
 from reprocnn.evaluation.examples import examples
 from reprocnn.evaluation.explanations import explain
 from reprocnn.params import EvaluateParams
@@ -32,6 +32,8 @@ class Assessment(NamedTuple):
     """Classified images to show."""
     explanations: Explanations
     """Heat maps for some images."""
+    robustness: pd.DataFrame
+    """The accuracy on corrupted images, as `robustness.measure` returns it; without rows if it was not measured."""
 
 
 def assess(
@@ -53,11 +55,13 @@ def assess(
     probabilities = predictions.predict(model, images)
     augmented = predictions.predict_augmented(model, images, params.tta) if params.tta else None
     table = predictions.table(probabilities, labels, class_names, images)
+    robust = robustness.measure(model, images, labels) if params.robustness else robustness.not_measured()
     return Assessment(
-        scores=metrics.overall(probabilities, labels, params.top_k, augmented),
+        scores=metrics.overall(probabilities, labels, params.top_k, augmented, robustness.mean_accuracy(robust)),
         per_class=metrics.per_class(probabilities, labels, class_names),
         confusion=metrics.confusion(probabilities, labels),
         predictions=table,
         examples=examples(table, probabilities, images),
         explanations=explain(model, images, labels, probabilities, class_names),
+        robustness=robust,
     )

@@ -16,11 +16,11 @@ def overall(
     labels: NDArray[np.int64],
     top_k: int,
     augmented: NDArray[np.float64] | None = None,
+    robust_accuracy: float | None = None,
 ) -> Scores:
     """Compute the overall metrics of a split.
 
-    The accuracy has a 95 % Wilson interval (E. B. Wilson, "Probable Inference, the Law of Succession, and Statistical
-    Inference", 1927). Macro metrics are means over the classes that have images in this split: the recall of a class
+    Macro metrics are means over the classes that have images in this split: the recall of a class
     without images is undefined, and to count it as 0 would measure the split, not the model. An image that is wrongly
     predicted as such a class still lowers the recall of its actual class. (scikit-learn averages its balanced accuracy
     over the same classes.)
@@ -30,9 +30,10 @@ def overall(
         labels: int64 (N,), 0 to classes - 1.
         top_k: k of the top-k accuracy, which is left out if there are k classes or fewer.
         augmented: the probabilities with test-time augmentation, float64 (N, classes), 0-1; None without it.
+        robust_accuracy: the mean accuracy on corrupted images, 0-1; None if it was not measured.
     """
     predicted = probabilities.argmax(axis=1)
-    interval = binomtest(int((predicted == labels).sum()), len(labels)).proportion_ci(0.95, method="wilson")
+    low, high = accuracy_interval(probabilities, labels)
     precision, recall, f1, _ = precision_recall_fscore_support(
         labels, predicted, labels=np.unique(labels), average="macro", zero_division=0
     )
@@ -42,11 +43,12 @@ def overall(
         "macro_precision": precision,
         "macro_recall": recall,
         "macro_f1": f1,
+        "robust_accuracy": robust_accuracy,
     }
     return Scores(
         accuracy=accuracy(probabilities, labels),
-        accuracy_low=_rounded(interval.low),
-        accuracy_high=_rounded(interval.high),
+        accuracy_low=low,
+        accuracy_high=high,
         tta_accuracy=None if augmented is None else accuracy(augmented, labels),
         n=len(labels),
         others={name: _rounded(value) for name, value in others.items() if value is not None},
@@ -61,6 +63,20 @@ def accuracy(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) -> f
         labels: int64 (N,), 0 to classes - 1.
     """
     return _rounded((probabilities.argmax(axis=1) == labels).mean())
+
+
+def accuracy_interval(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) -> tuple[float, float]:
+    """Compute the 95 % Wilson interval of the accuracy, 0-1.
+
+    E. B. Wilson, "Probable Inference, the Law of Succession, and Statistical Inference", 1927.
+
+    Args:
+        probabilities: float64 (N, classes), 0-1.
+        labels: int64 (N,), 0 to classes - 1.
+    """
+    right = int((probabilities.argmax(axis=1) == labels).sum())
+    interval = binomtest(right, len(labels)).proportion_ci(0.95, method="wilson")
+    return _rounded(interval.low), _rounded(interval.high)
 
 
 def _loss(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) -> float:

@@ -17,6 +17,7 @@ from reprocnn.artifacts.history import HISTORY, Epoch, read_history
 from reprocnn.artifacts.model import MODEL, ONNX_MODEL
 from reprocnn.artifacts.model_card import MODEL_CARD
 from reprocnn.artifacts.predictions import PREDICTIONS
+from reprocnn.artifacts.robustness import ROBUSTNESS
 from reprocnn.artifacts.scores import CONFUSION_MATRIX, METRICS, PER_CLASS
 from reprocnn.artifacts.split import RAW_TEST, TRAIN
 from reprocnn.artifacts.training import TRAINING
@@ -32,7 +33,7 @@ UNKNOWN = "unknown"
 """Name of a training that was killed before its origin was recorded."""
 
 _TRAINED = (PARAMS, Path("dvc.yaml"), HISTORY, MODEL_CARD, TRAINING)
-_EVALUATED = (METRICS, PER_CLASS, CONFUSION_MATRIX, PREDICTIONS)
+_EVALUATED = (METRICS, PER_CLASS, CONFUSION_MATRIX, PREDICTIONS, ROBUSTNESS)
 PICTURES = (RAW_TEST / "images.npy", EXAMPLES / "images.npy")
 """Files whose first image may serve as an example; train has no images of 8 bits among its deps."""
 
