@@ -27,7 +27,6 @@ from reprocnn.inference.classifier import Classifier
 from reprocnn.inference.prediction import Prediction, predict_arrays, predict_pictures
 from reprocnn.ledger import model_files, revisions
 from reprocnn.ledger.git import show
-from reprocnn.params import PARAMS
 from reprocnn.run.state import check_checkout, repository
 
 if TYPE_CHECKING:  # the import takes half a second
@@ -134,7 +133,7 @@ def load(path: str | os.PathLike[str] = ONNX_MODEL) -> TrainedModel:
     if any(not f.exists() or md5(f) != expected.get(name.as_posix()) for name, f in current.items()):
         return TrainedModel(classifier, None)
     training, test, history = (report.read_text() for report in reports.values())
-    return TrainedModel(classifier, _Results(training, test, history, _params(stages)))
+    return TrainedModel(classifier, _Results(training, test, history, revisions.params_of(stages)))
 
 
 def load_experiment(revision: str) -> TrainedModel:
@@ -148,13 +147,7 @@ def load_experiment(revision: str) -> TrainedModel:
     """
     check_checkout()
     with chdir(repository()), model_files.of_revision(revision) as file:
-        commit = revisions.find(revision).commit
-        training, test, history = (show(commit, report) for report in (TRAINING, METRICS, HISTORY))
-        results = _Results(training, test, history, _params(revisions.lock_of(commit)))
+        result = revisions.find(revision)
+        training, test, history = (show(result.commit, report) for report in (TRAINING, METRICS, HISTORY))
+        results = _Results(training, test, history, result.params)
         return TrainedModel(Classifier(file, threads=1), results)
-
-
-def _params(stages: dict[str, Any]) -> dict[str, Any]:
-    """Return the parameters in dvc.lock, of all stages."""
-    tracked = [stage.get("params", {}).get(PARAMS.name, {}) for stage in stages.values()]
-    return {name: value for params in tracked for name, value in params.items()}

@@ -50,7 +50,20 @@ def read_history(path: Path) -> list[Epoch]:
     Raises:
         UserError: the file is not a training history.
     """
-    columns, *rows = csv.reader(path.read_text(encoding="utf-8").splitlines() or [""])
+    return parse_history(path, path.read_text(encoding="utf-8"))
+
+
+def parse_history(path: Path, text: str) -> list[Epoch]:
+    """Parse a history.
+
+    Args:
+        path: the file that the text comes from; named in the error.
+        text: its content.
+
+    Raises:
+        UserError: the text is not a training history.
+    """
+    columns, *rows = csv.reader(text.splitlines() or [""])
     if columns != _COLUMNS or not rows:
         found = f"the columns {', '.join(columns)}" if columns else "no columns"
         expected = f"one row per epoch with the columns {', '.join(_COLUMNS)}"

@@ -1,14 +1,17 @@
-"""Write the predictions for the test split."""
+"""Write and read the predictions for the test split."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reprocnn.artifacts.tables import write_csv
+from reprocnn.artifacts.tables import read_table, write_csv
 
 if TYPE_CHECKING:  # the import takes a second
     import pandas as pd
 
 PREDICTIONS = Path("reports/predictions.csv")
+
+_COLUMNS = ("index", "actual", "predicted", "confidence", "image")
+_TEXT = ("actual", "predicted", "image")
 
 
 def write_predictions(path: Path, table: "pd.DataFrame") -> None:
@@ -20,3 +23,12 @@ def write_predictions(path: Path, table: "pd.DataFrame") -> None:
             hash of its pixels, the same in every split).
     """
     write_csv(path, table)
+
+
+def read_predictions(path: Path) -> "pd.DataFrame":
+    """Read the predictions, with the columns of `write_predictions`.
+
+    Raises:
+        UserError: a column is missing; `image` is in files of older versions of this project.
+    """
+    return read_table(path, _COLUMNS, _TEXT, "evaluate")

@@ -3,14 +3,12 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from reprocnn.artifacts.model import ONNX_MODEL
 from reprocnn.errors import UserError
 from reprocnn.ledger import revisions, store
 from reprocnn.ledger.logged_models import CLASSIFIER
 from reprocnn.ledger.masking import masked
-from reprocnn.run.state import repository
 
 _OLD = "it was made by a version of this project that wrote none"
 
@@ -25,23 +23,7 @@ def of_revision(revision: str) -> Iterator[Path]:
     Raises:
         UserError: there is no such revision, it has no ONNX file, or neither cache nor remote have the file.
     """
-    result = revisions.find(revision)
-    expected = result.hashes.get(ONNX_MODEL.as_posix())
-    if not expected:
-        raise UserError(f"{revision} has no {ONNX_MODEL}: {_OLD}", "choose a newer one, or run its experiment again")
-    cached = repository() / ".dvc" / "cache" / "files" / "md5" / expected[:2] / expected[2:]
-    if cached.exists():  # DVC's own code takes a second to import
-        yield cached
-        return
-    with TemporaryDirectory() as folder:
-        file = Path(folder) / ONNX_MODEL.name
-        try:
-            revisions.copy_file(result.commit, ONNX_MODEL, file)
-        except FileNotFoundError:
-            raise UserError(
-                f"{ONNX_MODEL} of {revision} is neither in DVC's cache nor in a remote",
-                f"run `dvc push` or `dvc exp push origin {revision}` where it was made, or `dvc repro` at that commit",
-            ) from None
+    with revisions.open_out(revisions.find(revision), ONNX_MODEL) as file:
         yield file
 
 

@@ -222,6 +222,20 @@ def of_trainings() -> list[Record]:
     return [record for training in journal.trainings() if (record := of_training(training))]
 
 
+def training_seconds(trainings: list[Record], model_md5: str, origin: dict[str, str]) -> float | None:
+    """Return how long the epochs of a training took, in seconds; None if no journal knows all of them.
+
+    Args:
+        trainings: the records of all journals, oldest first.
+        model_md5: the md5 of the model that the training made.
+        origin: the tags of the result; of several trainings that made the same model, its own counts, else the last.
+    """
+    same_model = [made for made in trainings if made.model_md5 == model_md5 and len(made.times) == len(made.epochs) > 0]
+    own = [made for made in same_model if experiment_of(made.origin) == experiment_of(origin)]
+    last = (own or same_model)[-1:]
+    return sum(times.seconds for times in last[0].times.values()) if last else None
+
+
 def of_folder(folder: Path, name: str, origin: dict[str, str], model_md5: str, stages: tuple[str, ...]) -> Record:
     """Build the record of a trained model from DVC's files and the journal.
 

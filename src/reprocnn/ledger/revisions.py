@@ -58,14 +58,27 @@ class Result:
         return self.commit[:7] if self.commit else "workspace"
 
     @cached_property
+    def stages(self) -> dict[str, Any]:
+        """The stages of its dvc.lock.
+
+        Raises:
+            UserError: dvc.lock is missing or incomplete.
+        """
+        return lock_of(self.commit)
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """The parameters that made it."""
+        return params_of(self.stages)
+
+    @cached_property
     def hashes(self) -> dict[str, str]:
         """The md5 of each output in dvc.lock, path -> md5.
 
         Raises:
             UserError: dvc.lock is missing or incomplete.
         """
-        stages = lock_of(self.commit)
-        found = {out["path"]: out["md5"] for stage in stages.values() for out in stage.get("outs", [])}
+        found = {out["path"]: out["md5"] for stage in self.stages.values() for out in stage.get("outs", [])}
         if MODEL.as_posix() not in found:
             raise UserError(f"{LOCK} has no {MODEL}", "dvc repro")
         return found
@@ -81,7 +94,7 @@ class Result:
         return self._deps("evaluate").get(RAW_TEST.as_posix(), "")
 
     def _deps(self, stage: str) -> dict[str, str]:
-        return {dep["path"]: dep["md5"] for dep in lock_of(self.commit)[stage].get("deps", [])}
+        return {dep["path"]: dep["md5"] for dep in self.stages[stage].get("deps", [])}
 
     @property
     def model_md5(self) -> str:
@@ -132,6 +145,12 @@ def lock_of(commit: str, folder: Path = Path()) -> dict[str, Any]:
     if missing := {"train", "evaluate", "plot"} - set(stages):
         raise UserError(f"{LOCK} {where} has no {', '.join(sorted(missing))}", "dvc repro")
     return dict(stages)
+
+
+def params_of(stages: dict[str, Any]) -> dict[str, Any]:
+    """Return the parameters in the stages of a dvc.lock."""
+    tracked = [stage.get("params", {}).get(PARAMS.name, {}) for stage in stages.values()]
+    return {name: value for params in tracked for name, value in params.items()}
 
 
 def workspace() -> Result:
@@ -223,14 +242,14 @@ def _link_if_absent(source: str, target: str) -> None:
 def _open_commit(commit: str) -> "DVCFileSystem":
     """Open the files of the repository at a commit: those in Git, and those in DVC's cache and remote.
 
-    The remote is that of the checkout, because the commit may be older than the remote.
+    The remote is that of the checkout, because the commit may be older than the remote. Empty commit: the workspace.
     """
     from dvc.api import DVCFileSystem  # takes a second
     from dvc.config import Config
 
     remote = Config(os.fspath(repository() / ".dvc"))["core"].get("remote")
     config = {"core": {"remote": remote}} if remote else {}
-    return DVCFileSystem(os.fspath(repository()), rev=commit, subrepos=True, config=config)
+    return DVCFileSystem(os.fspath(repository()), rev=commit or None, subrepos=True, config=config)
 
 
 def _repository_path(file: Path) -> str:
@@ -238,13 +257,37 @@ def _repository_path(file: Path) -> str:
     return f"/{git('rev-parse', '--show-prefix')}{file.as_posix()}"
 
 
-def copy_file(commit: str, file: Path, target: Path) -> None:
-    """Copy a project file of a commit, out of Git, DVC's cache or a remote.
+@contextmanager
+def open_out(result: Result, out: Path) -> Iterator[Path]:
+    """Yield a file that DVC caches: the version of a result, from the workspace, DVC's cache or a DVC remote.
 
     Raises:
-        FileNotFoundError: neither of them has it.
+        UserError: none of them has it, or dvc.lock does not name it.
     """
-    _open_commit(commit).get_file(_repository_path(file), os.fspath(target))
+    expected = result.hashes.get(out.as_posix())
+    if not expected:
+        problem = f"{result.name} has no {out}: it was made by a version of this project that wrote none"
+        raise UserError(problem, "choose a newer one, or run its experiment again")
+    cached = repository() / ".dvc" / "cache" / "files" / "md5" / expected[:2] / expected[2:]
+    if cached.exists():  # DVC's own code takes a second to import
+        yield cached
+    elif not result.commit and result.has(Path(), out):
+        yield out
+    else:
+        with TemporaryDirectory() as folder:
+            _download(result, out, Path(folder) / out.name)
+            yield Path(folder) / out.name
+
+
+def _download(result: Result, out: Path, target: Path) -> None:
+    """Copy the file of a result out of a remote, or of a cache in another place."""
+    try:
+        _open_commit(result.commit).get_file(_repository_path(out), os.fspath(target))
+    except FileNotFoundError:
+        push = f"run `dvc push` or `dvc exp push origin {result.name}` where it was made, or `dvc repro` at that commit"
+        raise UserError(
+            f"{out} of {result.name} is neither in DVC's cache nor in a remote", push if result.commit else "dvc repro"
+        ) from None
 
 
 def _copy(commit: str, folder: Path) -> None:
