@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from reprocnn import environment
-from reprocnn.commands import export, models, preset, reproduce, summary, sync, ui, verify
+from reprocnn.commands import compare, export, models, preset, reproduce, summary, sync, ui, verify
 from reprocnn.commands.doctor import doctor
 from reprocnn.commands.doctor.runs import QUICK
 from reprocnn.export.formats import FORMATS
@@ -72,6 +72,11 @@ def _name(text: str) -> str:
     if not text:
         raise argparse.ArgumentTypeError("expected a name, found ''")
     return text
+
+
+def _names(text: str) -> list[str]:
+    """Parse names that commas separate."""
+    return [_name(name.strip()) for name in text.split(",")]
 
 
 def _model(text: str) -> str:
@@ -137,6 +142,16 @@ _HELP = {
     "summary": _Help(
         "print the result in the workspace and where its files are",
         "Print the test accuracy of the result in the workspace, and where its report, figures, metrics and model are.",
+    ),
+    "compare": _Help(
+        "compare experiments: parameters, metrics, seeds, and which differences are more than chance",
+        """
+        Print a row per experiment: the parameters that differ, accuracies, the 95 % interval of the test accuracy
+        (Wilson), the time of its epochs, and its size; then mean and standard deviation of the experiments that differ
+        only in `seed`. With two experiments: McNemar's exact test and a bootstrap interval on the test images that both
+        have, and the images that only one has right. With more: the best against each, with Holm's correction.
+        """,
+        ("", "HEAD EXPERIMENT", "--group-by model,epochs", "--json > comparison.json"),
     ),
     "export": _Help(
         "convert the model to LiteRT, SavedModel, OpenVINO or int8, and compare it",
@@ -250,6 +265,16 @@ def _add_models(commands: "_Commands") -> None:
 def _add_results(commands: "_Commands") -> None:
     """Add the commands about a result of the pipeline."""
     _add(commands, "summary").set_defaults(run=lambda _: summary.print_summary())
+
+    command = _add(commands, "compare")
+    names = "experiments or commits, or `workspace` (default: HEAD, its experiments and the workspace)"
+    command.add_argument("revision", nargs="*", type=_name, metavar="EXPERIMENT", help=names)
+    groups = "parameters by which experiments are grouped (default: all but `seed`)"
+    command.add_argument("--group-by", type=_names, default=[], metavar="PARAM,...", help=groups)
+    best = "the split by whose accuracy the best of several is chosen (default: validation)"
+    command.add_argument("--best-by", choices=("validation", "test"), default="validation", help=best)
+    command.add_argument("--json", action="store_true", help="print JSON")
+    command.set_defaults(run=lambda a: compare.compare(a.revision, a.group_by, a.best_by, a.json))
 
     command = _add(commands, "export")
     command.add_argument("--format", required=True, choices=FORMATS, help="the format to write")

@@ -1,0 +1,328 @@
+"""Compare experiments: parameters, metrics, groups of seeds, and tests on the images that they have in common."""
+
+import difflib
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from reprocnn.errors import UserError
+from reprocnn.ledger import record, revisions
+from reprocnn.ledger.git import git
+from reprocnn.ledger.origin import BASELINE_TAG
+from reprocnn.ledger.reports import Reports, read_answers, read_reports
+from reprocnn.ledger.revisions import Result
+
+if TYPE_CHECKING:  # SciPy takes half a second to import
+    from reprocnn.evaluation.comparison import Comparison, Spread
+
+BestBy = Literal["validation", "test"]
+WORKSPACE = "workspace"
+"""The name of the result in the workspace, as DVC calls it."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Results that differ only in parameters that are not grouped by.
+
+    Args:
+        params: the parameters that they share.
+        names: their names.
+        metrics: metric name -> mean, standard deviation and number of trainings.
+    """
+
+    params: dict[str, Any]
+    names: list[str]
+    metrics: "dict[str, Spread]"
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two results on the test images that both have.
+
+    Args:
+        first: the name of the first one.
+        second: the name of the second one.
+        comparison: counts, difference and p-value; None if they can't be compared.
+        images: the images that only one has right, each with the columns of `comparison.match`.
+        refused: why they can't be compared.
+        p_holm: the p-value after Holm's correction, if there are several pairs.
+    """
+
+    first: str
+    second: str
+    comparison: "Comparison | None" = None
+    images: tuple[dict[str, Any], ...] = ()
+    refused: UserError | None = None
+    p_holm: float | None = None
+
+
+@dataclass(frozen=True)
+class Best:
+    """The best of several results, against each of the others.
+
+    Args:
+        name: its name.
+        chosen_by: the metric by which it is the best.
+        warning: what to keep in mind about choosing by test images; empty if nothing.
+        pairs: it and each of the others.
+    """
+
+    name: str
+    chosen_by: str
+    warning: str
+    pairs: list[Pair]
+
+
+@dataclass(frozen=True)
+class Report:
+    """All that `compare` says.
+
+    Args:
+        rows: the results.
+        differing: the parameters that differ between them.
+        groups: results that differ only in parameters that are not grouped by.
+        grouped_by: the parameters by which they are grouped and that differ.
+        pair: the comparison of exactly two results.
+        best: the comparison of more results.
+        notes: what else a reader should know.
+    """
+
+    rows: list[Reports]
+    differing: list[str]
+    groups: list[Group]
+    grouped_by: list[str]
+    pair: Pair | None
+    best: Best | None
+    notes: list[str]
+
+
+def compare(names: list[str], group_by: list[str], best_by: BestBy, as_json: bool) -> None:
+    """Compare results and print tables, or JSON.
+
+    Args:
+        names: experiments or revisions; empty: HEAD, its experiments and the workspace.
+        group_by: parameters by which results are grouped; empty: every parameter but `seed`.
+        best_by: the split by whose accuracy the best of several results is chosen.
+        as_json: whether to print JSON.
+
+    Raises:
+        UserError: there are no results, a name is unknown, or exactly two results can't be compared.
+    """
+    report = make_report(names, group_by, best_by)
+    if as_json:
+        print(json.dumps(to_json(report), indent=2, ensure_ascii=False))
+    else:
+        from reprocnn.commands import compare_tables
+
+        compare_tables.print_report(report)
+    if report.pair and report.pair.refused:
+        sys.stdout.flush()
+        raise report.pair.refused
+
+
+def make_report(names: list[str], group_by: list[str], best_by: BestBy) -> Report:
+    """Read results and compare them; for the arguments and errors see `compare`."""
+    trainings, notes = record.of_trainings(), list[str]()
+    rows = _named(names, trainings) if names else _all(trainings, notes)
+    if len(rows) > 2:
+        rows = sorted(rows, key=_validation, reverse=True)
+    differing = _differing(rows)
+    keys = group_by or [key for key in _params(rows) if key != "seed"]
+    _check_known(keys, rows)
+    notes += _remarks(rows)
+    return Report(
+        rows=rows,
+        differing=differing,
+        groups=_groups(rows, keys),
+        grouped_by=group_by or [key for key in keys if key in differing],
+        pair=_pair(*rows) if len(rows) == 2 else None,
+        best=_best(rows, best_by) if len(rows) > 2 else None,
+        notes=notes,
+    )
+
+
+def _remarks(rows: list[Reports]) -> list[str]:
+    """Return notes about results that can't tell anything new."""
+    remarks = [f"{rows[0].name} is the only result: name another one to compare it with"] if len(rows) == 1 else []
+    for row in rows:
+        first = next(other for other in rows if other.content == row.content)
+        if first is not row:
+            remarks.append(f"{row.name} has the same model as {first.name}; they count once")
+    return remarks
+
+
+def _named(names: list[str], trainings: list[record.Record]) -> list[Reports]:
+    """Read the named results, each once."""
+    found = [_workspace() if name == WORKSPACE else revisions.find(name) for name in names]
+    unique = {result.commit: result for result in reversed(found)}
+    return [read_reports(result, trainings) for result in reversed(unique.values())]
+
+
+def _workspace() -> Result:
+    return replace(revisions.workspace(), name=WORKSPACE)
+
+
+def _all(trainings: list[record.Record], notes: list[str]) -> list[Reports]:
+    """Read HEAD, its experiments, and the workspace if it differs from them; add a note for each that can't be read."""
+    head = git("rev-parse", "HEAD")
+    found = [experiment for experiment in revisions.experiments() if experiment.origin[BASELINE_TAG] == head]
+    if not found:
+        raise UserError(
+            f"commit {head[:7]} has no experiments" if head else "there is no commit, and so there are no experiments",
+            "make one: dvc exp run -S learning_rate=0.0003; or name experiments of other commits, which "
+            "`dvc exp list --all` lists",
+        )
+    rows: list[Reports] = []
+    for result in [revisions.find("HEAD"), *found, _workspace()]:
+        try:
+            if result.commit or result.stages not in [row.result.stages for row in rows]:
+                rows.append(read_reports(result, trainings))
+        except UserError as error:
+            notes.append(f"skipped {result.name}: {error.problem}; {error.fix}")
+    if not rows:
+        raise UserError("no result can be read: " + "; ".join(notes), "dvc repro")
+    return rows
+
+
+def _validation(row: Reports) -> tuple[float, float]:
+    """Return the key by which results are sorted: the validation accuracy, then the lower validation loss."""
+    return row.metrics.get("validation_accuracy", 0.0), -row.metrics.get("validation_loss", 0.0)
+
+
+def _params(rows: Sequence[Reports]) -> list[str]:
+    return list(dict.fromkeys(key for row in rows for key in row.params))
+
+
+def _differing(rows: Sequence[Reports]) -> list[str]:
+    """Return the parameters that not all results share; older versions of this project have fewer parameters."""
+    return [key for key in _params(rows) if any(row.params.get(key) != rows[0].params.get(key) for row in rows)]
+
+
+def _check_known(keys: list[str], rows: Sequence[Reports]) -> None:
+    """Check that each name is a parameter.
+
+    Raises:
+        UserError: one isn't.
+    """
+    for key in keys:
+        if key not in (known := _params(rows)):
+            close = difflib.get_close_matches(key, known, n=1)
+            fix = f"did you mean {close[0]!r}?" if close else f"choose among {', '.join(known)}"
+            raise UserError(f"--group-by: no result has a parameter {key!r}", fix)
+
+
+def _groups(rows: Sequence[Reports], keys: list[str]) -> list[Group]:
+    """Group results by parameters, in the order of their first result."""
+    members: dict[str, list[Reports]] = {}
+    for row in rows:
+        members.setdefault(json.dumps([row.params.get(key) for key in keys]), []).append(row)
+    return [_group(group, keys) for group in members.values()]
+
+
+def _distinct(rows: Sequence[Reports]) -> list[Reports]:
+    """Return the results without those that have the same model and metrics as an earlier one."""
+    unique = {row.content: row for row in reversed(rows)}
+    return list(reversed(unique.values()))
+
+
+def _group(members: list[Reports], keys: list[str]) -> Group:
+    """Summarise results. The same training counts once, even if several experiments have it."""
+    from reprocnn.evaluation.comparison import spread
+
+    trainings = _distinct(members)
+    seconds = [row.seconds for row in trainings if row.seconds is not None]
+    values = {name: [row.metrics[name] for row in trainings if name in row.metrics] for name in members[0].metrics}
+    metrics = {name: spread(found) for name, found in ({**values, "seconds": seconds}).items() if found}
+    return Group({key: members[0].params.get(key) for key in keys}, [row.name for row in members], metrics)
+
+
+def _pair(first: Reports, second: Reports) -> Pair:
+    """Compare two results on the test images that both have."""
+    from reprocnn.evaluation import comparison
+
+    try:
+        images = comparison.match(read_answers(first.result), read_answers(second.result))
+        if len(images) < comparison.MIN_COMMON:
+            raise _few(first, second, len(images), comparison.MIN_COMMON)
+    except UserError as error:
+        return Pair(first.name, second.name, refused=error)
+    right = [(images[f"predicted_{number}"] == images["actual"]).to_numpy(bool) for number in (1, 2)]
+    one_alone = images[right[0] != right[1]].to_dict("records")
+    return Pair(first.name, second.name, comparison.compare(*right), tuple(one_alone))
+
+
+def _few(first: Reports, second: Reports, n: int, least: int) -> UserError:
+    """Return the error for two results with too few images in common, and which parameters are the reason."""
+    keys = ("dataset", "folder", "image_size", "color_mode", "white", "test_fraction", "split_seed")
+    reasons = [key for key in keys if first.params.get(key) != second.params.get(key)]
+    why = f"; they differ in {', '.join(reasons)}" if reasons else ""
+    return UserError(
+        f"{first.name} and {second.name} have {n} test images in common, and a comparison takes at least {least}{why}",
+        "compare experiments on the same images",
+    )
+
+
+def _best(rows: list[Reports], best_by: BestBy) -> Best:
+    """Compare the best result with each of the others, with Holm's correction."""
+    from reprocnn.evaluation.comparison import holm
+
+    rows = _distinct(rows)
+    by_test = max(rows, key=_test_accuracy)
+    best = rows[0] if best_by == "validation" else by_test
+    pairs = [_pair(row, best) for row in rows if row is not best]
+    adjusted = iter(holm([pair.comparison.p_value for pair in pairs if pair.comparison]))
+    corrected = [replace(pair, p_holm=next(adjusted)) if pair.comparison else pair for pair in pairs]
+    return Best(best.name, f"{best_by}_accuracy", _warning(best, by_test, best_by, len(rows)), corrected)
+
+
+def _test_accuracy(row: Reports) -> float:
+    return row.metrics.get("test_accuracy", 0.0)
+
+
+def _warning(best: Reports, by_test: Reports, best_by: BestBy, k: int) -> str:
+    """Return a sentence if test images chose the best one, or tempt to; else an empty one."""
+    if best_by == "test":
+        return (
+            f"{best.name} was chosen as the best of {k} by test accuracy: that accuracy is an overestimate, and the "
+            "p-values are too small; choose by validation accuracy, the default"
+        )
+    if _test_accuracy(by_test) <= _test_accuracy(best):
+        return ""
+    return (
+        f"{by_test.name} has the highest test accuracy of {k}, but the highest of several is an overestimate; choose "
+        "by validation accuracy, as here"
+    )
+
+
+def to_json(report: Report) -> dict[str, Any]:
+    """Return a report as values that JSON can represent."""
+    return {
+        "results": [_row_json(row) for row in report.rows],
+        "differing": report.differing,
+        "groups": [asdict(group) for group in report.groups],
+        "pair": _pair_json(report.pair) if report.pair else None,
+        "best": _best_json(report.best) if report.best else None,
+        "notes": report.notes,
+    }
+
+
+def _row_json(row: Reports) -> dict[str, Any]:
+    where = {"name": row.name, "commit": row.result.commit or None}
+    return {**where, "params": row.params, "metrics": row.metrics, **row.size, "seconds": row.seconds}
+
+
+def _pair_json(pair: Pair) -> dict[str, Any]:
+    return {
+        "first": pair.first,
+        "second": pair.second,
+        **(asdict(pair.comparison) if pair.comparison else {}),
+        **({"p_holm": pair.p_holm} if pair.p_holm is not None else {}),
+        "refused": pair.refused.problem if pair.refused else None,
+        "images": list(pair.images),
+    }
+
+
+def _best_json(best: Best) -> dict[str, Any]:
+    return {**vars(best), "warning": best.warning or None, "pairs": [_pair_json(pair) for pair in best.pairs]}

@@ -1,0 +1,170 @@
+"""Print a comparison of experiments as tables."""
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from reprocnn.commands.compare import Best, Group, Pair, Report
+from reprocnn.ledger.reports import Reports
+
+if TYPE_CHECKING:
+    from reprocnn.evaluation.comparison import Spread
+
+_MOST_IMAGES = 20
+_WIDE = 1000
+"""Width in characters of what is not printed to a terminal: as wide as the table."""
+
+
+def print_report(report: Report) -> None:
+    """Print the tables of a comparison."""
+    wide = None if sys.stdout.isatty() else _WIDE
+    console = Console(width=wide, highlight=False, markup=False, emoji=False, soft_wrap=False)
+    _print_table(console, "Results: accuracy on both splits", _results(report))
+    if any(len(group.names) > 1 for group in report.groups):
+        _print_table(console, "Groups: mean ± standard deviation of n trainings", _groups(report))
+    if report.pair and report.pair.comparison:
+        _print_pair(console, report.pair)
+    if report.best:
+        _print_best(console, report.best)
+    for note in report.notes:
+        console.print(f"note: {note}", soft_wrap=True)
+
+
+def _print_table(console: Console, title: str, table: Table) -> None:
+    """Print a table without spaces at the ends of its lines."""
+    console.print(title, style="bold", soft_wrap=True)
+    with console.capture() as capture:
+        console.print(table)
+    print("\n".join(line.rstrip() for line in capture.get().splitlines()).strip("\n") + "\n")
+
+
+def _table(text: list[str], numbers: list[str]) -> Table:
+    """Make an empty table with columns of text and of numbers."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for name in text:
+        table.add_column(name, overflow="fold")
+    for name in numbers:
+        table.add_column(name, justify="right", overflow="fold")
+    return table
+
+
+def _results(report: Report) -> Table:
+    """Make the table of results."""
+    numbers = ["validation", "test", "95 % interval", "macro F1", "time", "parameters", "MFLOPs"]
+    table = _table(["experiment"], [*report.differing, *numbers])
+    for row in report.rows:
+        table.add_row(row.name, *(_value(row.params.get(key)) for key in report.differing), *_measured(row))
+    return table
+
+
+def _measured(row: Reports) -> list[str]:
+    """Format the metrics, the time and the size of a result."""
+    low, high = (row.metrics.get(f"test_accuracy_{end}") for end in ("low", "high"))
+    interval = "-" if low is None or high is None else f"{low:.2%} to {high:.2%}"
+    accuracies = [_percent(row.metrics.get(f"{split}_accuracy")) for split in ("validation", "test")]
+    f1, parameters, mflops = row.metrics.get("test_macro_f1"), row.size.get("parameters"), row.size.get("mflops")
+    size = ["-" if parameters is None else f"{parameters:,}", "-" if mflops is None else f"{mflops:.2f}"]
+    return [*accuracies, interval, "-" if f1 is None else f"{f1:.4f}", _time(row.seconds), *size]
+
+
+def _groups(report: Report) -> Table:
+    """Make the table of groups."""
+    numbers = ["n", "validation", "test", "macro F1", "time"]
+    table = _table(report.grouped_by or ["group"], numbers)
+    for group in report.groups:
+        shared = [_value(group.params.get(key)) for key in report.grouped_by] or ["all"]
+        table.add_row(*shared, *_summary(group))
+    return table
+
+
+def _summary(group: Group) -> list[str]:
+    """Format the number of trainings and the metrics of a group."""
+    test, seconds = group.metrics.get("test_accuracy"), group.metrics.get("seconds")
+    percents = [_spread(group.metrics.get(f"{split}_accuracy"), ".2%") for split in ("validation", "test")]
+    f1 = _spread(group.metrics.get("test_macro_f1"), ".4f")
+    return [str(test.n if test else 0), *percents, f1, _time(seconds.mean if seconds else None)]
+
+
+def _spread(spread: "Spread | None", form: str) -> str:
+    if not spread:
+        return "-"
+    return f"{spread.mean:{form}}" + ("" if spread.std is None else f" ± {spread.std:{form}}")
+
+
+def _print_pair(console: Console, pair: Pair) -> None:
+    """Print the comparison of two results, and the images that only one has right."""
+    made = pair.comparison
+    if not made:
+        return
+    verdict = "differ significantly" if made.p_value < 0.05 else "do not differ significantly"
+    for line in (
+        f"{pair.first} and {pair.second} on {made.n} test images that both have:",
+        f"  both right {made.both_right}, only {pair.first} {made.only_first}, only {pair.second} {made.only_second}, "
+        f"both wrong {made.both_wrong}",
+        f"  accuracy of {pair.second} minus {pair.first}: {made.difference * 100:+.2f} points, 95 % interval "
+        f"{made.low * 100:+.2f} to {made.high * 100:+.2f} (paired bootstrap)",
+        f"  McNemar's exact test: p = {_p(made.p_value)}; they {verdict}",
+    ):
+        console.print(line, soft_wrap=True)
+    print()
+    if pair.images:
+        _print_table(console, "Images that only one has right", _images(pair))
+    if len(pair.images) > _MOST_IMAGES:
+        print(f"... and {len(pair.images) - _MOST_IMAGES} more; --json has all\n")
+
+
+def _images(pair: Pair) -> Table:
+    """Make the table of the images that only one of two results has right."""
+    columns = ["image", "actual", f"predicted by {pair.first}", f"by {pair.second}"]
+    places = [f"index in {pair.first}", f"in {pair.second}"]
+    table = _table(columns, places)
+    for row in pair.images[:_MOST_IMAGES]:
+        names = ("image", "actual", "predicted_1", "predicted_2", "index_1", "index_2")
+        table.add_row(*(str(row[name]) for name in names))
+    return table
+
+
+def _print_best(console: Console, best: Best) -> None:
+    """Print the comparison of the best result with each of the others."""
+    title = f"{best.name}, the best by {best.chosen_by.replace('_', ' ')}, minus each other, in points of accuracy"
+    table = _table(["experiment"], ["images", "difference", "95 % interval", "p", "p (Holm)"])
+    for pair in best.pairs:
+        table.add_row(pair.first, *_pair_row(pair))
+    _print_table(console, title, table)
+    for problem, fix in {(p.refused.problem, p.refused.fix): None for p in best.pairs if p.refused}:
+        console.print(f"not compared: {problem}; {fix}", soft_wrap=True)
+    if best.warning:
+        console.print(f"warning: {best.warning}.", soft_wrap=True)
+
+
+def _pair_row(pair: Pair) -> list[str]:
+    made = pair.comparison
+    if not made or pair.p_holm is None:
+        return ["-"] * 5
+    interval = f"{made.low * 100:+.2f} to {made.high * 100:+.2f}"
+    return [str(made.n), f"{made.difference * 100:+.2f}", interval, _p(made.p_value), _p(pair.p_holm)]
+
+
+def _value(value: Any) -> str:
+    """Format a parameter as params.yaml has it; `-` if this version of the project did not have it."""
+    if value is None:
+        return "-"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2%}"
+
+
+def _p(value: float) -> str:
+    return f"{value:.3f}" if value >= 0.001 else f"{value:.1e}"
+
+
+def _time(seconds: float | None) -> str:
+    """Format a time; `-` if it is unknown."""
+    if seconds is None:
+        return "-"
+    return f"{seconds:.1f} s" if seconds < 60 else f"{int(seconds // 60)}:{int(seconds % 60):02} min"

@@ -1,0 +1,339 @@
+"""Compare made-up results in a Git repository; test_pipeline.py's checkout has real ones."""
+
+import hashlib
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from ruamel.yaml import YAML
+from scipy.stats import binomtest
+from statsmodels.stats.multitest import multipletests
+
+from checkouts import ROOT
+from reprocnn import cli
+from reprocnn.artifacts.history import HISTORY, Epoch, write_history
+from reprocnn.artifacts.model import MODEL
+from reprocnn.artifacts.predictions import PREDICTIONS
+from reprocnn.artifacts.scores import METRICS
+from reprocnn.artifacts.training import TRAINING
+from reprocnn.ledger.git import git
+from reprocnn.run import journal
+
+N = 100
+
+
+class Repository:
+    """A Git repository with results of the pipeline that nothing trained."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        (folder / ".gitignore").write_text(f"/{PREDICTIONS}\n/.dvc\n")
+        self._run("init", "-q", "-b", "main")
+
+    def _run(self, *arguments: str) -> None:
+        user = ("-c", "user.name=test", "-c", "user.email=test@example.org")
+        subprocess.run(["git", *user, *arguments], cwd=self.folder, check=True, capture_output=True)
+
+    def commit(self, **result: Any) -> None:
+        """Commit a result; for the arguments see `write`."""
+        self.write(**result)
+        self._run("add", "-A")
+        self._run("commit", "-q", "--allow-empty", "-m", "a result")
+
+    def experiment(self, name: str, **result: Any) -> None:
+        """Add an experiment of HEAD; for the arguments see `write`."""
+        head = git("rev-parse", "HEAD")
+        self.commit(**result)
+        self._run("update-ref", f"refs/exps/{head[:2]}/{head[2:]}/{name}", "HEAD")
+        self._run("reset", "-q", "--hard", head)
+
+    def write(
+        self,
+        wrong: Sequence[int] = (),
+        images: Sequence[int] = range(N),
+        validation: float = 0.9,
+        has_hashes: bool = True,
+        **params: Any,
+    ) -> None:
+        """Write a result to the workspace, and its predictions to the cache.
+
+        Args:
+            wrong: the images that it predicts wrongly.
+            images: the images in its test split.
+            validation: the validation accuracy.
+            has_hashes: whether the predictions have the column `image`.
+            **params: parameters of its training.
+        """
+        rows = [f"{i},cat,{'dog' if image in wrong else 'cat'},0.9,{image:016x}" for i, image in enumerate(images)]
+        lines = ["index,actual,predicted,confidence,image", *rows]
+        table = "\n".join(line if has_hashes else line.rpartition(",")[0] for line in lines) + "\n"
+        cached = self.cached(table)
+        cached.parent.mkdir(parents=True, exist_ok=True)
+        cached.write_text(table)
+        accuracy = float(np.mean([image not in wrong for image in images]))
+        interval = binomtest(round(accuracy * len(images)), len(images)).proportion_ci(method="wilson")
+        test = {"accuracy": accuracy, "accuracy_low": interval.low, "accuracy_high": interval.high, "n": len(images)}
+        training = {"validation_loss": 0.5, "validation_accuracy": validation, "parameters": 1234, "mflops": 0.5}
+        (self.folder / "reports").mkdir(exist_ok=True)
+        for path, values in ((METRICS, test), (TRAINING, training)):
+            (self.folder / path).write_text(json.dumps(values) + "\n")
+        write_history(self.folder / HISTORY, [Epoch(1, 0.5, 0.6, 0.5, validation, 0.001)])
+        params = {"seed": 0, **params}
+        model = self.model(validation, wrong, params)
+        self._lock(params, {MODEL: model, PREDICTIONS: cached.parent.name + cached.name})
+
+    def model(self, *parts: Any) -> str:
+        """Return a made-up md5 of a model."""
+        return hashlib.md5(repr(parts).encode()).hexdigest()
+
+    def cached(self, content: str) -> Path:
+        """Return the path of a file in the cache."""
+        md5 = hashlib.md5(content.encode()).hexdigest()
+        return self.folder / ".dvc/cache/files/md5" / md5[:2] / md5[2:]
+
+    def _lock(self, params: dict[str, Any], hashes: dict[Path, str]) -> None:
+        for report in (METRICS, TRAINING, HISTORY):
+            hashes[report] = hashlib.md5((self.folder / report).read_bytes()).hexdigest()
+        outs = [{"path": path.as_posix(), "md5": md5} for path, md5 in hashes.items()]
+        stages = {"train": {"params": {"params.yaml": params}, "outs": outs}, "evaluate": {}, "plot": {}}
+        YAML().dump({"schema": "2.0", "stages": stages}, self.folder / "dvc.lock")
+
+
+@pytest.fixture
+def repository(here: Path) -> Repository:
+    """Provide a repository whose HEAD has a result."""
+    made = Repository(here)
+    made.commit(model="mlp", wrong=range(10))
+    return made
+
+
+def _json(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
+    cli.main(["compare", *arguments, "--json"])
+    return json.loads(capsys.readouterr().out)
+
+
+def test_head_and_its_experiments_are_compared_by_default(
+    repository: Repository, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match=r"commit \w{7} has no experiments\n  fix: make one: dvc exp run"):
+        cli.main(["compare"])
+    repository.experiment("wide", model="mlp", width=64, wrong=range(5))
+    report = _json(capsys)
+    assert [row["name"] for row in report["results"]] == ["HEAD", "wide"]
+    assert report["differing"] == ["width"]
+    first, wide = report["results"]
+    assert (first["params"], wide["params"]["width"]) == ({"seed": 0, "model": "mlp"}, 64)
+    assert wide["metrics"]["test_accuracy"] == 0.95
+    assert wide["metrics"]["test_accuracy_low"] < 0.95 < wide["metrics"]["test_accuracy_high"]
+    assert (wide["parameters"], wide["mflops"], wide["seconds"]) == (1234, 0.5, None)
+    repository.write(model="mlp", wrong=range(20))  # an uncommitted result
+    assert [row["name"] for row in _json(capsys)["results"]] == ["HEAD", "wide", "workspace"]
+    assert [row["name"] for row in _json(capsys, "workspace", "wide")["results"]] == ["workspace", "wide"]
+
+
+def test_experiments_of_another_commit_are_compared_by_name(
+    repository: Repository, capsys: pytest.CaptureFixture[str]
+) -> None:
+    repository.experiment("old", model="vgg")
+    repository.commit(model="lenet")
+    with pytest.raises(SystemExit, match="has no experiments"):
+        cli.main(["compare"])
+    assert [row["name"] for row in _json(capsys, "old", "HEAD", "main")["results"]] == ["old", "HEAD"]
+    with pytest.raises(SystemExit, match=r"no experiment or revision is called 'nothing'\n  fix: `dvc exp list"):
+        cli.main(["compare", "old", "nothing"])
+
+
+def test_one_result_is_shown_with_a_note(repository: Repository, capsys: pytest.CaptureFixture[str]) -> None:
+    cli.main(["compare", "HEAD"])
+    printed = capsys.readouterr().out
+    assert "90.00%   82.56% to 94.48%" in printed
+    assert "note: HEAD is the only result: name another one to compare it with" in printed
+
+
+def test_two_results_are_tested_on_the_images_that_both_have(
+    repository: Repository, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Images 20 to 99, in another order; of these HEAD has none wrong.
+    repository.experiment("other", model="vgg", images=range(119, 19, -1), wrong=[*range(30, 38), 110])
+    pair = _json(capsys, "HEAD", "other")["pair"]
+    assert (pair["n"], pair["both_right"], pair["only_first"], pair["only_second"]) == (80, 72, 8, 0)
+    assert pair["p_value"] == pytest.approx(binomtest(8, 8).pvalue)
+    assert pair["low"] <= pair["difference"] == -0.1 <= pair["high"] < 0
+    assert pair["images"][0] == {
+        "image": f"{30:016x}",
+        "actual": "cat",
+        "index_1": 30,
+        "index_2": 89,
+        "predicted_1": "cat",
+        "predicted_2": "dog",
+    }
+    cli.main(["compare", "HEAD", "other"])
+    printed = capsys.readouterr().out
+    assert "both right 72, only HEAD 8, only other 0, both wrong 0" in printed
+    assert "McNemar's exact test: p = 0.008; they differ significantly" in printed
+    assert printed.count("000000000000") == 8
+    assert all(line == line.rstrip() for line in printed.splitlines())
+
+
+def test_a_long_list_of_images_is_cut(repository: Repository, capsys: pytest.CaptureFixture[str]) -> None:
+    repository.experiment("poor", model="vgg", wrong=range(10, 40))
+    cli.main(["compare"])
+    assert "... and 20 more; --json has all" in capsys.readouterr().out
+
+
+def test_two_results_with_few_images_in_common_are_refused_after_the_table(
+    repository: Repository, capsys: pytest.CaptureFixture[str]
+) -> None:
+    repository.experiment("split", split_seed=1, images=range(71, 171))
+    message = "HEAD and split have 29 test images in common, and .* at least 30; they differ in split_seed\n  fix: "
+    for arguments in ((), ("--json",)):
+        with pytest.raises(SystemExit, match=message):
+            cli.main(["compare", *arguments])
+    table, report = capsys.readouterr().out.split("\n{\n", 1)
+    assert "90.00%" in table
+    assert "29 test images in common" in json.loads("{" + report)["pair"]["refused"]
+
+
+def test_predictions_without_hashes_are_refused_with_the_command_that_makes_them(
+    repository: Repository, capsys: pytest.CaptureFixture[str]
+) -> None:
+    repository.experiment("old", model="vgg", momentum=0.5, has_hashes=False)
+    with pytest.raises(SystemExit, match=r"predictions.csv of old has no hashes .*\n  fix: .* -S model=vgg -S mom"):
+        cli.main(["compare"])
+    assert "100.00%" in capsys.readouterr().out
+
+
+def test_predictions_that_are_in_no_cache_are_refused(
+    repository: Repository, capsys: pytest.CaptureFixture[str]
+) -> None:
+    repository.experiment("pulled", model="vgg")
+    repository.experiment("there", model="lenet", wrong=[1])
+    for file in (repository.folder / ".dvc/cache").rglob("*"):
+        if file.is_file() and "dog" not in file.read_text():
+            file.unlink()
+    with pytest.raises(SystemExit, match=r"predictions.csv of pulled is neither in DVC's cache nor in a rem.*\n  fix"):
+        cli.main(["compare", "HEAD", "pulled"])
+    capsys.readouterr()
+    cli.main(["compare"])
+    printed = capsys.readouterr().out
+    assert "not compared: reports/predictions.csv of pulled is neither" in printed
+    assert printed.count("-9.00") == 1
+
+
+def test_results_without_reports_are_skipped_or_refused(
+    repository: Repository, capsys: pytest.CaptureFixture[str]
+) -> None:
+    repository.experiment("good", model="vgg")
+    repository.write(model="lenet")
+    METRICS.unlink()
+    report = _json(capsys)
+    assert [row["name"] for row in report["results"]] == ["HEAD", "good"]
+    assert report["notes"][0].startswith("skipped workspace: reports/metrics.json of workspace is not in Git")
+    METRICS.write_text('{"accuracy": 1}\n')
+    with pytest.raises(SystemExit, match=r"metrics.json of workspace is not the one that its dvc.lock names\n  fix: "):
+        cli.main(["compare", "good", "workspace"])
+
+
+@pytest.fixture
+def seeds(repository: Repository) -> Repository:
+    """Provide three seeds of two models; `mlp-1` has the best validation accuracy, `vgg-2` the best test accuracy."""
+    for seed in range(3):
+        repository.experiment(
+            f"mlp-{seed}", model="mlp", seed=seed, wrong=range(10 + seed), validation=0.9 + seed % 2 / 20
+        )
+        repository.experiment(f"vgg-{seed}", model="vgg", seed=seed, wrong=range(50, 60 - 5 * seed), validation=0.8)
+    return repository
+
+
+def test_groups_have_mean_standard_deviation_and_n(seeds: Repository, capsys: pytest.CaptureFixture[str]) -> None:
+    names = ["mlp-0", "mlp-1", "mlp-2", "vgg-0", "vgg-1", "vgg-2"]
+    mlp, vgg = _json(capsys, *names)["groups"]
+    assert (mlp["params"], vgg["params"]) == ({"model": "mlp"}, {"model": "vgg"})
+    assert mlp["metrics"]["test_accuracy"] == pytest.approx({"mean": 0.89, "std": 0.01, "n": 3})
+    assert vgg["names"] == ["vgg-0", "vgg-1", "vgg-2"]
+    by_seed = _json(capsys, *names, "--group-by", "seed")["groups"]
+    assert [(group["params"], len(group["names"])) for group in by_seed] == [
+        ({"seed": 1}, 2),
+        ({"seed": 0}, 2),
+        ({"seed": 2}, 2),
+    ]
+    cli.main(["compare", *names])
+    assert "mlp     3   91.67% ± 2.89%   89.00% ± 1.00%" in capsys.readouterr().out
+    with pytest.raises(SystemExit, match=r"no result has a parameter 'modle'\n  fix: did you mean 'model'\?"):
+        cli.main(["compare", "--group-by", "modle"])
+
+
+def test_the_same_training_counts_once(seeds: Repository, capsys: pytest.CaptureFixture[str]) -> None:
+    report = _json(capsys)  # HEAD is mlp-0
+    assert "mlp-0 has the same model as HEAD; they count once" in report["notes"]
+    assert [group["metrics"]["test_accuracy"]["n"] for group in report["groups"]] == [3, 3]
+    assert len(report["best"]["pairs"]) == 5
+
+
+def test_the_best_by_validation_is_compared_with_each_other_one(
+    seeds: Repository, capsys: pytest.CaptureFixture[str]
+) -> None:
+    best = _json(capsys)["best"]
+    assert (best["name"], best["chosen_by"]) == ("mlp-1", "validation_accuracy")
+    assert best["warning"].startswith("vgg-2 has the highest test accuracy of 6, but")
+    p_values = [pair["p_value"] for pair in best["pairs"]]
+    expected = {"HEAD": (0, 1), "mlp-2": (1, 0), "vgg-0": (10, 11), "vgg-1": (5, 11), "vgg-2": (0, 11)}
+    found = {pair["first"]: (pair["only_second"], pair["only_first"]) for pair in best["pairs"]}
+    assert found == expected
+    assert p_values == pytest.approx(
+        [binomtest(a, a + b).pvalue for a, b in (expected[p["first"]] for p in best["pairs"])]
+    )
+    assert [pair["p_holm"] for pair in best["pairs"]] == pytest.approx(
+        multipletests(p_values, method="holm")[1].tolist()
+    )
+    cli.main(["compare"])
+    printed = capsys.readouterr().out
+    assert "mlp-1, the best by validation accuracy, minus each other" in printed
+    assert "warning: vgg-2 has the highest test accuracy of 6" in printed
+
+
+def test_a_best_one_that_test_images_chose_is_warned_of(seeds: Repository, capsys: pytest.CaptureFixture[str]) -> None:
+    best = _json(capsys, "--best-by", "test")["best"]
+    assert best["name"] == "vgg-2"
+    assert best["warning"].startswith("vgg-2 was chosen as the best of 6 by test accuracy: that accuracy is an overest")
+
+
+def test_the_training_time_is_that_of_the_journal(repository: Repository, capsys: pytest.CaptureFixture[str]) -> None:
+    model = repository.model(0.9, range(10), {"seed": 0, "model": "mlp"})
+    journal.append("key-1", "begin", key="key", params={}, hashes={}, environment={}, process="")
+    for number in (1, 2):
+        epoch = Epoch(number, 0.5, 0.5, 0.5, 0.5, 0.001)
+        journal.append("key-1", "epoch", **vars(epoch), seconds=40.25)
+    journal.append("key-1", "trained", model_md5=model, dataset="digits", metrics={})
+    assert _json(capsys, "HEAD")["results"][0]["seconds"] == 80.5
+    cli.main(["compare", "HEAD"])
+    assert "1:20 min" in capsys.readouterr().out
+
+
+def test_names_and_values_are_printed_as_they_are(repository: Repository, capsys: pytest.CaptureFixture[str]) -> None:
+    repository.experiment("b", folder="[red]a[/red]:smile:", batch_norm=True)
+    cli.main(["compare"])
+    printed = capsys.readouterr().out
+    assert "[red]a[/red]:smile:" in printed
+    assert "true" in printed
+
+
+def test_neither_tensorflow_nor_mlflow_nor_dvc_is_imported(repository: Repository) -> None:
+    repository.experiment("one", model="vgg")
+    code = (
+        "import sys; from reprocnn import cli; cli.main(['compare'])\n"
+        "print({'tensorflow', 'keras', 'mlflow', 'dvc'} & set(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT / "src")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.endswith("set()\n")
