@@ -152,7 +152,7 @@ def test_one_result_is_shown_with_a_note(repository: Repository, capsys: pytest.
     cli.main(["compare", "HEAD"])
     printed = capsys.readouterr().out
     assert "90.00%   82.56% to 94.48%" in printed
-    assert "note: HEAD is the only result: name another one to compare it with" in printed
+    assert "HEAD is the only result: name another one to compare it with" in printed
 
 
 def test_two_results_are_tested_on_the_images_that_both_have(

@@ -1,6 +1,7 @@
 """Print a comparison of experiments as tables."""
 
 import sys
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from rich.box import SIMPLE_HEAD
@@ -18,27 +19,52 @@ _WIDE = 1000
 """Width in characters of what is not printed to a terminal: as wide as the table."""
 
 
+@dataclass(frozen=True)
+class Section:
+    """A part of a comparison.
+
+    Args:
+        title: its heading.
+        table: its table, if it has one.
+        lines: the sentences below the table.
+    """
+
+    title: str
+    table: Table | None = None
+    lines: list[str] = field(default_factory=list)
+
+
 def print_report(report: Report) -> None:
-    """Print the tables of a comparison."""
-    wide = None if sys.stdout.isatty() else _WIDE
-    console = Console(width=wide, highlight=False, markup=False, emoji=False, soft_wrap=False)
-    _print_table(console, "Results: accuracy on both splits", _results(report))
+    """Print the tables and sentences of a comparison."""
+    width = None if sys.stdout.isatty() else _WIDE
+    console = Console(width=width, highlight=False, markup=False, emoji=False)
+    for section in sections(report):
+        console.print(section.title, style="bold", soft_wrap=True)
+        if section.table:
+            _print_table(console, section.table)
+        for line in section.lines:
+            console.print(line, soft_wrap=True)
+        if section.lines or section.table:
+            print()
+
+
+def sections(report: Report) -> list[Section]:
+    """Return the tables and sentences of a comparison."""
+    made = [Section("Results: accuracy on both splits", _results(report))]
     if any(len(group.names) > 1 for group in report.groups):
-        _print_table(console, "Groups: mean ± standard deviation of n trainings", _groups(report))
-    if report.pair and report.pair.comparison:
-        _print_pair(console, report.pair)
+        made.append(Section("Groups: mean ± standard deviation of n trainings", _groups(report)))
+    if report.pair:
+        made += _pair(report.pair)
     if report.best:
-        _print_best(console, report.best)
-    for note in report.notes:
-        console.print(f"note: {note}", soft_wrap=True)
+        made.append(_best(report.best))
+    return made + ([Section("Notes", None, report.notes)] if report.notes else [])
 
 
-def _print_table(console: Console, title: str, table: Table) -> None:
+def _print_table(console: Console, table: Table) -> None:
     """Print a table without spaces at the ends of its lines."""
-    console.print(title, style="bold", soft_wrap=True)
     with console.capture() as capture:
         console.print(table)
-    print("\n".join(line.rstrip() for line in capture.get().splitlines()).strip("\n") + "\n")
+    print("\n".join(line.rstrip() for line in capture.get().splitlines()).strip("\n"))
 
 
 def _table(text: list[str], numbers: list[str]) -> Table:
@@ -94,26 +120,25 @@ def _spread(spread: "Spread | None", form: str) -> str:
     return f"{spread.mean:{form}}" + ("" if spread.std is None else f" ± {spread.std:{form}}")
 
 
-def _print_pair(console: Console, pair: Pair) -> None:
-    """Print the comparison of two results, and the images that only one has right."""
+def _pair(pair: Pair) -> list[Section]:
+    """Return the comparison of two results, and the images that only one has right; empty if it was refused."""
     made = pair.comparison
     if not made:
-        return
+        return []
     verdict = "differ significantly" if made.p_value < 0.05 else "do not differ significantly"
-    for line in (
-        f"{pair.first} and {pair.second} on {made.n} test images that both have:",
-        f"  both right {made.both_right}, only {pair.first} {made.only_first}, only {pair.second} {made.only_second}, "
+    lines = [
+        f"both right {made.both_right}, only {pair.first} {made.only_first}, only {pair.second} {made.only_second}, "
         f"both wrong {made.both_wrong}",
-        f"  accuracy of {pair.second} minus {pair.first}: {made.difference * 100:+.2f} points, 95 % interval "
+        f"accuracy of {pair.second} minus {pair.first}: {made.difference * 100:+.2f} points, 95 % interval "
         f"{made.low * 100:+.2f} to {made.high * 100:+.2f} (paired bootstrap)",
-        f"  McNemar's exact test: p = {_p(made.p_value)}; they {verdict}",
-    ):
-        console.print(line, soft_wrap=True)
-    print()
-    if pair.images:
-        _print_table(console, "Images that only one has right", _images(pair))
-    if len(pair.images) > _MOST_IMAGES:
-        print(f"... and {len(pair.images) - _MOST_IMAGES} more; --json has all\n")
+        f"McNemar's exact test: p = {_p(made.p_value)}; they {verdict}",
+    ]
+    whole = Section(f"{pair.first} and {pair.second} on the {made.n} test images that both have", None, lines)
+    if not pair.images:
+        return [whole]
+    more = len(pair.images) - _MOST_IMAGES
+    rest = [f"... and {more} more; --json has all"] if more > 0 else []
+    return [whole, Section("Images that only one has right", _images(pair), rest)]
 
 
 def _images(pair: Pair) -> Table:
@@ -127,17 +152,15 @@ def _images(pair: Pair) -> Table:
     return table
 
 
-def _print_best(console: Console, best: Best) -> None:
-    """Print the comparison of the best result with each of the others."""
+def _best(best: Best) -> Section:
+    """Return the comparison of the best result with each of the others."""
     title = f"{best.name}, the best by {best.chosen_by.replace('_', ' ')}, minus each other, in points of accuracy"
     table = _table(["experiment"], ["images", "difference", "95 % interval", "p", "p (Holm)"])
     for pair in best.pairs:
         table.add_row(pair.first, *_pair_row(pair))
-    _print_table(console, title, table)
-    for problem, fix in {(p.refused.problem, p.refused.fix): None for p in best.pairs if p.refused}:
-        console.print(f"not compared: {problem}; {fix}", soft_wrap=True)
-    if best.warning:
-        console.print(f"warning: {best.warning}.", soft_wrap=True)
+    refused = {(pair.refused.problem, pair.refused.fix): None for pair in best.pairs if pair.refused}
+    lines = [f"not compared: {problem}; {fix}" for problem, fix in refused]
+    return Section(title, table, lines + ([f"warning: {best.warning}"] if best.warning else []))
 
 
 def _pair_row(pair: Pair) -> list[str]:
