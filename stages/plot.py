@@ -9,6 +9,7 @@ from reprocnn.artifacts.files import content_md5, md5
 from reprocnn.artifacts.history import HISTORY, read_history
 from reprocnn.artifacts.model import MODEL
 from reprocnn.artifacts.model_card import MODEL_CARD, read_model_card
+from reprocnn.artifacts.robustness import ROBUSTNESS, read_robustness
 from reprocnn.artifacts.scores import CONFUSION_MATRIX, METRICS, PER_CLASS, read_confusion, read_per_class, read_scores
 from reprocnn.artifacts.split import RAW_TRAIN, VALIDATION, read_split
 from reprocnn.artifacts.training import TRAINING, read_training
@@ -40,6 +41,7 @@ def main() -> None:
         counts=counts,
         examples=examples,
         explanations=read_explanations(EXPLANATIONS),
+        robustness=read_robustness(ROBUSTNESS),
         split_counts=samples.split_counts(raw.labels, validation.labels, per_class["n"].to_numpy()),
         samples=samples.one_per_class(raw.images, raw.labels, card.class_names),
     )

@@ -9,15 +9,23 @@ from numpy.typing import NDArray
 from reprocnn.artifacts.explanations import Explanations
 from reprocnn.artifacts.history import Epoch, best_epoch
 from reprocnn.artifacts.model_card import ModelCard
+from reprocnn.artifacts.robustness import COLUMNS
 from reprocnn.artifacts.training import TrainingSummary
 from reprocnn.evaluation import metrics, predictions
 from reprocnn.evaluation.examples import examples
+from reprocnn.evaluation.robustness import not_measured
 from reprocnn.reporting import samples
 from reprocnn.reporting.report import Content
 
 
 def made_content(
-    names: list[str] | None = None, n: int = 60, side: int = 8, channels: int = 1, epochs: int = 3, right: float = 0.8
+    names: list[str] | None = None,
+    n: int = 60,
+    side: int = 8,
+    channels: int = 1,
+    epochs: int = 3,
+    right: float = 0.8,
+    robustness: bool = True,
 ) -> Content:
     """Make the content of a report about random images.
 
@@ -28,6 +36,7 @@ def made_content(
         channels: 1 or 3.
         epochs: number of epochs.
         right: fraction of the images that are classified correctly, about.
+        robustness: whether robustness was measured.
     """
     random = np.random.default_rng(0)
     names = names or ["</script><b>", "قطة", "a|b & c"]
@@ -57,15 +66,23 @@ def made_content(
             mflops=0.5,
         ),
         "history": history,
-        "scores": metrics.overall(probabilities, labels, 5),
+        "scores": metrics.overall(probabilities, labels, 5, None, 0.7 if robustness else None),
         "per_class": per_class,
         "counts": metrics.confusion(probabilities, labels),
         "examples": examples(table, probabilities, images),
         "explanations": _explanations(table, images, names),
+        "robustness": _robustness() if robustness else not_measured(),
         "split_counts": samples.split_counts(labels, validation, per_class["n"].to_numpy()),
         "samples": samples.one_per_class(images, labels, names),
     }
     return Content(**values)
+
+
+def _robustness() -> pd.DataFrame:
+    """Make a table of the accuracy on corrupted images."""
+    kinds = [("none", 0), *((kind, strength) for kind in ("blur", "noise") for strength in (1, 2, 3))]
+    rows = [(kind, strength, 0.9 - 0.1 * strength, 0.5, 0.95, 60) for kind, strength in kinds]
+    return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
 def _explanations(table: pd.DataFrame, images: NDArray[np.uint8], names: list[str]) -> Explanations:

@@ -58,6 +58,7 @@ def test_the_report_shows_class_names_as_they_are() -> None:
         {"right": 0.0, "names": ["a", "b"]},
         {"right": 1.0},
         {"epochs": 2000},
+        {"robustness": False},
         {"names": [f"class {i}" for i in range(100)], "n": 50},  # half of the classes have no test images
     ],
 )

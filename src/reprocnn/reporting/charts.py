@@ -5,7 +5,10 @@ screen readers can read and which print sharply.
 """
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
+
+import pandas as pd
 
 from reprocnn.artifacts.history import Epoch, best_epoch
 
@@ -21,6 +24,7 @@ _ZOOM = {
 }
 
 
+@cache  # bundling takes a second
 def script() -> str:
     """Return JavaScript that defines `vegaEmbed`, which draws the charts."""
     from vl_convert import javascript_bundle
@@ -121,6 +125,35 @@ def _learning_rate(history: list[Epoch]) -> Chart:
     )
 
 
+def robustness(table: pd.DataFrame) -> Chart:
+    """Return a chart of the accuracy against the strength of each corruption.
+
+    Args:
+        table: the columns of `write_robustness`, at least the row of unchanged images.
+    """
+    unchanged = table[table["corruption"] == "none"].iloc[0]
+    kinds = [kind for kind in table["corruption"].unique() if kind != "none"]
+    rows = [
+        {"corruption": kind, **{name: float(row[name]) for name in ("strength", "accuracy", "low", "high")}}
+        for kind in kinds
+        for row in [unchanged, *table[table["corruption"] == kind].to_dict("records")]
+    ]
+    worst = min(rows, key=lambda row: row["accuracy"])
+    numbers = [{"field": name, "type": "quantitative", "format": ".1%"} for name in ("accuracy", "low", "high")]
+    whole = "datum.value % 1 ? '' : datum.value ? datum.label : 'unchanged'"
+    return chart(
+        f"accuracy against strength of corruption; lowest: {worst['accuracy']:.1%} with {worst['corruption']}",
+        rows,
+        mark={"type": "line", "point": {"filled": True, "size": 40}},
+        encoding={
+            "x": axis("strength", "strength", labelExpr=whole, tickCount=3, format="d"),
+            "y": axis("accuracy", "accuracy", percent=True),
+            "tooltip": [{"field": "corruption"}, {"field": "strength"}, *numbers],
+            **series("corruption", kinds),
+        },
+    )
+
+
 def class_balance(counts: Mapping[str, Sequence[int]], names: Sequence[str]) -> Chart:
     """Return a chart of the number of images per class and split.
 
@@ -134,13 +167,14 @@ def class_balance(counts: Mapping[str, Sequence[int]], names: Sequence[str]) -> 
         for number, (name, images) in enumerate(zip(names, per_class, strict=True))
     ]
     order = {"field": "number", "op": "min"}
+    labels = {"labelOverlap": True} | ({"labelAngle": 0} if sum(map(len, names)) <= 40 else {})
     return chart(
         f"images per class: {min(map(sum, zip(*counts.values(), strict=True))):,} to "
         f"{max(map(sum, zip(*counts.values(), strict=True))):,}",
         rows,
         mark="bar",
         encoding={
-            "x": {"field": "class", "type": "nominal", "sort": order, "title": "class", "axis": {"labelOverlap": True}},
+            "x": {"field": "class", "type": "nominal", "sort": order, "title": "class", "axis": labels},
             "y": axis("images", "images", tickMinStep=1),
             "color": {
                 "field": "split",

@@ -48,6 +48,8 @@ class Content:
     """Classified test images."""
     explanations: Explanations
     """Heat maps of what the model looks at."""
+    robustness: pd.DataFrame
+    """Accuracy on corrupted images, with the columns of `write_robustness`; empty if it was not measured."""
     split_counts: Mapping[str, NDArray[np.int64]]
     """Name of a split -> the number of its images per class, int64 (classes,)."""
     samples: Mapping[str, NDArray[np.uint8]]
@@ -66,6 +68,8 @@ def html(content: Content) -> str:
     environment.filters["embedded"] = _embedded
     names = list(content.card.class_names)
     drawn = charts.curves(content.history) | {"images per class": charts.class_balance(_lists(content), names)}
+    if len(content.robustness):
+        drawn["robustness"] = charts.robustness(content.robustness)
     shown = confusion.images(content.examples, names)
     matrix = {
         "names": names,

@@ -9,15 +9,17 @@ const element = (tag, properties = {}, ...children) => {
 const charts = data("charts-data");
 const draw = () => {
   const style = getComputedStyle(document.documentElement);
-  const [text, soft, line, first, second] = ["text", "soft", "line", "first", "second"].map(name =>
-    style.getPropertyValue(`--${name}`).trim());
+  const colour = name => style.getPropertyValue(`--${name}`).trim();
+  const [text, soft, line] = ["text", "soft", "line"].map(colour);
+  const category = ["first", "second", "third", "fourth", "fifth", "sixth"].map(colour);
+  const [first] = category;
   const config = {
     background: null, font: "system-ui, sans-serif", view: { stroke: null },
     axis: { labelColor: soft, titleColor: soft, gridColor: line, domainColor: line, tickColor: line,
             labelFontSize: 12, titleFontSize: 12, titleFontWeight: 500 },
     legend: { labelColor: text, titleColor: soft, labelFontSize: 13 },
     text: { color: text }, rule: { color: soft }, line: { color: first }, bar: { color: first }, point: { color: first },
-    range: { category: [first, second, soft] },
+    range: { category },
   };
   for (const place of document.querySelectorAll("[data-chart]"))
     vegaEmbed(place, charts[place.dataset.chart], { config, renderer: "svg", actions: false, ast: false });
