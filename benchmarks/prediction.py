@@ -28,6 +28,7 @@ from pipeline import describe_machine
 
 from reprocnn import backend
 from reprocnn.artifacts.statistics import Normalization
+from reprocnn.export.difference import predictions
 from reprocnn.export.onnx_file import export_onnx
 from reprocnn.inference.classifier import Classifier
 from reprocnn.inference.decoding import read_image
@@ -59,7 +60,8 @@ def write_model(path: Path) -> None:
     shape, names = (SIZE, SIZE, 3), tuple(map(str, range(10)))
     model = build(ModelParams(), shape, len(names), 0, Normalization("unit", (0.0,) * 3, (1.0,) * 3))
     info = ModelInfo("random", "deep_cnn", names, shape, None, "")
-    export_onnx(path, model, info, [np.zeros((1, *shape), np.float32)])
+    images = [np.zeros((1, *shape), np.float32)]
+    export_onnx(path, model, info, images, predictions(model, images))
 
 
 def write_images(folder: Path, source: Path | None) -> None:

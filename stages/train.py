@@ -2,7 +2,8 @@
 
 import _stage  # isort: split
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from functools import partial
 
 from reprocnn import backend
 from reprocnn.artifacts.files import md5
@@ -13,6 +14,8 @@ from reprocnn.artifacts.split import TRAIN, VALIDATION, read_split
 from reprocnn.artifacts.statistics import STATISTICS, read_statistics
 from reprocnn.artifacts.training import TRAINING, write_training
 from reprocnn.data.normalization import raw_batches
+from reprocnn.evaluation.calibration import calibrate
+from reprocnn.export.difference import predictions
 from reprocnn.export.onnx_file import export_onnx
 from reprocnn.inference.info import ModelInfo
 from reprocnn.models.build import build, initialize
@@ -36,12 +39,14 @@ def main() -> None:
         history = fit(core, train, validation, params, checkpoint=checkpoint, journal=journal)
         saved.set_weights(core.get_weights())
         write_model(MODEL, saved)
+        raw = partial(raw_batches, validation.images, statistics.normalization)
+        probabilities = predictions(saved, raw())
+        card = replace(card, **calibrate(probabilities, validation.labels.argmax(axis=1))._asdict())
         write_model_card(MODEL_CARD, card)
         info = ModelInfo(**asdict(card), keras_md5=md5(MODEL))
-        raw = raw_batches(validation.images, statistics.normalization)
-        difference = export_onnx(ONNX_MODEL, saved, info, raw, threads=params.threads)
+        largest = export_onnx(ONNX_MODEL, saved, info, raw(), probabilities, threads=params.threads)
         write_history(HISTORY, history)
-        write_training(TRAINING, summary(history, core, params.patience, difference))
+        write_training(TRAINING, summary(history, core, params.patience, largest))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from reprocnn.artifacts.model import ONNX_MODEL
 from reprocnn.artifacts.scores import METRICS
 from reprocnn.artifacts.training import TRAINING
 from reprocnn.errors import UserError
-from tiny_model import COLOURS, SIZE, write_tiny_model
+from tiny_model import COLOURS, INFO, SIZE, write_tiny_model
 
 
 def test_paths_and_arrays_are_classified(tmp_path: Path) -> None:
@@ -27,6 +28,18 @@ def test_paths_and_arrays_are_classified(tmp_path: Path) -> None:
         assert (answer.file, answer.class_name) == (str(tmp_path / "a.png"), "blue")
     table = pd.DataFrame(model.predict(np.zeros((2, SIZE, SIZE, 3), np.uint8)))
     assert table["class_name"].tolist() == ["red", "red"]
+
+
+def test_calibrated_answers_have_another_confidence_and_the_same_class(tmp_path: Path) -> None:
+    model = reprocnn.load(write_tiny_model(tmp_path / "model.onnx"))
+    image = np.broadcast_to(np.uint8(COLOURS["green"]), (1, SIZE, SIZE, 3))
+    (plain,), (calibrated,) = model.predict(image), model.predict(image, calibrated=True)
+    assert plain.class_name == calibrated.class_name == "green"
+    assert plain.confidence > calibrated.confidence + 0.1
+    assert model.predict(image) == [plain]
+    older = reprocnn.load(write_tiny_model(tmp_path / "old.onnx", replace(INFO, temperature=None)))
+    with pytest.raises(UserError, match=r"no temperature.*\n  fix: train again: dvc repro"):
+        older.predict(image, calibrated=True)
 
 
 def test_an_unreadable_picture_is_an_error(tmp_path: Path) -> None:

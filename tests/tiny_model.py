@@ -10,7 +10,7 @@ from reprocnn.inference.info import ModelInfo
 
 SIZE = 4
 COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255)}
-INFO = ModelInfo("colours", "linear", tuple(COLOURS), (SIZE, SIZE, 3), None, "0" * 32)
+INFO = ModelInfo("colours", "linear", tuple(COLOURS), (SIZE, SIZE, 3), None, "0" * 32, temperature=2.0)
 
 
 def write_tiny_model(path: Path, info: ModelInfo = INFO) -> Path:

@@ -135,7 +135,7 @@ _HELP = {
         (
             "cat.jpg",
             "photos/ more.zip --top 5 --json > answers.jsonl",
-            "cat.jpg --rev EXPERIMENT --min-confidence 0.8",
+            "cat.jpg --rev EXPERIMENT --calibrated --min-confidence 0.8",
             "- < cat.jpg",
         ),
     ),
@@ -311,6 +311,8 @@ def _add_predict(commands: "_Commands") -> None:
         output.add_argument(f"--{name}", dest="format", action="store_const", const=name, default="text", help=text)
     unsure = "mark answers with a lower confidence as unsure (default: 0)"
     command.add_argument("--min-confidence", type=_fraction, default=0.0, metavar="C", help=unsure)
+    calibrated = "apply the temperature that was fitted to validation images, so that confidences agree with accuracy"
+    command.add_argument("--calibrated", action="store_true", help=calibrated)
     command.set_defaults(run=_predict, anywhere=True)
 
 
@@ -326,6 +328,7 @@ def _predict(parsed: argparse.Namespace) -> None:
         top=parsed.top,
         format=parsed.format,
         min_confidence=parsed.min_confidence,
+        calibrated=parsed.calibrated,
     )
     with predict.find_model(parsed.model, parsed.rev, parsed.run_id) as path:
         predict.predict(path, question)

@@ -62,26 +62,34 @@ class TrainedModel:
         """The class name of each output, in output order."""
         return self.classifier.class_names
 
-    def predict(self, pictures: Pictures, top: int = 3) -> list[Prediction]:
+    def predict(self, pictures: Pictures, top: int = 3, *, calibrated: bool = False) -> list[Prediction]:
         """Classify pictures. `pandas.DataFrame` makes a table of the answers.
 
         Args:
             pictures: one path or several, of images, folders or archives; or an array of images.
             top: the number of classes in each answer.
+            calibrated: whether to apply the temperature that train fitted, so that confidences agree with accuracy.
 
         Raises:
-            UserError: a file can't be read as an image.
+            UserError: a file can't be read as an image, or the model has no temperature.
             ValueError: images in an array have another shape than the model takes.
         """
+        classifier = self._calibrated() if calibrated else self.classifier
         if isinstance(pictures, np.ndarray):
-            return predict_arrays(self.classifier, pictures, top)
+            return predict_arrays(classifier, pictures, top)
         paths = [pictures] if isinstance(pictures, str | os.PathLike) else pictures
         answers = []
-        for answer in predict_pictures(self.classifier, list_pictures(map(os.fspath, paths)), top):
+        for answer in predict_pictures(classifier, list_pictures(map(os.fspath, paths)), top):
             if not isinstance(answer, Prediction):
                 raise UserError(f"{answer.file}: {answer.cause}", answer.fix)
             answers.append(answer)
         return answers
+
+    def _calibrated(self) -> Classifier:
+        try:
+            return self.classifier.calibrated()
+        except ValueError as error:
+            raise UserError(str(error), "train again: dvc repro") from None
 
     @cached_property
     def metrics(self) -> dict[str, float]:

@@ -27,13 +27,16 @@ SUMMARY = TrainingSummary(
 CARDS = [
     (write_dataset, read_dataset, DatasetCard("mine", NAMES, (8, 9, 1), 3, 2)),
     (write_statistics, read_statistics, Statistics("mine", NAMES, (8, 9, 2), NORMALIZATION)),
-    (write_model_card, read_model_card, ModelCard("mine", "mlp", NAMES, (8, 9, 1))),
+    (write_model_card, read_model_card, ModelCard("mine", "mlp", NAMES, (8, 9, 1), None, 1.25, 0.8, 0.05)),
     (write_training, read_training, SUMMARY),
 ]
 KEYS = [
     ["dataset", "class_names", "image_shape", "n_train", "n_test", "white"],
     ["dataset", "class_names", "image_shape", "normalization", "white"],
-    ["dataset", "model", "class_names", "image_shape", "white"],
+    [
+        *("dataset", "model", "class_names", "image_shape", "white"),
+        *("temperature", "threshold_99", "conformal_quantile_90"),
+    ],
     [
         *("validation_loss", "validation_accuracy", "best_epoch"),
         *("best_validation_accuracy", "parameters", "onnx_difference", "mflops"),
@@ -47,6 +50,13 @@ def test_a_card_is_plain_json_and_read_back_equal(tmp_path: Path, card: Any, key
     write(tmp_path / "a.json", value)
     assert read(tmp_path / "a.json") == value
     assert list(json.loads((tmp_path / "a.json").read_text())) == keys
+
+
+def test_a_model_card_of_an_older_version_has_the_temperature_1(tmp_path: Path) -> None:
+    card = {"dataset": "mine", "model": "mlp", "class_names": NAMES, "image_shape": (8, 9, 1), "white": None}
+    (tmp_path / "a.json").write_text(json.dumps(card))
+    read = read_model_card(tmp_path / "a.json")
+    assert (read.temperature, read.threshold_99, read.conformal_quantile_90) == (1, None, 1)
 
 
 def test_statistics_have_the_normalisation_as_a_nested_object(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from reprocnn.artifacts.split import TRAIN, VALIDATION
 from reprocnn.artifacts.statistics import STATISTICS, Normalization, Statistics, write_statistics
 from reprocnn.data.normalization import normalize
 from reprocnn.export import formats
+from reprocnn.export.difference import predictions
 from reprocnn.export.formats import FORMATS, Predict
 from reprocnn.export.onnx_file import export_onnx
 from reprocnn.inference.classifier import Classifier
@@ -36,7 +37,8 @@ def workspace(here: Path) -> Path:
     model = build(ModelParams(model="mlp"), SHAPE, 2, 0, normalization)
     write_model(MODEL, model)
     info = ModelInfo("pets", "mlp", ("cat", "dog"), SHAPE, None, md5(MODEL))
-    export_onnx(ONNX_MODEL, model, info, [pixels.astype(np.float32)])
+    images = [pixels.astype(np.float32)]
+    export_onnx(ONNX_MODEL, model, info, images, predictions(model, images))
     return here
 
 

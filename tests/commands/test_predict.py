@@ -5,6 +5,7 @@ import os
 import shutil
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,7 +14,7 @@ from PIL import Image
 
 from reprocnn import cli
 from reprocnn.artifacts.model import ONNX_MODEL
-from tiny_model import COLOURS, write_tiny_model
+from tiny_model import COLOURS, INFO, write_tiny_model
 
 
 @pytest.fixture
@@ -68,6 +69,25 @@ def test_an_unsure_answer_is_marked(pictures: Path, capsys: pytest.CaptureFixtur
     Image.new("RGB", (6, 6)).save("black.png")
     cli.main(["predict", "black.png", "--min-confidence", "0.5", "--top", "1"])
     assert capsys.readouterr().out == "black.png: unsure: red 33.3%\n"
+
+
+def test_calibrated_probabilities_have_the_temperature_of_the_model(
+    pictures: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cli.main(["predict", "red.png", "--top", "2", "--calibrated"])  # the temperature is 2
+    assert capsys.readouterr().out == "red.png: red 86.5%, green 6.8%\n"
+    cli.main(["predict", "red.png", "--calibrated", "--json", "--min-confidence", "0.9"])
+    (row,) = _rows(capsys.readouterr().out)
+    assert (row["class"], row["confidence"], row["unsure"]) == ("red", pytest.approx(0.8649, abs=1e-4), True)
+
+
+def test_a_model_without_a_temperature_has_to_be_trained_again(pictures: Path) -> None:
+    write_tiny_model(ONNX_MODEL, replace(INFO, temperature=None))
+    cli.main(["predict", "red.png"])
+    with pytest.raises(
+        SystemExit, match=r"--calibrated: the model has no temperature.*\n  fix: train again: dvc repro"
+    ):
+        cli.main(["predict", "red.png", "--calibrated"])
 
 
 def test_the_others_are_answered_and_the_status_is_1(pictures: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,7 +12,7 @@ from checkouts import ROOT
 from reprocnn.artifacts.statistics import Normalization
 from reprocnn.errors import UserError
 from reprocnn.export import formats, measure
-from reprocnn.export.difference import MAX_DIFFERENCE
+from reprocnn.export.difference import MAX_DIFFERENCE, predictions
 from reprocnn.export.formats import FORMATS, Source, check_package
 from reprocnn.export.onnx_file import export_onnx
 from reprocnn.inference.classifier import Classifier
@@ -34,7 +34,7 @@ def _source(folder: Path, name: str = "deep_cnn") -> Source:
     model = build(ModelParams(model=name, **MODELS[name]), SHAPE, 3, 0, normalization)
     images = np.random.default_rng(0).integers(0, 256, (70, *SHAPE)).astype(np.float32)
     info = ModelInfo("pets", name, ("cat", "dog", "猫"), SHAPE, 1023.0, "0" * 32)
-    export_onnx(folder / "m.onnx", model, info, [images])
+    export_onnx(folder / "m.onnx", model, info, [images], predictions(model, [images]))
     return Source(model, folder / "m.onnx", images)
 
 

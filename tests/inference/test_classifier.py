@@ -33,6 +33,15 @@ def test_metadata_are_text_and_read_back_equal(white: float | None) -> None:
     assert from_metadata(metadata) == info
 
 
+def test_metadata_of_an_older_version_have_no_temperature() -> None:
+    confidence = {"temperature": 1.25, "threshold_99": 0.8, "conformal_quantile_90": 0.05}
+    info = replace(INFO, **confidence)
+    metadata = info.to_metadata()
+    assert from_metadata(metadata) == info
+    older = {name: text for name, text in metadata.items() if name not in confidence}
+    assert from_metadata(older) == replace(info, **dict.fromkeys(confidence))
+
+
 @pytest.mark.parametrize(("key", "value"), [("class_names", None), ("image_size", "big"), ("color_mode", "cmyk")])
 def test_metadata_of_another_project_are_refused(key: str, value: str | None) -> None:
     metadata = INFO.to_metadata() | {key: value}
@@ -48,6 +57,24 @@ def test_any_number_of_images_of_any_number_type(classifier: Classifier, n: int,
     probabilities = classifier.probabilities(images)
     assert (probabilities.shape, probabilities.dtype) == ((n, 3), np.float32)
     np.testing.assert_allclose(probabilities, np.tile(_softmax([0, 255 / 50, 0]), (n, 1)), rtol=1e-5)
+
+
+@pytest.mark.parametrize("n", [0, 1, BATCH + 1])
+def test_a_calibrated_model_divides_its_logits_by_the_temperature(classifier: Classifier, n: int) -> None:
+    images: np.ndarray = np.zeros((n, SIZE, SIZE, 3), np.uint8)
+    images[...] = COLOURS["green"]
+    calibrated = classifier.calibrated()
+    probabilities = calibrated.probabilities(images)
+    assert (probabilities.shape, probabilities.dtype) == ((n, 3), np.float32)
+    np.testing.assert_allclose(probabilities, np.tile(_softmax([0, 255 / 50 / 2, 0]), (n, 1)), rtol=1e-5)
+    np.testing.assert_array_equal(calibrated.calibrated().probabilities(images), probabilities)
+    assert n == 0 or classifier.probabilities(images).max() > probabilities.max()  # the first is not changed
+
+
+def test_a_model_of_an_older_version_is_not_calibrated(tmp_path: Path) -> None:
+    older = Classifier(write_tiny_model(tmp_path / "old.onnx", replace(INFO, temperature=None)))
+    with pytest.raises(ValueError, match="the model has no temperature: an older version"):
+        older.calibrated()
 
 
 def _softmax(logits: list[float]) -> np.ndarray:

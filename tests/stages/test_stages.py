@@ -22,7 +22,7 @@ from reprocnn.artifacts.explanations import EXPLANATIONS, read_explanations
 from reprocnn.artifacts.figures import DESCRIPTION, FIGURES, REPORT
 from reprocnn.artifacts.files import content_md5, md5
 from reprocnn.artifacts.history import HISTORY, Epoch, read_history
-from reprocnn.artifacts.model import MODEL, load_model
+from reprocnn.artifacts.model import MODEL, ONNX_MODEL, load_model
 from reprocnn.artifacts.model_card import MODEL_CARD, ModelCard, read_model_card
 from reprocnn.artifacts.predictions import PREDICTIONS
 from reprocnn.artifacts.robustness import ROBUSTNESS, read_robustness
@@ -32,6 +32,7 @@ from reprocnn.artifacts.statistics import STATISTICS, read_statistics
 from reprocnn.artifacts.training import TRAINING, read_training
 from reprocnn.data import splits
 from reprocnn.errors import UserError
+from reprocnn.inference.classifier import Classifier
 from reprocnn.models.build import build
 from reprocnn.params import TrainParams, load_params
 from reprocnn.run import mirror
@@ -93,7 +94,14 @@ def test_train_writes_model_card_and_history(stage_outputs: dict[str, str]) -> N
     history = read_history(HISTORY)
     assert [epoch.epoch for epoch in history] == [1, 2]
     assert [epoch.learning_rate for epoch in history] == pytest.approx([0.001] * 2)
-    assert read_model_card(MODEL_CARD) == ModelCard("digits", "deep_cnn", tuple("0123456789"), (8, 8, 1))
+    card = read_model_card(MODEL_CARD)
+    measured = (card.temperature, card.threshold_99, card.conformal_quantile_90)
+    assert card == ModelCard("digits", "deep_cnn", tuple("0123456789"), (8, 8, 1), None, *measured)
+    assert 0.05 < card.temperature < 20
+    assert card.temperature != 1
+    assert 0 < card.conformal_quantile_90 < 1
+    info = Classifier(ONNX_MODEL).info
+    assert (info.temperature, info.threshold_99, info.conformal_quantile_90) == measured
     assert read_training(TRAINING).validation_accuracy == history[-1].validation_accuracy
 
 

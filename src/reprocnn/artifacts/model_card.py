@@ -22,6 +22,14 @@ class ModelCard(Card):
     """(height, width, channels) of its input images, which are raw pixels 0-255."""
     white: float | None = None
     """Value of white of images with more than 8 bits per channel, if the user set it."""
+    temperature: float = 1.0
+    """Divides the logits so that the confidence of validation images agrees with their accuracy."""
+    threshold_99: float | None = None
+    """Lowest calibrated confidence above which 99 % of the validation images are classified correctly; None if there is
+    none."""
+    conformal_quantile_90: float = 1.0
+    """The set of the classes whose calibrated probability is at least 1 - this contains the actual class of 90 % of
+    images."""
 
 
 def write_model_card(path: Path, card: ModelCard) -> None:

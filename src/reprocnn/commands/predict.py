@@ -30,6 +30,7 @@ class Question:
         top: the number of classes to print for each picture.
         format: how to print the answers.
         min_confidence: an answer with a lower confidence, 0-1, is `unsure`.
+        calibrated: whether to apply the temperature that train fitted.
     """
 
     pictures: list[str]
@@ -37,6 +38,7 @@ class Question:
     top: int
     format: Format
     min_confidence: float
+    calibrated: bool
 
 
 def find_model(model: str | None, revision: str | None, run_id: str | None) -> AbstractContextManager[Path]:
@@ -88,10 +90,12 @@ def predict(path: Path, question: Question) -> None:
         question: the pictures, and how to print the answers.
 
     Raises:
-        UserError: the model can't be opened, or no picture was found.
+        UserError: the model can't be opened or has no temperature, or no picture was found.
         SystemExit: with status 1 if a file could not be read; the others have been answered.
     """
     classifier = open_model(path, threads=1)
+    if question.calibrated:
+        classifier = _calibrated(classifier)
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # names that are not UTF-8
     question = replace(question, top=min(question.top, len(classifier.class_names)))
     write = _WRITERS[question.format](question)
@@ -112,6 +116,13 @@ def predict(path: Path, question: Question) -> None:
         raise UserError(f"no pictures in {names}", "name pictures, or folders or archives of them")
     if failed:
         sys.exit(1)
+
+
+def _calibrated(classifier: Classifier) -> Classifier:
+    try:
+        return classifier.calibrated()
+    except ValueError as error:
+        raise UserError(f"--calibrated: {error}", "train again: dvc repro; or leave out --calibrated") from None
 
 
 def _report(file: str, cause: str, fix: str, format: Format) -> None:

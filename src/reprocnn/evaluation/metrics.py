@@ -20,10 +20,10 @@ def overall(
 ) -> Scores:
     """Compute the overall metrics of a split.
 
-    Macro metrics are means over the classes that have images in this split: the recall of a class
-    without images is undefined, and to count it as 0 would measure the split, not the model. An image that is wrongly
-    predicted as such a class still lowers the recall of its actual class. (scikit-learn averages its balanced accuracy
-    over the same classes.)
+    The accuracy has a 95 % Wilson interval. Macro metrics are means over the classes that have images in this split:
+    the recall of a class without images is undefined, and to count it as 0 would measure the split, not the model. An
+    image that is wrongly predicted as such a class still lowers the recall of its actual class. (scikit-learn averages
+    its balanced accuracy over the same classes.)
 
     Args:
         probabilities: float64 (N, classes), 0-1.
@@ -33,12 +33,12 @@ def overall(
         robust_accuracy: the mean accuracy on corrupted images, 0-1; None if it was not measured.
     """
     predicted = probabilities.argmax(axis=1)
-    low, high = accuracy_interval(probabilities, labels)
+    low, high = wilson_interval(int((predicted == labels).sum()), len(labels))
     precision, recall, f1, _ = precision_recall_fscore_support(
         labels, predicted, labels=np.unique(labels), average="macro", zero_division=0
     )
     others = {
-        "loss": _loss(probabilities, labels),
+        "loss": loss(probabilities, labels),
         "top_k_accuracy": _top_k_accuracy(probabilities, labels, top_k),
         "macro_precision": precision,
         "macro_recall": recall,
@@ -51,7 +51,7 @@ def overall(
         accuracy_high=high,
         tta_accuracy=None if augmented is None else accuracy(augmented, labels),
         n=len(labels),
-        others={name: _rounded(value) for name, value in others.items() if value is not None},
+        others={name: rounded(value) for name, value in others.items() if value is not None},
     )
 
 
@@ -62,24 +62,23 @@ def accuracy(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) -> f
         probabilities: float64 (N, classes), 0-1.
         labels: int64 (N,), 0 to classes - 1.
     """
-    return _rounded((probabilities.argmax(axis=1) == labels).mean())
+    return rounded((probabilities.argmax(axis=1) == labels).mean())
 
 
-def accuracy_interval(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) -> tuple[float, float]:
-    """Compute the 95 % Wilson interval of the accuracy, 0-1.
+def wilson_interval(count: int, n: int) -> tuple[float, float]:
+    """Compute the 95 % confidence interval of a fraction.
 
-    E. B. Wilson, "Probable Inference, the Law of Succession, and Statistical Inference", 1927.
+    Source: E. B. Wilson, "Probable Inference, the Law of Succession, and Statistical Inference", 1927.
 
     Args:
-        probabilities: float64 (N, classes), 0-1.
-        labels: int64 (N,), 0 to classes - 1.
+        count: how many of n have the property.
+        n: at least 1.
     """
-    right = int((probabilities.argmax(axis=1) == labels).sum())
-    interval = binomtest(right, len(labels)).proportion_ci(0.95, method="wilson")
-    return _rounded(interval.low), _rounded(interval.high)
+    interval = binomtest(count, n).proportion_ci(0.95, method="wilson")
+    return rounded(interval.low), rounded(interval.high)
 
 
-def _loss(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
+def loss(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
     """Compute the mean categorical cross-entropy in nats."""
     likelihood = probabilities[np.arange(len(labels)), labels].clip(1e-7)  # Keras' own bound
     return float(-np.log(likelihood).mean())
@@ -91,7 +90,8 @@ def _top_k_accuracy(probabilities: NDArray[np.float64], labels: NDArray[np.int64
     return top_k_accuracy_score(labels, probabilities, k=k, labels=classes) if len(classes) > k else None
 
 
-def _rounded(value: float) -> float:
+def rounded(value: float) -> float:
+    """Round a metric to the 6 digits that files have."""
     return round(float(value), 6) + 0.0  # plus 0, because the mean of perfect predictions is -0
 
 
@@ -132,10 +132,7 @@ def per_class(
 
 def _wilson(right: NDArray[np.int64], n: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the bounds of the 95 % Wilson intervals of right / n, each float64 (classes,); NaN where n is 0."""
-    pairs = [
-        binomtest(int(k), int(m)).proportion_ci(0.95, "wilson") if m else (np.nan,) * 2
-        for k, m in zip(right, n, strict=True)
-    ]
+    pairs = [wilson_interval(int(k), int(m)) if m else (np.nan, np.nan) for k, m in zip(right, n, strict=True)]
     low, high = np.array(pairs, np.float64).reshape(-1, 2).T
     return low, high
 

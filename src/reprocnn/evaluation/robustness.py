@@ -8,7 +8,7 @@ from reprocnn.artifacts.robustness import COLUMNS
 from reprocnn.artifacts.split import rows_per_chunk
 from reprocnn.backend import keras
 from reprocnn.evaluation.corruptions import CORRUPTIONS, STRENGTHS
-from reprocnn.evaluation.metrics import accuracy, accuracy_interval
+from reprocnn.evaluation.metrics import accuracy, wilson_interval
 from reprocnn.evaluation.predictions import predict
 
 
@@ -74,4 +74,5 @@ def sample(labels: NDArray[np.int64], most: int) -> NDArray[np.int64]:
 
 def _accuracy(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) -> tuple[float, float, float, int]:
     """Return the accuracy, its 95 % interval and the number of images."""
-    return accuracy(probabilities, labels), *accuracy_interval(probabilities, labels), len(labels)
+    right = int((probabilities.argmax(axis=1) == labels).sum())
+    return accuracy(probabilities, labels), *wilson_interval(right, len(labels)), len(labels)

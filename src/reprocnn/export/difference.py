@@ -14,8 +14,22 @@ MAX_DIFFERENCE = 1e-4
 """Largest accepted difference of a probability."""
 
 
+def predictions(model: keras.Model, batches: Iterable[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """Predict the probability of each class with the Keras model.
+
+    Args:
+        model: the Keras model. It runs on the CPU, because some GPUs compute with fewer bits.
+        batches: images, float32 (n, height, width, channels), 0-255.
+
+    Returns:
+        float32 (N, classes), 0-1.
+    """
+    with tf.device("CPU"):
+        return np.concatenate([model(images, training=False).numpy() for images in batches])
+
+
 def largest_difference(
-    model: keras.Model,
+    expected: NDArray[np.float32],
     predict: Callable[[NDArray[np.float32]], NDArray[np.float32]],
     batches: Iterable[NDArray[np.float32]],
 ) -> float:
@@ -25,15 +39,12 @@ def largest_difference(
     independent of it.
 
     Args:
-        model: the Keras model. It runs on the CPU, because some GPUs compute with fewer bits.
+        expected: the probabilities of the Keras model, float32 (N, classes).
         predict: the other model: from images to probabilities, float32 (n, classes).
-        batches: images, float32 (n, height, width, channels), 0-255.
+        batches: the N images, float32 (n, height, width, channels), 0-255.
     """
-    largest = 0.0
-    with tf.device("CPU"):
-        for images in batches:
-            expected = model(images, training=False).numpy()
-            largest = float(np.maximum(largest, np.abs(predict(images) - expected).max()))  # keeps NaN
+    found = np.concatenate([predict(images) for images in batches])
+    largest = float(np.abs(found - expected).max())
     if not math.isfinite(largest):
         return math.inf
     return float(f"1e{math.ceil(math.log10(max(largest, 1e-7)))}")

@@ -1,5 +1,6 @@
 """Classify images with a model in an ONNX file."""
 
+import copy
 import os
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .info import ModelInfo, from_metadata
+from .temperature import apply_temperature
 
 # As environment.py sets it, for an MLflow model or a notebook. ONNX Runtime reads it when it is imported.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
@@ -46,6 +48,7 @@ class Classifier:
         except _INVALID_FILE:
             raise ValueError("not a valid ONNX file") from None
         self.info: ModelInfo = from_metadata(self._session.get_modelmeta().custom_metadata_map)
+        self._temperature: float | None = None
         self._check_shapes()
 
     def _check_shapes(self) -> None:
@@ -54,6 +57,18 @@ class Classifier:
         expected = [("image", list(self.info.image_shape)), ("probabilities", [len(self.class_names)])]
         if found != expected:
             raise ValueError(f"its metadata says {expected}, its inputs and outputs are {found}")
+
+    def calibrated(self) -> "Classifier":
+        """Return the same model with calibrated probabilities: with the temperature that train fitted.
+
+        Raises:
+            ValueError: the file has no temperature.
+        """
+        if self.info.temperature is None:
+            raise ValueError("the model has no temperature: an older version of this project trained it")
+        other = copy.copy(self)
+        other._temperature = self.info.temperature
+        return other
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -77,7 +92,10 @@ class Classifier:
             expected = ", ".join(map(str, self.info.image_shape))
             raise ValueError(f"expected images of shape (n, {expected}), found {pixels.shape}")
         parts = [self._run(pixels[start : start + BATCH]) for start in range(0, len(pixels), BATCH)]
-        return np.concatenate(parts) if parts else np.empty((0, len(self.class_names)), np.float32)
+        found = np.concatenate(parts) if parts else np.empty((0, len(self.class_names)), np.float32)
+        if self._temperature is None:
+            return found
+        return apply_temperature(found, self._temperature).astype(np.float32)
 
     def _run(self, pixels: NDArray[np.generic]) -> NDArray[np.float32]:
         return self._session.run(None, {"image": pixels.astype(np.float32)})[0]

@@ -4,6 +4,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+_CONFIDENCE = ("temperature", "threshold_99", "conformal_quantile_90")
+
 
 @dataclass(frozen=True)
 class ModelInfo:
@@ -21,6 +23,15 @@ class ModelInfo:
     """Value of white of images with more than 8 bits per channel, if the user set it."""
     keras_md5: str
     """md5 of the `.keras` file of the same model."""
+    temperature: float | None = None
+    """Divides the logits so that the confidence of validation images agrees with their accuracy. None: the file is of
+    an older version of this project, which did not fit it."""
+    threshold_99: float | None = None
+    """Lowest calibrated confidence above which 99 % of the validation images are classified correctly, if there is
+    one."""
+    conformal_quantile_90: float | None = None
+    """The set of the classes whose calibrated probability is at least 1 - this contains the actual class of 90 % of
+    images. None: as for the temperature."""
 
     @property
     def color_mode(self) -> str:
@@ -38,6 +49,7 @@ class ModelInfo:
             "color_mode": self.color_mode,
             "white": json.dumps(self.white),
             "keras_md5": self.keras_md5,
+            **{name: json.dumps(getattr(self, name)) for name in _CONFIDENCE},
         }
 
 
@@ -56,6 +68,7 @@ def from_metadata(metadata: Mapping[str, str]) -> ModelInfo:
             image_shape=(height, width, {"rgb": 3, "grayscale": 1}[metadata["color_mode"]]),
             white=json.loads(metadata["white"]),
             keras_md5=metadata["keras_md5"],
+            **{name: json.loads(metadata.get(name, "null")) for name in _CONFIDENCE},
         )
     except (KeyError, ValueError, TypeError) as error:
         raise ValueError(f"no ONNX file of this project: its metadata has no valid {error}") from None
