@@ -3,6 +3,7 @@
 import _stage  # isort: split
 
 from reprocnn import backend
+from reprocnn.artifacts.confidence import COVERAGE, RELIABILITY, write_coverage, write_reliability
 from reprocnn.artifacts.examples import EXAMPLES, write_examples
 from reprocnn.artifacts.explanations import EXPLANATIONS, write_explanations
 from reprocnn.artifacts.model import MODEL, load_model
@@ -26,18 +27,20 @@ from reprocnn.params import EvaluateParams, load_params
 def main() -> None:
     params = load_params(EvaluateParams)
     backend.prepare(0, params.threads, params.portable)
-    model, names = load_model(MODEL), read_model_card(MODEL_CARD).class_names
+    model, card = load_model(MODEL), read_model_card(MODEL_CARD)
     images, labels = read_split(RAW_TEST)
-    found = assess(model, images, labels, names, params)
+    found = assess(model, images, labels, card, params)
     write_scores(METRICS, found.scores)
+    write_reliability(RELIABILITY, found.reliability)
+    write_coverage(COVERAGE, found.coverage)
     write_per_class(PER_CLASS, found.per_class)
-    write_confusion(CONFUSION_MATRIX, found.confusion, names)
+    write_confusion(CONFUSION_MATRIX, found.confusion, card.class_names)
     write_predictions(PREDICTIONS, found.predictions)
     write_examples(EXAMPLES, found.examples)
     write_explanations(EXPLANATIONS, found.explanations)
     write_robustness(ROBUSTNESS, found.robustness)
     print(f"test accuracy {found.scores.accuracy:.2%} of {found.scores.n} images")
-    if note := absent_classes_note(labels, names):
+    if note := absent_classes_note(labels, card.class_names):
         print(note)
 
 

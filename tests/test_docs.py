@@ -391,18 +391,18 @@ def test_a_data_set_as_extending_says(follow: Callable[[str], Checkout]) -> None
     assert (card.n_train, card.n_test, card.image_shape) == (320, 80, (8, 8, 1))
 
 
-BRIER_SCORE = """
+OVERCONFIDENCE = """
 import numpy as np
 from reprocnn.artifacts.scores import METRICS, write_scores
 from reprocnn.evaluation.metrics import overall
-write_scores(METRICS, overall(np.array([[0.5, 0.5], [0.0, 1.0]]), np.array([0, 1]), 5))
+write_scores(METRICS, overall(np.array([[0.5, 0.5], [0.25, 0.75]]), np.array([0, 0]), 5))
 """
 
 
 def test_a_metric_as_extending_says(follow: Callable[[str], Checkout]) -> None:
     checkout = follow("A metric")
-    checkout.run("python", "-c", BRIER_SCORE, PYTHONPATH=str(checkout.folder / "src"))
-    assert read_json(checkout.folder / METRICS)["brier_score"] == 0.25  # the mean of 0.5 and 0
+    checkout.run("python", "-c", OVERCONFIDENCE, PYTHONPATH=str(checkout.folder / "src"))
+    assert read_json(checkout.folder / METRICS)["overconfidence"] == 0.125  # the mean of 0.5 and 0.75, minus 0.5
 
 
 def test_a_figure_as_extending_says(follow: Callable[[str], Checkout]) -> None:

@@ -116,7 +116,7 @@ def test_evaluate_and_plot_killed_between_their_files_make_the_same_the_next_tim
     trained: Checkout, faults: Faults
 ) -> None:
     outs = {
-        "evaluate": ("metrics.json", "per_class.csv", "confusion_matrix.csv", "predictions.csv", "robustness.csv"),
+        "evaluate": ("metrics.json", "per_class.csv", "coverage.csv", "predictions.csv", "robustness.csv"),
         "plot": ("report.html", "figures/curves.png", "figures/mistakes.png"),
     }
     times = 0

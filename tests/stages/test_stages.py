@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 
 from checkouts import ROOT
+from reprocnn.artifacts.confidence import COVERAGE, RELIABILITY, read_coverage, read_reliability
 from reprocnn.artifacts.dataset import DATASET, read_dataset
 from reprocnn.artifacts.explanations import EXPLANATIONS, read_explanations
 from reprocnn.artifacts.figures import DESCRIPTION, FIGURES, REPORT
@@ -161,6 +162,18 @@ def test_evaluate_explains_some_test_images(stage_outputs: dict[str, str]) -> No
     assert maps.max() == 255
 
 
+def test_evaluate_measures_the_confidence_before_and_after_temperature_scaling(stage_outputs: dict[str, str]) -> None:
+    others = read_scores(METRICS).others
+    for prefix in ("", "calibrated_"):
+        assert others[f"{prefix}ece_low"] <= others[f"{prefix}ece"] <= others[f"{prefix}ece_high"]
+        assert 0 < others[f"{prefix}brier"] < 1
+    assert others["calibrated_loss"] != others["loss"]
+    assert others["conformal_90_coverage"] == pytest.approx(0.9, abs=0.08)
+    bins, points = read_reliability(RELIABILITY), read_coverage(COVERAGE)
+    assert bins["n"].sum() == bins["calibrated_n"].sum() == 360
+    assert points["accuracy"].iloc[-1] == read_scores(METRICS).accuracy
+
+
 def test_plot_draws_every_figure_and_the_report(stage_outputs: dict[str, str]) -> None:
     figures = sorted(FIGURES.iterdir())
     assert {path.name for path in figures} >= {"confusion_matrix.png", "curves.png", "mistakes.png", "per_class_f1.png"}
@@ -207,6 +220,8 @@ def test_mlflow_has_one_finished_run_with_all_results(
             "metrics.json",
             "per_class.csv",
             "confusion_matrix.csv",
+            "reliability.csv",
+            "coverage.csv",
             "history.csv",
             "predictions.csv",
             "robustness.csv",

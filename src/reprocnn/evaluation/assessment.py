@@ -1,6 +1,6 @@
 """Measure a model on the test split: everything that the evaluate stage writes."""
 
-from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -9,11 +9,13 @@ from numpy.typing import NDArray
 
 from reprocnn.artifacts.examples import Examples
 from reprocnn.artifacts.explanations import Explanations
+from reprocnn.artifacts.model_card import ModelCard
 from reprocnn.artifacts.scores import Scores
 from reprocnn.backend import keras
-from reprocnn.evaluation import metrics, predictions, robustness
+from reprocnn.evaluation import confidence, metrics, predictions, robustness
 from reprocnn.evaluation.examples import examples
 from reprocnn.evaluation.explanations import explain
+from reprocnn.inference.temperature import apply_temperature
 from reprocnn.params import EvaluateParams
 
 
@@ -22,6 +24,10 @@ class Assessment(NamedTuple):
 
     scores: Scores
     """The overall metrics."""
+    reliability: pd.DataFrame
+    """Accuracy against confidence, as `confidence.reliability` returns it."""
+    coverage: pd.DataFrame
+    """Accuracy against coverage, as `confidence.coverage` returns it."""
     per_class: pd.DataFrame
     """The metrics per class, as `metrics.per_class` returns them."""
     confusion: NDArray[np.int64]
@@ -40,7 +46,7 @@ def assess(
     model: keras.Model,
     images: NDArray[np.uint8],
     labels: NDArray[np.int64],
-    class_names: Sequence[str],
+    card: ModelCard,
     params: EvaluateParams,
 ) -> Assessment:
     """Measure a model on a split.
@@ -49,19 +55,25 @@ def assess(
         model: takes images of raw pixels, 0-255, and returns class probabilities.
         images: uint8 (N, height, width, channels), 0-255; may be memory-mapped.
         labels: int64 (N,), 0 to classes - 1.
-        class_names: the class name of each label.
+        card: its class names, temperature, threshold and conformal quantile.
         params: what to measure.
     """
     probabilities = predictions.predict(model, images)
     augmented = predictions.predict_augmented(model, images, params.tta) if params.tta else None
-    table = predictions.table(probabilities, labels, class_names, images)
+    calibrated = apply_temperature(probabilities, card.temperature)
+    trust = confidence.scores(probabilities, calibrated, labels, card.threshold_99, card.conformal_quantile_90)
+    names = card.class_names
+    table = predictions.table(probabilities, labels, names, images)
     robust = robustness.measure(model, images, labels) if params.robustness else robustness.not_measured()
+    scores = metrics.overall(probabilities, labels, params.top_k, augmented, robustness.mean_accuracy(robust))
     return Assessment(
-        scores=metrics.overall(probabilities, labels, params.top_k, augmented, robustness.mean_accuracy(robust)),
-        per_class=metrics.per_class(probabilities, labels, class_names),
+        scores=replace(scores, others={**scores.others, **trust}),
+        reliability=confidence.reliability(probabilities, calibrated, labels),
+        coverage=confidence.coverage(calibrated, labels),
+        per_class=metrics.per_class(probabilities, labels, names),
         confusion=metrics.confusion(probabilities, labels),
         predictions=table,
         examples=examples(table, probabilities, images),
-        explanations=explain(model, images, labels, probabilities, class_names),
+        explanations=explain(model, images, labels, probabilities, names),
         robustness=robust,
     )
