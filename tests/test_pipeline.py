@@ -468,6 +468,7 @@ def test_metrics_and_plots_can_be_compared(checkout: Checkout) -> None:
     for name, column in (
         ("accuracy", "validation_accuracy"),
         ("loss", "train_loss"),
+        ("reliability", "calibrated_accuracy"),
         ("confusion matrix", "predicted"),
     ):
         (plot,) = drawn[name]
