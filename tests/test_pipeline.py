@@ -470,6 +470,7 @@ def test_metrics_and_plots_can_be_compared(checkout: Checkout) -> None:
         ("loss", "train_loss"),
         ("reliability", "calibrated_accuracy"),
         ("confusion matrix", "predicted"),
+        ("reports/robustness.csv", "rotation"),
     ):
         (plot,) = drawn[name]
         assert plot["revisions"] == ["HEAD", "two"]
