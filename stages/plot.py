@@ -2,6 +2,7 @@
 
 import _stage  # isort: split
 
+from reprocnn.artifacts.confidence import COVERAGE, RELIABILITY, read_coverage, read_reliability
 from reprocnn.artifacts.examples import EXAMPLES, read_examples
 from reprocnn.artifacts.explanations import EXPLANATIONS, read_explanations
 from reprocnn.artifacts.figures import DESCRIPTION, FIGURES, REPORT, png, write_figures, write_text
@@ -41,6 +42,8 @@ def main() -> None:
         counts=counts,
         examples=examples,
         explanations=read_explanations(EXPLANATIONS),
+        reliability=read_reliability(RELIABILITY),
+        coverage=read_coverage(COVERAGE),
         robustness=read_robustness(ROBUSTNESS),
         split_counts=samples.split_counts(raw.labels, validation.labels, per_class["n"].to_numpy()),
         samples=samples.one_per_class(raw.images, raw.labels, card.class_names),

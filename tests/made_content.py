@@ -1,5 +1,6 @@
 """Make the content of a report."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,11 @@ from reprocnn.artifacts.history import Epoch, best_epoch
 from reprocnn.artifacts.model_card import ModelCard
 from reprocnn.artifacts.robustness import COLUMNS
 from reprocnn.artifacts.training import TrainingSummary
-from reprocnn.evaluation import metrics, predictions
+from reprocnn.evaluation import confidence, metrics, predictions
+from reprocnn.evaluation.calibration import calibrate
 from reprocnn.evaluation.examples import examples
 from reprocnn.evaluation.robustness import not_measured
+from reprocnn.inference.temperature import apply_temperature
 from reprocnn.reporting import samples
 from reprocnn.reporting.report import Content
 
@@ -52,8 +55,12 @@ def made_content(
     parts = [(i, i / epochs) for i in range(1, epochs + 1)]
     history = [Epoch(i, 1 / i, 0.5 + 0.4 * part, 1.1 / i, 0.5 + 0.3 * part, 0.001) for i, part in parts]
     validation = np.eye(classes, dtype=np.float32)[labels[:classes]]
+    fitted = calibrate(probabilities, labels)
+    calibrated = apply_temperature(probabilities, fitted.temperature)
+    trust = confidence.scores(probabilities, calibrated, labels, *fitted[1:])
+    scores = metrics.overall(probabilities, labels, 5, None, 0.7 if robustness else None)
     values: dict[str, Any] = {
-        "card": ModelCard("made up", "deep_cnn", tuple(names), (side, side, channels)),
+        "card": ModelCard("made up", "deep_cnn", tuple(names), (side, side, channels), **fitted._asdict()),
         "changed": {"epochs": epochs, "augment": "flip_shift"},
         "hashes": {"models/model.keras": "0" * 32},
         "training": TrainingSummary(
@@ -66,11 +73,13 @@ def made_content(
             mflops=0.5,
         ),
         "history": history,
-        "scores": metrics.overall(probabilities, labels, 5, None, 0.7 if robustness else None),
+        "scores": replace(scores, others={**scores.others, **trust}),
         "per_class": per_class,
         "counts": metrics.confusion(probabilities, labels),
         "examples": examples(table, probabilities, images),
         "explanations": _explanations(table, images, names),
+        "reliability": confidence.reliability(probabilities, calibrated, labels),
+        "coverage": confidence.coverage(calibrated, labels),
         "robustness": _robustness() if robustness else not_measured(),
         "split_counts": samples.split_counts(labels, validation, per_class["n"].to_numpy()),
         "samples": samples.one_per_class(images, labels, names),

@@ -50,7 +50,7 @@ def _open(
     page.on("pageerror", lambda error: problems.append(str(error)))
     page.on("request", lambda r: problems.append(r.url) if not r.url.startswith(("data:", file.as_uri())) else None)
     page.goto(file.as_uri())
-    page.wait_for_function("document.querySelectorAll('[data-chart] svg').length === 5")
+    page.wait_for_function("document.querySelectorAll('[data-chart] svg').length === 7")
     return page
 
 

@@ -1,11 +1,15 @@
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from typing import Any
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from made_content import made_content
+from reprocnn.evaluation import confidence
 from reprocnn.reporting import report
 from reprocnn.reporting.model_card import markdown
 
@@ -97,6 +101,26 @@ def test_the_charts_have_the_numbers_and_a_description() -> None:
     assert "best epoch 3" in charts["accuracy"]["description"]
     balance = charts["images per class"]["data"]["values"]
     assert sum(row["images"] for row in balance) == 60 + 60  # training with validation, and test
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"threshold_99": None}, "No threshold of the confidence gave an accuracy of 99 %"),
+        ({"threshold_99": 0.5}, "From a calibrated confidence of 0.500 on, 99 % of the validation images were right."),
+    ],
+)
+def test_the_report_says_what_a_threshold_gives(changes: dict[str, Any], sentence: str) -> None:
+    content = made_content()
+    others = {**content.scores.others, **confidence.scores(*_certain(60), changes["threshold_99"], 0.5)}
+    content = replace(content, scores=replace(content.scores, others=others), card=replace(content.card, **changes))
+    assert sentence in " ".join(_Text(report.html(content)).text.split())
+
+
+def _certain(n: int) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
+    """Make probabilities, before and after temperature scaling, and labels."""
+    probabilities = np.tile([0.9, 0.1], (n, 1))
+    return probabilities, probabilities, np.zeros(n, np.int64)
 
 
 def test_the_card_says_the_same_in_words() -> None:

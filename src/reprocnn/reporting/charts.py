@@ -125,6 +125,69 @@ def _learning_rate(history: list[Epoch]) -> Chart:
     )
 
 
+def reliability(table: pd.DataFrame) -> Chart:
+    """Return the reliability diagram, before and after temperature scaling. A point is the larger, the more images it
+    stands for; empty bins have none.
+
+    Args:
+        table: the columns of `write_reliability`.
+    """
+    stages = {"before": "", "after scaling": "calibrated_"}
+    rows = [
+        {"stage": stage, **{name: _rounded(row[f"{prefix}{name}"]) for name in ("confidence", "accuracy", "n")}}
+        for stage, prefix in stages.items()
+        for row in table.to_dict("records")
+        if row[f"{prefix}n"]
+    ]
+    numbers = [{"field": name, "type": "quantitative", "format": ".1%"} for name in ("confidence", "accuracy")]
+    points: Chart = {
+        "mark": {"type": "point", "filled": True, "opacity": 0.8},
+        "encoding": {
+            "x": axis("confidence", "mean confidence", percent=True, scale={"domain": [0, 1]}, tickCount=5),
+            "y": axis("accuracy", "accuracy", percent=True, scale={"domain": [0, 1]}),
+            "size": {"field": "n", "type": "quantitative", "scale": {"range": [40, 400]}, "legend": None},
+            "tooltip": [*numbers, {"field": "n", "title": "images"}],
+            **{name: value for name, value in series("stage", list(stages)).items() if name != "strokeDash"},
+        },
+    }
+    ideal: Chart = {
+        "data": {"values": [{"confidence": 0, "accuracy": 0}, {"confidence": 1, "accuracy": 1}]},
+        "mark": {"type": "line", "strokeDash": [2, 3], "strokeWidth": 1, "color": "grey"},
+        "encoding": {
+            "x": {"field": "confidence", "type": "quantitative"},
+            "y": {"field": "accuracy", "type": "quantitative"},
+        },
+    }
+    return chart("accuracy against confidence; on the diagonal they are equal", rows, layer=[ideal, points])
+
+
+def coverage(table: pd.DataFrame) -> Chart:
+    """Return a chart of the accuracy if only the most confident images are answered.
+
+    Args:
+        table: the columns of `write_coverage`.
+    """
+    names = ("coverage", "accuracy", "accuracy_low", "accuracy_high", "threshold")
+    rows = [{name: _rounded(row[name]) for name in names} for row in table.to_dict("records")]
+    tooltip = [{"field": name, "type": "quantitative", "format": ".1%"} for name in names]
+    x = axis("coverage", "fraction of the images that are answered", percent=True, tickCount=5)
+    band: Chart = {
+        "mark": {"type": "area", "opacity": 0.2},
+        "encoding": {
+            "y": axis("accuracy_low", "accuracy", percent=True, zero=False),
+            "y2": {"field": "accuracy_high"},
+        },
+    }
+    line: Chart = {
+        "mark": {"type": "line", "point": {"filled": True, "size": 40}},
+        "encoding": {"y": axis("accuracy", "accuracy", percent=True, zero=False), "tooltip": tooltip},
+    }
+    description = (
+        f"accuracy against coverage: {rows[0]['accuracy']:.1%} of the most confident {rows[0]['coverage']:.0%}"
+    )
+    return chart(f"{description}, {rows[-1]['accuracy']:.1%} of all", rows, encoding={"x": x}, layer=[band, line])
+
+
 def robustness(table: pd.DataFrame) -> Chart:
     """Return a chart of the accuracy against the strength of each corruption.
 

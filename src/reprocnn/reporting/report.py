@@ -48,6 +48,10 @@ class Content:
     """Classified test images."""
     explanations: Explanations
     """Heat maps of what the model looks at."""
+    reliability: pd.DataFrame
+    """Accuracy against confidence, with the columns of `write_reliability`."""
+    coverage: pd.DataFrame
+    """Accuracy against coverage, with the columns of `write_coverage`."""
     robustness: pd.DataFrame
     """Accuracy on corrupted images, with the columns of `write_robustness`; empty if it was not measured."""
     split_counts: Mapping[str, NDArray[np.int64]]
@@ -67,9 +71,7 @@ def html(content: Content) -> str:
     )
     environment.filters["embedded"] = _embedded
     names = list(content.card.class_names)
-    drawn = charts.curves(content.history) | {"images per class": charts.class_balance(_lists(content), names)}
-    if len(content.robustness):
-        drawn["robustness"] = charts.robustness(content.robustness)
+    drawn = _charts(content, names)
     shown = confusion.images(content.examples, names)
     matrix = {
         "names": names,
@@ -93,6 +95,16 @@ def html(content: Content) -> str:
         samples=[(name, data_uri(image)) for name, image in content.samples.items()],
         script=Markup(charts.script().replace("</script", "<\\/script")),
     )
+
+
+def _charts(content: Content, names: list[str]) -> dict[str, charts.Chart]:
+    """Return the charts of the page by name."""
+    drawn = charts.curves(content.history) | {
+        "reliability": charts.reliability(content.reliability),
+        "accuracy against coverage": charts.coverage(content.coverage),
+        "images per class": charts.class_balance(_lists(content), names),
+    }
+    return drawn | ({"robustness": charts.robustness(content.robustness)} if len(content.robustness) else {})
 
 
 def _embedded(value: Any) -> Markup:
