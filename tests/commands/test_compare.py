@@ -323,6 +323,23 @@ def test_names_and_values_are_printed_as_they_are(repository: Repository, capsys
     assert "true" in printed
 
 
+def test_a_narrow_terminal_shows_fewer_columns(
+    seeds: Repository, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
+    shown = {}
+    for width in (120, 80, 60):
+        monkeypatch.setenv("COLUMNS", str(width))
+        cli.main(["compare", "mlp-0", "vgg-0", "vgg-1"])
+        shown[width] = capsys.readouterr().out.partition("Groups")[0]
+    assert "MFLOPs" in shown[120]
+    assert "too narrow" not in shown[120]
+    assert "90.00%   82.56% to 94.48%" in shown[80]
+    assert "the terminal is too narrow for macro F1, MFLOPs" in shown[80]
+    assert "the terminal is too narrow for macro F1, MFLOPs, parameters, time\n" in shown[60]
+
+
 def test_neither_tensorflow_nor_mlflow_nor_dvc_is_imported(repository: Repository) -> None:
     repository.experiment("one", model="vgg")
     code = (

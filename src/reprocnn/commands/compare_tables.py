@@ -1,6 +1,7 @@
 """Print a comparison of experiments as tables."""
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 _MOST_IMAGES = 20
 _WIDE = 1000
 """Width in characters of what is not printed to a terminal: as wide as the table."""
+_OPTIONAL = ("macro F1", "MFLOPs", "parameters", "time")
+"""Columns of the results that a narrow terminal does not show; the first one is left out first."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ def print_report(report: Report) -> None:
     """Print the tables and sentences of a comparison."""
     width = None if sys.stdout.isatty() else _WIDE
     console = Console(width=width, highlight=False, markup=False, emoji=False)
-    for section in sections(report):
+    for section in sections(report, console.width):
         console.print(section.title, style="bold", soft_wrap=True)
         if section.table:
             _print_table(console, section.table)
@@ -48,9 +51,9 @@ def print_report(report: Report) -> None:
             print()
 
 
-def sections(report: Report) -> list[Section]:
-    """Return the tables and sentences of a comparison."""
-    made = [Section("Results: accuracy on both splits", _results(report))]
+def sections(report: Report, width: int = _WIDE) -> list[Section]:
+    """Return the tables and sentences of a comparison, for a terminal of this width in characters."""
+    made = [_results(report, width)]
     if any(len(group.names) > 1 for group in report.groups):
         made.append(Section("Groups: mean ± standard deviation of n trainings", _groups(report)))
     if report.pair:
@@ -77,23 +80,39 @@ def _table(text: list[str], numbers: list[str]) -> Table:
     return table
 
 
-def _results(report: Report) -> Table:
-    """Make the table of results."""
-    numbers = ["validation", "test", "95 % interval", "macro F1", "time", "parameters", "MFLOPs"]
-    table = _table(["experiment"], [*report.differing, *numbers])
-    for row in report.rows:
-        table.add_row(row.name, *(_value(row.params.get(key)) for key in report.differing), *_measured(row))
+def _results(report: Report, width: int) -> Section:
+    """Make the table of results, without columns for which the terminal has no place."""
+    unlimited = Console(width=_WIDE, markup=False, emoji=False)
+    for n in range(len(_OPTIONAL) + 1):
+        table = _results_table(report, _OPTIONAL[:n])
+        if unlimited.measure(table).maximum <= width:
+            break
+    lines = [f"the terminal is too narrow for {', '.join(_OPTIONAL[:n])}"] if n else []
+    return Section("Results: accuracy on both splits", table, lines)
+
+
+def _results_table(report: Report, hidden: Sequence[str]) -> Table:
+    """Make the table of results without some of its columns."""
+    measured = [{name: cell for name, cell in _measured(row).items() if name not in hidden} for row in report.rows]
+    table = _table(["experiment"], [*report.differing, *measured[0]])
+    for row, cells in zip(report.rows, measured, strict=True):
+        table.add_row(row.name, *(value_text(row.params.get(key)) for key in report.differing), *cells.values())
     return table
 
 
-def _measured(row: Reports) -> list[str]:
-    """Format the metrics, the time and the size of a result."""
+def _measured(row: Reports) -> dict[str, str]:
+    """Format the metrics, the time and the size of a result: column -> text."""
     low, high = (row.metrics.get(f"test_accuracy_{end}") for end in ("low", "high"))
-    interval = "-" if low is None or high is None else f"{low:.2%} to {high:.2%}"
-    accuracies = [_percent(row.metrics.get(f"{split}_accuracy")) for split in ("validation", "test")]
     f1, parameters, mflops = row.metrics.get("test_macro_f1"), row.size.get("parameters"), row.size.get("mflops")
-    size = ["-" if parameters is None else f"{parameters:,}", "-" if mflops is None else f"{mflops:.2f}"]
-    return [*accuracies, interval, "-" if f1 is None else f"{f1:.4f}", _time(row.seconds), *size]
+    return {
+        "validation": _percent(row.metrics.get("validation_accuracy")),
+        "test": _percent(row.metrics.get("test_accuracy")),
+        "95 % interval": "-" if low is None or high is None else f"{low:.2%} to {high:.2%}",
+        "macro F1": "-" if f1 is None else f"{f1:.4f}",
+        "time": _time(row.seconds),
+        "parameters": "-" if parameters is None else f"{parameters:,}",
+        "MFLOPs": "-" if mflops is None else f"{mflops:.2f}",
+    }
 
 
 def _groups(report: Report) -> Table:
@@ -101,7 +120,7 @@ def _groups(report: Report) -> Table:
     numbers = ["n", "validation", "test", "macro F1", "time"]
     table = _table(report.grouped_by or ["group"], numbers)
     for group in report.groups:
-        shared = [_value(group.params.get(key)) for key in report.grouped_by] or ["all"]
+        shared = [value_text(group.params.get(key)) for key in report.grouped_by] or ["all"]
         table.add_row(*shared, *_summary(group))
     return table
 
@@ -171,7 +190,7 @@ def _pair_row(pair: Pair) -> list[str]:
     return [str(made.n), f"{made.difference * 100:+.2f}", interval, _p(made.p_value), _p(pair.p_holm)]
 
 
-def _value(value: Any) -> str:
+def value_text(value: Any) -> str:
     """Format a parameter as params.yaml has it; `-` if this version of the project did not have it."""
     if value is None:
         return "-"
