@@ -21,6 +21,7 @@ from reprocnn.artifacts.model import MODEL
 from reprocnn.artifacts.predictions import PREDICTIONS
 from reprocnn.artifacts.scores import METRICS
 from reprocnn.artifacts.training import TRAINING
+from reprocnn.ledger import revisions
 from reprocnn.ledger.git import git
 from reprocnn.run import journal
 
@@ -225,6 +226,22 @@ def test_predictions_that_are_in_no_cache_are_refused(
     assert printed.count("-9.00") == 1
 
 
+def test_a_remote_that_cannot_be_read_is_reported(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    repository.experiment("pulled", model="vgg", wrong=[1])
+    for file in (repository.folder / ".dvc/cache").rglob("*"):
+        if file.is_file():
+            file.unlink()
+
+    def fail(commit: str) -> None:
+        raise ImportError("s3 needs 'dvc-s3'")
+
+    monkeypatch.setattr(revisions, "_open_commit", fail)
+    with pytest.raises(
+        SystemExit, match=r"not in DVC's cache, and the remote can't be read: s3 needs 'dvc-s3'\n  fix: "
+    ):
+        cli.main(["compare"])
+
+
 def test_results_without_reports_are_skipped_or_refused(
     repository: Repository, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -233,7 +250,7 @@ def test_results_without_reports_are_skipped_or_refused(
     METRICS.unlink()
     report = _json(capsys)
     assert [row["name"] for row in report["results"]] == ["HEAD", "good"]
-    assert report["notes"][0].startswith("skipped workspace: reports/metrics.json of workspace is not in Git")
+    assert report["notes"][0].startswith("skipped workspace: workspace has no reports/metrics.json; dvc repro")
     METRICS.write_text('{"accuracy": 1}\n')
     with pytest.raises(SystemExit, match=r"metrics.json of workspace is not the one that its dvc.lock names\n  fix: "):
         cli.main(["compare", "good", "workspace"])

@@ -117,10 +117,9 @@ def _text(result: Result, file: Path) -> str:
         text += "\n" if text else ""
     else:
         text = file.read_text(encoding="utf-8") if file.exists() else ""
+    fix = f"commit reports/ with {LOCK}, or dvc repro" if result.commit else "dvc repro"
     if not text:
-        raise UserError(f"{file} of {result.name} is not in Git", f"commit reports/ with {LOCK}, or dvc repro")
-    expected = result.hashes.get(file.as_posix())
-    if hashlib.md5(text.encode()).hexdigest() != expected:
-        problem = f"{file} of {result.name} is not the one that its {LOCK} names"
-        raise UserError(problem, f"commit reports/ with {LOCK}, or dvc repro")
+        raise UserError(f"{result.name} has no {file}" + (" in Git" if result.commit else ""), fix)
+    if hashlib.md5(text.encode()).hexdigest() != result.hashes.get(file.as_posix()):
+        raise UserError(f"{file} of {result.name} is not the one that its {LOCK} names", fix)
     return text

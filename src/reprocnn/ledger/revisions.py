@@ -288,6 +288,9 @@ def _download(result: Result, out: Path, target: Path) -> None:
         raise UserError(
             f"{out} of {result.name} is neither in DVC's cache nor in a remote", push if result.commit else "dvc repro"
         ) from None
+    except Exception as error:  # each kind of remote has its own errors
+        problem = f"{out} of {result.name} is not in DVC's cache, and the remote can't be read: "
+        raise UserError(problem + masked(" ".join(str(error).split())), "correct it: dvc remote list") from error
 
 
 def _copy(commit: str, folder: Path) -> None:
