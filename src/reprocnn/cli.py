@@ -151,7 +151,7 @@ _HELP = {
         only in `seed`. With two experiments: McNemar's exact test and a bootstrap interval on the test images that both
         have, and the images that only one has right. With more: the best against each, with Holm's correction.
         """,
-        ("", "HEAD EXPERIMENT", "--group-by model,epochs", "--json > comparison.json"),
+        ("", "HEAD EXPERIMENT", "--group-by model,epochs", "--json > comparison.json", "--html"),
     ),
     "export": _Help(
         "convert the model to LiteRT, SavedModel, OpenVINO or int8, and compare it",
@@ -274,7 +274,9 @@ def _add_results(commands: "_Commands") -> None:
     best = "the split by whose accuracy the best of several is chosen (default: validation)"
     command.add_argument("--best-by", choices=("validation", "test"), default="validation", help=best)
     command.add_argument("--json", action="store_true", help="print JSON")
-    command.set_defaults(run=lambda a: compare.compare(a.revision, a.group_by, a.best_by, a.json))
+    page = "also write reports/compare.html: the tables, curves and parallel coordinates, on one page without network"
+    command.add_argument("--html", action="store_true", help=page)
+    command.set_defaults(run=lambda a: compare.compare(a.revision, a.group_by, a.best_by, a.json, a.html))
 
     command = _add(commands, "export")
     command.add_argument("--format", required=True, choices=FORMATS, help="the format to write")

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -21,6 +22,7 @@ from reprocnn.artifacts.model import MODEL
 from reprocnn.artifacts.predictions import PREDICTIONS
 from reprocnn.artifacts.scores import METRICS
 from reprocnn.artifacts.training import TRAINING
+from reprocnn.commands import compare_page
 from reprocnn.ledger import revisions
 from reprocnn.ledger.git import git
 from reprocnn.run import journal
@@ -355,6 +357,24 @@ def test_a_narrow_terminal_shows_fewer_columns(
     assert "90.00%   82.56% to 94.48%" in shown[80]
     assert "the terminal is too narrow for macro F1, MFLOPs" in shown[80]
     assert "the terminal is too narrow for macro F1, MFLOPs, parameters, time\n" in shown[60]
+
+
+def test_the_page_has_tables_and_charts_and_loads_nothing(
+    seeds: Repository, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seeds.experiment("folder", model="vgg", folder="</script><b>", wrong=range(3))
+    cli.main(["compare", "--html", "--json"])
+    assert len(json.loads(capsys.readouterr().out)["results"]) == 8
+    page = compare_page.PAGE.read_text()
+    assert "</script><b>" not in page, "values can't end the script"
+    assert '<td class="right">&lt;/script&gt;&lt;b&gt;</td>' in page
+    assert "vgg-2 has the highest test accuracy" in page
+    (text,) = re.findall(r'id="charts-data">(.*?)</script>', page)
+    curves, parallel = json.loads(text).values()
+    assert {point["name"]: point["accuracy"] for point in curves["data"]["values"]}["mlp-1"] == pytest.approx(0.95)
+    lines = parallel["data"]["values"]
+    places = {point["axis"]: point["place"] for point in lines if point["name"] == "vgg-2"}
+    assert places == pytest.approx({"model": 1, "seed": 1, "folder": 0, "validation": 0, "test": 1})
 
 
 def test_neither_tensorflow_nor_mlflow_nor_dvc_is_imported(repository: Repository) -> None:

@@ -98,7 +98,7 @@ class Report:
     notes: list[str]
 
 
-def compare(names: list[str], group_by: list[str], best_by: BestBy, as_json: bool) -> None:
+def compare(names: list[str], group_by: list[str], best_by: BestBy, as_json: bool, as_page: bool) -> None:
     """Compare results and print tables, or JSON.
 
     Args:
@@ -106,6 +106,7 @@ def compare(names: list[str], group_by: list[str], best_by: BestBy, as_json: boo
         group_by: parameters by which results are grouped; empty: every parameter but `seed`.
         best_by: the split by whose accuracy the best of several results is chosen.
         as_json: whether to print JSON.
+        as_page: whether to write a page with charts, too.
 
     Raises:
         UserError: there are no results, a name is unknown, or exactly two results can't be compared.
@@ -117,6 +118,11 @@ def compare(names: list[str], group_by: list[str], best_by: BestBy, as_json: boo
         from reprocnn.commands import compare_tables
 
         compare_tables.print_report(report)
+    if as_page:
+        from reprocnn.commands import compare_page  # takes a second
+
+        compare_page.write_page(report)
+        print(f"wrote {compare_page.PAGE}", file=sys.stderr)
     if report.pair and report.pair.refused:
         sys.stdout.flush()
         raise report.pair.refused

@@ -73,7 +73,8 @@ def curves(history: list[Epoch]) -> dict[str, Chart]:
     }
 
 
-def _epochs() -> Chart:
+def epochs() -> Chart:
+    """Return the encoding of the epochs on an axis."""
     whole = "datum.value % 1 ? '' : datum.label"
     return axis("epoch", "epoch", zero=False, labelExpr=whole, format="d", scale={"nice": False})
 
@@ -107,7 +108,7 @@ def _curve(metric: str, history: list[Epoch], best: Epoch, percent: bool) -> Cha
         "encoding": {"tooltip": {"field": "note"}},
     }
     description = f"{metric} per epoch; in epoch {history[-1].epoch}: {last}; best epoch {best.epoch}"
-    return chart(description, rows, encoding={"x": _epochs()}, layer=[marker, lines])
+    return chart(description, rows, encoding={"x": epochs()}, layer=[marker, lines])
 
 
 def _learning_rate(history: list[Epoch]) -> Chart:
@@ -118,7 +119,7 @@ def _learning_rate(history: list[Epoch]) -> Chart:
         params=[_ZOOM],
         mark={"type": "line", "point": {"filled": True, "size": 40}},
         encoding={
-            "x": _epochs(),
+            "x": epochs(),
             "y": axis("rate", "learning rate", format="~g"),
             "tooltip": [{"field": "epoch"}, {"field": "rate", "title": "learning rate"}],
         },

@@ -8,7 +8,8 @@ import re
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from reprocnn.reporting import words
-from reprocnn.reporting.report import TEMPLATES, Content
+from reprocnn.reporting.pages import TEMPLATES
+from reprocnn.reporting.report import Content
 
 _FEW = 30
 

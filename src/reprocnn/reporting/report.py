@@ -1,15 +1,11 @@
 """Build the report: one self-contained HTML page that needs no network."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 from numpy.typing import NDArray
 
 from reprocnn.artifacts.examples import Examples
@@ -18,10 +14,8 @@ from reprocnn.artifacts.history import Epoch, best_epoch
 from reprocnn.artifacts.model_card import ModelCard
 from reprocnn.artifacts.scores import Scores
 from reprocnn.artifacts.training import TrainingSummary
-from reprocnn.reporting import attention, charts, confusion, words
+from reprocnn.reporting import attention, charts, confusion, pages, words
 from reprocnn.reporting.thumbnails import data_uri
-
-TEMPLATES = Path(__file__).parent / "templates"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,14 +56,6 @@ class Content:
 
 def html(content: Content) -> str:
     """Return the report as HTML. The same content gives the same text."""
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["embedded"] = _embedded
     names = list(content.card.class_names)
     drawn = _charts(content, names)
     shown = confusion.images(content.examples, names)
@@ -79,7 +65,8 @@ def html(content: Content) -> str:
         "order": confusion.similarity_order(content.counts),
         "images": shown,
     }
-    return environment.get_template("report.html").render(
+    return pages.render(
+        "report.html",
         content=content,
         names=names,
         title=f"{content.card.model} on {content.card.dataset}",
@@ -93,7 +80,6 @@ def html(content: Content) -> str:
         rows=[_class_row(number, row, shown) for number, row in enumerate(content.per_class.to_dict("records"))],
         explained=attention.explained(content.explanations),
         samples=[(name, data_uri(image)) for name, image in content.samples.items()],
-        script=Markup(charts.script().replace("</script", "<\\/script")),
     )
 
 
@@ -105,12 +91,6 @@ def _charts(content: Content, names: list[str]) -> dict[str, charts.Chart]:
         "images per class": charts.class_balance(_lists(content), names),
     }
     return drawn | ({"robustness": charts.robustness(content.robustness)} if len(content.robustness) else {})
-
-
-def _embedded(value: Any) -> Markup:
-    """Return a value as JSON that can stand in a `script` element of HTML."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return Markup(text.replace("<", "\\u003c"))
 
 
 def _lists(content: Content) -> dict[str, list[int]]:
