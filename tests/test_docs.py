@@ -23,6 +23,7 @@ from checkouts import ROOT, Checkout
 from reprocnn import cli
 from reprocnn.artifacts.dataset import DATASET, read_dataset
 from reprocnn.artifacts.examples import EXAMPLES, Examples, write_examples
+from reprocnn.artifacts.explanations import EXPLANATIONS, Explanations, write_explanations
 from reprocnn.artifacts.figures import FIGURES, REPORT
 from reprocnn.artifacts.files import read_json, write_bytes
 from reprocnn.artifacts.history import HISTORY, read_history
@@ -411,7 +412,10 @@ def test_a_figure_as_extending_says(follow: Callable[[str], Checkout]) -> None:
     write_model_card(checkout.folder / MODEL_CARD, ModelCard("data", "net", names, (8, 8, 1)))
     write_bytes(checkout.folder / MODEL, b"")
     row = pd.DataFrame({"index": [0], "actual": [names[0]], "predicted": [names[1]], "confidence": [0.9]})
-    write_examples(checkout.folder / EXAMPLES, Examples(row, np.zeros((1, 8, 8, 1), np.uint8)))
+    images = np.zeros((1, 8, 8, 1), np.uint8)
+    write_examples(checkout.folder / EXAMPLES, Examples(row, images))
+    row = row.assign(kind="mistake", second=names[0], second_confidence=0.1, explained=names[1], probability=0.9)
+    write_explanations(checkout.folder / EXPLANATIONS, Explanations(row, images, images[..., 0]))
     _run_stages(checkout, "download", "preprocess", "plot")
     assert (checkout.folder / FIGURES / "learning_rate.png").exists()
 
