@@ -1,26 +1,31 @@
 """Compare made-up results in a Git repository; test_pipeline.py's checkout has real ones."""
 
+import base64
 import hashlib
 import json
 import re
 import subprocess
 import sys
 from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from ruamel.yaml import YAML
 from scipy.stats import binomtest
 from statsmodels.stats.multitest import multipletests
 
 from checkouts import ROOT
 from reprocnn import cli
+from reprocnn.artifacts.files import write_bytes
 from reprocnn.artifacts.history import HISTORY, Epoch, write_history
 from reprocnn.artifacts.model import MODEL
 from reprocnn.artifacts.predictions import PREDICTIONS
 from reprocnn.artifacts.scores import METRICS
+from reprocnn.artifacts.split import RAW_TEST
 from reprocnn.artifacts.training import TRAINING
 from reprocnn.commands import compare_page
 from reprocnn.ledger import revisions
@@ -88,7 +93,9 @@ class Repository:
         write_history(self.folder / HISTORY, [Epoch(1, 0.5, 0.6, 0.5, validation, 0.001)])
         params = {"seed": 0, **params}
         model = self.model(validation, wrong, params)
-        self._lock(params, {MODEL: model, PREDICTIONS: cached.parent.name + cached.name})
+        self._lock(
+            params, {MODEL: model, PREDICTIONS: cached.parent.name + cached.name, RAW_TEST: self._pixels(len(images))}
+        )
 
     def model(self, *parts: Any) -> str:
         """Return a made-up md5 of a model."""
@@ -96,8 +103,18 @@ class Repository:
 
     def cached(self, content: str) -> Path:
         """Return the path of a file in the cache."""
-        md5 = hashlib.md5(content.encode()).hexdigest()
-        return self.folder / ".dvc/cache/files/md5" / md5[:2] / md5[2:]
+        return revisions.in_cache(hashlib.md5(content.encode()).hexdigest())
+
+    def _pixels(self, n: int) -> str:
+        """Write test images to the cache, each with the value of its index; return the hash of their folder."""
+        content = BytesIO()
+        np.save(content, np.arange(n, dtype=np.uint8)[:, None, None, None] + np.zeros((n, 8, 8, 1), np.uint8))
+        images = hashlib.md5(content.getvalue()).hexdigest()
+        write_bytes(revisions.in_cache(images), content.getvalue())
+        listing = json.dumps([{"md5": images, "relpath": "images.npy"}])
+        folder = f"{hashlib.md5(listing.encode()).hexdigest()}.dir"
+        write_bytes(revisions.in_cache(folder), listing.encode())
+        return folder
 
     def _lock(self, params: dict[str, Any], hashes: dict[Path, str]) -> None:
         for report in (METRICS, TRAINING, HISTORY):
@@ -217,7 +234,7 @@ def test_predictions_that_are_in_no_cache_are_refused(
     repository.experiment("pulled", model="vgg")
     repository.experiment("there", model="lenet", wrong=[1])
     for file in (repository.folder / ".dvc/cache").rglob("*"):
-        if file.is_file() and "dog" not in file.read_text():
+        if file.is_file() and b"dog" not in file.read_bytes():
             file.unlink()
     with pytest.raises(SystemExit, match=r"predictions.csv of pulled is neither in DVC's cache nor in a rem.*\n  fix"):
         cli.main(["compare", "HEAD", "pulled"])
@@ -375,6 +392,28 @@ def test_the_page_has_tables_and_charts_and_loads_nothing(
     lines = parallel["data"]["values"]
     places = {point["axis"]: point["place"] for point in lines if point["name"] == "vgg-2"}
     assert places == pytest.approx({"model": 1, "seed": 1, "folder": 0, "validation": 0, "test": 1})
+
+
+def test_the_page_shows_the_images_that_only_one_of_two_has_right(
+    repository: Repository, capsys: pytest.CaptureFixture[str]
+) -> None:
+    repository.experiment("one", wrong=[7], model="mlp")
+    repository.experiment("two", wrong=[3, 5], model="vgg")
+    cli.main(["compare", "one", "two", "--html"])
+    pictures = re.findall(
+        r'<img src="data:image/png;base64,([^"]+)"[^>]*><figcaption>(.*?)</figcaption>', _page(), re.S
+    )
+    shown = [int(np.asarray(Image.open(BytesIO(base64.b64decode(content))))[0, 0]) for content, _ in pictures]
+    assert shown == [3, 5, 7]
+    assert ["one</bdi>, the other says\n<bdi>dog" in caption for _, caption in pictures] == [True, True, False]
+    for file in (repository.folder / ".dvc/cache").rglob("*.dir"):
+        file.unlink()
+    cli.main(["compare", "one", "two", "--html"])
+    assert "The images that only one has right" not in _page(), "without the images of the test split on this machine"
+
+
+def _page() -> str:
+    return compare_page.PAGE.read_text()
 
 
 def test_neither_tensorflow_nor_mlflow_nor_dvc_is_imported(repository: Repository) -> None:

@@ -4,20 +4,23 @@ from numbers import Real
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.table import Table
 
 from reprocnn.artifacts.files import write_bytes
 from reprocnn.commands.compare import Report
 from reprocnn.commands.compare_tables import Section, sections, value_text
-from reprocnn.ledger.reports import Reports, read_epochs
+from reprocnn.ledger.reports import Reports, read_epochs, read_test_images
 from reprocnn.reporting import pages
 from reprocnn.reporting.charts import Chart, Rows, axis, chart, epochs
+from reprocnn.reporting.thumbnails import data_uri
 
 PAGE = Path("reports/compare.html")
 """Git ignores it; it is no output of a stage, because it depends on which experiments there are."""
 
 _SCORES = {"validation": "validation_accuracy", "test": "test_accuracy"}
 """Axis of the parallel coordinates -> metric."""
+_MOST_PICTURES = 100
 _CHOSEN = {"name": "chosen", "select": {"type": "point", "fields": ["group"]}, "bind": "legend"}
 _PERCENT = {"field": "accuracy", "type": "quantitative", "format": ".2%"}
 
@@ -31,7 +34,8 @@ def write_page(report: Report) -> None:
     charts = {"Validation accuracy": curves(report)}
     if report.differing:
         charts["Parameters and accuracies, one line per experiment"] = parallel_coordinates(report)
-    text = pages.render("compare.html", parts=[_part(section) for section in sections(report)], charts=charts)
+    parts = [_part(section) for section in sections(report)]
+    text = pages.render("compare.html", parts=parts, pictures=_pictures(report), charts=charts)
     write_bytes(PAGE, text.encode())
 
 
@@ -45,6 +49,26 @@ def _part(section: Section) -> dict[str, Any]:
         "rows": list(zip(*(column.cells for column in table.columns), strict=True)),
         "lines": section.lines,
     }
+
+
+def _pictures(report: Report) -> Rows:
+    """Return the images that only one of two results has right, as data URIs; none if they are not on this machine."""
+    pair = report.pair
+    if not pair or not pair.images:
+        return []
+    images = read_test_images(next(row.result for row in report.rows if row.name == pair.first))
+    if images is None:
+        return []
+    right = {True: pair.first, False: pair.second}
+    return [
+        {
+            "uri": data_uri(np.asarray(images[row["index_1"]])),
+            "actual": row["actual"],
+            "right": right[row["predicted_1"] == row["actual"]],
+            "wrong": row["predicted_2"] if row["predicted_1"] == row["actual"] else row["predicted_1"],
+        }
+        for row in pair.images[:_MOST_PICTURES]
+    ]
 
 
 def curves(report: Report) -> Chart:

@@ -6,14 +6,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from reprocnn.artifacts.history import HISTORY, Epoch, parse_history
 from reprocnn.artifacts.predictions import PREDICTIONS, read_predictions
 from reprocnn.artifacts.scores import METRICS
+from reprocnn.artifacts.split import RAW_TEST
 from reprocnn.artifacts.training import TRAINING
 from reprocnn.errors import UserError
 from reprocnn.ledger.git import show
 from reprocnn.ledger.record import TEST_PREFIX, Record, training_seconds
-from reprocnn.ledger.revisions import LOCK, Result, open_out
+from reprocnn.ledger.revisions import LOCK, Result, in_cache, open_out
 from reprocnn.params import PARAMS, read_params
 
 if TYPE_CHECKING:  # the import takes half a second
@@ -93,6 +97,22 @@ def read_answers(result: Result) -> "pd.DataFrame":
         except UserError:
             problem = f"{PREDICTIONS} of {result.name} has no hashes of the images: an older version of this project"
             raise UserError(f"{problem} wrote it", f"run it again: {_command(result.params)}") from None
+
+
+def read_test_images(result: Result) -> NDArray[np.uint8] | None:
+    """Read the test images of a result; None if they are neither in DVC's cache nor in the workspace.
+
+    Returns:
+        uint8 (N, height, width, channels), 0-255, memory-mapped.
+    """
+    file = RAW_TEST / "images.npy"
+    expected = result.hashes.get(RAW_TEST.as_posix(), "")
+    if expected and (listing := in_cache(expected)).exists():  # of a folder, the cache has a list of its files
+        hashes = {entry["relpath"]: entry["md5"] for entry in json.loads(listing.read_bytes())}
+        file = in_cache(hashes[file.name])
+    elif not result.has(Path(), RAW_TEST):
+        return None
+    return np.load(file, mmap_mode="r", allow_pickle=False) if file.exists() else None
 
 
 def _command(params: dict[str, Any]) -> str:

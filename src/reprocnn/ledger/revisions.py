@@ -268,8 +268,7 @@ def open_out(result: Result, out: Path) -> Iterator[Path]:
     if not expected:
         problem = f"{result.name} has no {out}: it was made by a version of this project that wrote none"
         raise UserError(problem, "choose a newer one, or run its experiment again")
-    cached = repository() / ".dvc" / "cache" / "files" / "md5" / expected[:2] / expected[2:]
-    if cached.exists():  # DVC's own code takes a second to import
+    if (cached := in_cache(expected)).exists():  # DVC's own code takes a second to import
         yield cached
     elif not result.commit and result.has(Path(), out):
         yield out
@@ -277,6 +276,11 @@ def open_out(result: Result, out: Path) -> Iterator[Path]:
         with TemporaryDirectory() as folder:
             _download(result, out, Path(folder) / out.name)
             yield Path(folder) / out.name
+
+
+def in_cache(md5: str) -> Path:
+    """Return where the default cache of DVC has a file, if it has it."""
+    return repository() / ".dvc" / "cache" / "files" / "md5" / md5[:2] / md5[2:]
 
 
 def _download(result: Result, out: Path, target: Path) -> None:
