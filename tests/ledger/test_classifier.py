@@ -18,7 +18,6 @@ from urllib.request import Request, urlopen
 
 import mlflow
 import numpy as np
-import onnx
 import pandas as pd
 import pytest
 from PIL import Image
@@ -27,38 +26,14 @@ from reprocnn import cli
 from reprocnn.artifacts.files import md5
 from reprocnn.artifacts.model import MODEL, ONNX_MODEL
 from reprocnn.artifacts.split import RAW_TEST
-from reprocnn.inference.info import ModelInfo
 from reprocnn.ledger import record, store
 from reprocnn.ledger.logged_models import CLASSIFIER
 from reprocnn.ledger.mirror import Mirror, find
 from reprocnn.ledger.origin import BASELINE_TAG, EXPERIMENT_TAG
 from reprocnn.ledger.record import Record
+from tiny_model import tiny_info, write_tiny_model
 
 ANSWERS = {"dark": 20, "bright": 230}
-
-
-def _write_onnx(path: Path) -> None:
-    """Write a model that answers `dark` or `bright` for images of 8x8 grey pixels."""
-    node, tensor = onnx.helper.make_node, onnx.helper.make_tensor
-    info = ModelInfo("shades", "mlp", tuple(ANSWERS), (8, 8, 1), None, "")
-    graph = onnx.helper.make_graph(
-        [
-            node("ReduceMean", ["image"], ["mean"], axes=[1, 2], keepdims=0),
-            node("Sub", ["mean", "middle"], ["shade"]),
-            node("Mul", ["shade", "signs"], ["logits"]),
-            node("Softmax", ["logits"], ["probabilities"], axis=1),
-        ],
-        "shades",
-        [onnx.helper.make_tensor_value_info("image", onnx.TensorProto.FLOAT, ["n", 8, 8, 1])],
-        [onnx.helper.make_tensor_value_info("probabilities", onnx.TensorProto.FLOAT, ["n", 2])],
-        [
-            tensor("middle", onnx.TensorProto.FLOAT, [1], [127.0]),
-            tensor("signs", onnx.TensorProto.FLOAT, [2], [-0.05, 0.05]),
-        ],
-    )
-    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 13)], ir_version=8)
-    onnx.helper.set_model_props(model, info.to_metadata())
-    path.write_bytes(model.SerializeToString())
 
 
 def _picture(shade: int) -> str:
@@ -71,7 +46,8 @@ def _picture(shade: int) -> str:
 @pytest.fixture
 def made(trained: Path) -> Record:
     """Provide the record of a result with an ONNX file and test images."""
-    _write_onnx(ONNX_MODEL)
+    colours = {name: (shade,) for name, shade in ANSWERS.items()}
+    write_tiny_model(ONNX_MODEL, colours, tiny_info(colours, size=(8, 8)))
     RAW_TEST.mkdir(parents=True)
     np.save(RAW_TEST / "images.npy", np.full((3, 8, 8, 1), ANSWERS["bright"], np.uint8))
     origin = {EXPERIMENT_TAG: "exp-a", BASELINE_TAG: "abc"}
