@@ -48,6 +48,17 @@ def test_an_unreadable_picture_is_an_error(tmp_path: Path) -> None:
         model.predict(tmp_path / "missing.png")
 
 
+def test_white_is_set_when_a_model_is_loaded(tmp_path: Path) -> None:
+    path, picture = write_tiny_model(tmp_path / "model.onnx"), tmp_path / "scan.png"
+    Image.fromarray(np.full((8, 8), 1000, np.uint16)).save(picture)
+    with pytest.raises(UserError, match=r"which value is white.*\n  fix: .*`white=` of `reprocnn\.load`"):
+        reprocnn.load(path).predict(picture)
+    assert len(reprocnn.load(path, white=4095).predict(picture)) == 1
+    for wrong in (0, -1, float("nan")):
+        with pytest.raises(ValueError, match="expected a value of white above 0"):
+            reprocnn.load(path, white=wrong)
+
+
 def test_a_model_outside_a_checkout_has_no_results(tmp_path: Path) -> None:
     model = reprocnn.load(write_tiny_model(tmp_path / "models" / "model.onnx"))
     for name in ("metrics", "history", "params"):

@@ -2,6 +2,7 @@
 
 import argparse
 import inspect
+import math
 import os
 import sys
 from contextlib import suppress
@@ -57,6 +58,14 @@ def _fraction(text: str) -> float:
         if 0 <= float(text) <= 1:
             return float(text)
     raise argparse.ArgumentTypeError(f"expected a number from 0 to 1, found '{text}'")
+
+
+def _above_zero(text: str) -> float:
+    """Parse a number above 0."""
+    with suppress(ValueError):
+        if 0 < float(text) < math.inf:
+            return float(text)
+    raise argparse.ArgumentTypeError(f"expected a number above 0, found '{text}'")
 
 
 def _at_least_one(text: str) -> int:
@@ -137,6 +146,7 @@ _HELP = {
             "photos/ more.zip --top 5 --json > answers.jsonl",
             "cat.jpg --rev EXPERIMENT --calibrated --min-confidence 0.8",
             "- < cat.jpg",
+            "scan.tif --white 4095  # 12 bits",
         ),
     ),
     "summary": _Help(
@@ -315,6 +325,8 @@ def _add_predict(commands: "_Commands") -> None:
     command.add_argument("--min-confidence", type=_fraction, default=0.0, metavar="C", help=unsure)
     calibrated = "apply the temperature that was fitted to validation images, so that confidences agree with accuracy"
     command.add_argument("--calibrated", action="store_true", help=calibrated)
+    white = "value of white of images with more than 8 bits, if the file lacks it (default: as in training)"
+    command.add_argument("--white", type=_above_zero, metavar="VALUE", help=white)
     command.set_defaults(run=_predict, anywhere=True)
 
 
@@ -331,6 +343,7 @@ def _predict(parsed: argparse.Namespace) -> None:
         format=parsed.format,
         min_confidence=parsed.min_confidence,
         calibrated=parsed.calibrated,
+        white=parsed.white,
     )
     with predict.find_model(parsed.model, parsed.rev, parsed.run_id) as path:
         predict.predict(path, question)

@@ -119,18 +119,20 @@ class TrainedModel:
         return self._known
 
 
-def load(path: str | os.PathLike[str] = ONNX_MODEL) -> TrainedModel:
+def load(path: str | os.PathLike[str] = ONNX_MODEL, white: float | None = None) -> TrainedModel:
     """Load a model from its ONNX file.
 
     Args:
         path: the file. Its results are those of the checkout that it is in, if it has any.
+        white: value of white of pictures with more than 8 bits per channel, for example 4095 for 12 bits; it is used if
+            the file of a picture lacks it. None: that of the training.
 
     Raises:
         OSError: the file does not exist or can't be read.
-        ValueError: it is not an ONNX file of this project.
+        ValueError: it is not an ONNX file of this project, or `white` is not above 0.
     """
     file = Path(path).absolute()
-    classifier, folder = Classifier(file, threads=1), file.parent.parent
+    classifier, folder = Classifier(file, threads=1, white=white), file.parent.parent
     try:
         stages = revisions.lock_of("", folder)
     except UserError:  # not a checkout of this project, or nothing ran in it
@@ -144,10 +146,14 @@ def load(path: str | os.PathLike[str] = ONNX_MODEL) -> TrainedModel:
     return TrainedModel(classifier, _Results(training, test, history, revisions.params_of(stages)))
 
 
-def load_experiment(revision: str) -> TrainedModel:
+def load_experiment(revision: str, white: float | None = None) -> TrainedModel:
     """Load the model of a DVC experiment, or of another commit, branch or tag, from DVC's cache or a DVC remote.
 
     Call it in the checkout, or in a folder inside it.
+
+    Args:
+        revision: the name or commit of the experiment, or another commit, branch or tag.
+        white: as in `load`.
 
     Raises:
         UserError: this is not a checkout, the experiment does not exist, or neither the cache nor a remote has its
@@ -158,4 +164,4 @@ def load_experiment(revision: str) -> TrainedModel:
         result = revisions.find(revision)
         training, test, history = (show(result.commit, report) for report in (TRAINING, METRICS, HISTORY))
         results = _Results(training, test, history, result.params)
-        return TrainedModel(Classifier(file, threads=1), results)
+        return TrainedModel(Classifier(file, threads=1, white=white), results)

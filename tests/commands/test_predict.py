@@ -9,12 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from reprocnn import cli
 from reprocnn.artifacts.model import ONNX_MODEL
-from tiny_model import COLOURS, INFO, write_tiny_model
+from tiny_model import COLOURS, INFO, tiny_info, write_tiny_model
 
 
 @pytest.fixture
@@ -28,6 +29,30 @@ def pictures(here: Path) -> Path:
 
 def _rows(text: str) -> list[dict[str, object]]:
     return [json.loads(line) for line in text.splitlines()]
+
+
+def test_white_of_the_command_overrides_that_of_the_model(pictures: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Image.fromarray(np.full((8, 8), 1000, np.uint16)).save("scan.tif")
+    shades = {"dark": (20,), "bright": (230,)}
+    for white in (None, 65535):
+        write_tiny_model(ONNX_MODEL, shades, tiny_info(shades, white=white))
+        cli.main(["predict", "scan.tif", "--json", "--white", "1023"])
+        assert _rows(capsys.readouterr().out)[0]["class"] == "bright"
+    cli.main(["predict", "scan.tif", "--json"])
+    assert _rows(capsys.readouterr().out)[0]["class"] == "dark"
+
+
+@pytest.mark.parametrize("given", [[], ["--white", "255"]])
+def test_an_unknown_or_a_wrong_white_names_the_option_of_the_command(
+    pictures: Path, given: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    Image.fromarray(np.full((8, 8), 1000, np.uint16)).save("scan.tif")
+    with pytest.raises(SystemExit):
+        cli.main(["predict", "scan.tif", *given])
+    error = capsys.readouterr().err
+    assert "white=255" in error if given else "doesn't say which value is white" in error
+    assert "\n  fix: set white (`--white` of the command" in error
+    assert "-S" not in error
 
 
 def test_text_has_the_classes_with_their_probabilities(pictures: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -178,7 +203,17 @@ def test_without_a_model_the_pipeline_has_to_run(pictures: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", ["--top 0", "--min-confidence 2", "--json --csv", "--rev a --run b", "--rev=", "--run="]
+    "arguments",
+    [
+        "--top 0",
+        "--min-confidence 2",
+        "--json --csv",
+        "--rev a --run b",
+        "--rev=",
+        "--run=",
+        "--white 0",
+        "--white inf",
+    ],
 )
 def test_wrong_arguments_are_refused(arguments: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:

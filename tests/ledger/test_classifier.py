@@ -43,6 +43,13 @@ def _picture(shade: int) -> str:
     return base64.b64encode(png.getvalue()).decode()
 
 
+def _picture_16_bits() -> str:
+    """Return a picture with 16 bits per channel in base64."""
+    png = BytesIO()
+    Image.fromarray(np.full((8, 8), 1000, np.uint16)).save(png, "PNG")
+    return base64.b64encode(png.getvalue()).decode()
+
+
 @pytest.fixture
 def made(trained: Path) -> Record:
     """Provide the record of a result with an ONNX file and test images."""
@@ -113,6 +120,10 @@ def test_it_classifies_pictures_where_this_project_is_not_installed(made: Record
         ("no base64!", "row 1 of the column `image`: expected the bytes of an image file in base64, found other text"),
         (base64.b64encode(b"text").decode(), "row 1 of the column `image`: not an image that Pillow can read"),
         ("", "row 1 of the column `image`: empty file"),
+        (
+            _picture_16_bits(),
+            r"row 1 .*which value is white \(largest value 1000\); save it with 8 bits per channel, or",
+        ),
     ],
 )
 def test_a_value_that_is_no_picture_is_an_error_that_names_its_row(made: Record, value: str, problem: str) -> None:

@@ -31,6 +31,7 @@ class Question:
         format: how to print the answers.
         min_confidence: an answer with a lower confidence, 0-1, is `unsure`.
         calibrated: whether to apply the temperature that train fitted.
+        white: value of white of images with more than 8 bits per channel; None: that of the training.
     """
 
     pictures: list[str]
@@ -39,6 +40,7 @@ class Question:
     format: Format
     min_confidence: float
     calibrated: bool
+    white: float | None
 
 
 def find_model(model: str | None, revision: str | None, run_id: str | None) -> AbstractContextManager[Path]:
@@ -61,12 +63,13 @@ def find_model(model: str | None, revision: str | None, run_id: str | None) -> A
     return nullcontext(Path(model) if model else ONNX_MODEL)
 
 
-def open_model(path: Path, threads: int = 0) -> Classifier:
+def open_model(path: Path, threads: int = 0, white: float | None = None) -> Classifier:
     """Open an ONNX file.
 
     Args:
         path: the file.
         threads: threads per operation; 0: one per core.
+        white: value of white of images with more than 8 bits per channel; None: that of the training.
 
     Raises:
         UserError: the file does not exist, or it is not an ONNX file of this project.
@@ -74,7 +77,7 @@ def open_model(path: Path, threads: int = 0) -> Classifier:
     if path.suffix == MODEL.suffix:
         raise UserError(f"{path} is a Keras model, expected an ONNX file", f"use {path.with_suffix('.onnx')}")
     try:
-        return Classifier(path, threads)
+        return Classifier(path, threads, white)
     except FileNotFoundError:
         fix = "dvc checkout, or dvc repro" if path == ONNX_MODEL else "check its name"
         raise UserError(f"the model {path} does not exist", fix) from None
@@ -93,7 +96,7 @@ def predict(path: Path, question: Question) -> None:
         UserError: the model can't be opened or has no temperature, or no picture was found.
         SystemExit: with status 1 if a file could not be read; the others have been answered.
     """
-    classifier = open_model(path, threads=1)
+    classifier = open_model(path, threads=1, white=question.white)
     if question.calibrated:
         classifier = _calibrated(classifier)
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # names that are not UTF-8

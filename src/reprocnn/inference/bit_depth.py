@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile, TiffImagePlugin
 
-from .unreadable import UnreadableError
+from .unreadable import UnreadableError, WhiteError
 
 _BITS_PER_SAMPLE, _PHOTOMETRIC, _MAX_SAMPLE, _PLANAR, _S_MAX_SAMPLE = 258, 262, 281, 284, 341  # TIFF tags
 _ORIENTATION = 0x0112  # EXIF tag
@@ -47,22 +47,21 @@ def to_8_bits(image: ImageFile.ImageFile, content: bytes, white: float | None) -
         An image with 8 bits per channel and the EXIF orientation of the original.
 
     Raises:
-        UnreadableError: the value of white is unknown, a pixel is outside 0 to white, or Pillow can't read all bits.
+        WhiteError: the value of white is unknown, or a pixel is outside 0 to white.
+        UnreadableError: Pillow can't read all bits.
     """
     values = _values(image, content)
     white = _white_of(image, content, values) or white
     colours = values[..., :3] if values.ndim == 3 else values
     low, high = colours.min(), colours.max()
     if white is None:
-        raise UnreadableError(
+        raise WhiteError(
             "more than 8 bits per channel, and the file doesn't say which value is white",
             "set it: `-S white=4095` for 12 bits, `-S white=65535` for 16 bits, `-S white=1` for floats from 0 to 1",
             f"largest value {high:g}",
         )
     if not (low >= 0 and high <= white):
-        raise UnreadableError(
-            f"values outside 0 to white={white:g}", "set `white` to another value", f"{low:g} to {high:g}"
-        )
+        raise WhiteError(f"values outside 0 to white={white:g}", "set `white` to another value", f"{low:g} to {high:g}")
     scaled = _scale(values, white)
     if isinstance(image, TiffImagePlugin.TiffImageFile) and image.tag_v2.get(_PHOTOMETRIC) == 0:  # 0 is white
         scaled = 255 - scaled

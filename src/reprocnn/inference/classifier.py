@@ -2,6 +2,7 @@
 
 import copy
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -32,13 +33,16 @@ class Classifier:
     Args:
         path: the ONNX file, as train writes it.
         threads: threads per operation; 0: one per core.
+        white: value of white of images with more than 8 bits per channel, above 0; None: that of the training.
 
     Raises:
         OSError: the file does not exist or can't be read.
-        ValueError: it is not an ONNX file of this project.
+        ValueError: it is not an ONNX file of this project, or `white` is not above 0.
     """
 
-    def __init__(self, path: Path, threads: int = 0) -> None:
+    def __init__(self, path: Path, threads: int = 0, white: float | None = None) -> None:
+        if white is not None and not white > 0:
+            raise ValueError(f"expected a value of white above 0, found {white}")
         content = path.read_bytes()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
@@ -50,6 +54,8 @@ class Classifier:
         self.info: ModelInfo = from_metadata(self._session.get_modelmeta().custom_metadata_map)
         self._temperature: float | None = None
         self._check_shapes()
+        if white is not None:
+            self.info = replace(self.info, white=white)
 
     def _check_shapes(self) -> None:
         """Check that the model takes and gives what its metadata says."""

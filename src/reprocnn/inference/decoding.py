@@ -70,7 +70,8 @@ def decode(content: bytes, image_size: int, color_mode: str, white: float | None
         uint8 (image_size, image_size, 3 for `rgb` or 1 for `grayscale`), 0-255.
 
     Raises:
-        UnreadableError: the value of white is unknown, or the image is too large.
+        WhiteError: the value of white is unknown, or a pixel is outside 0 to white.
+        UnreadableError: the image is too large, or Pillow can't read all its bits.
         Exception: the content is corrupt or not an image; the type depends on the format.
     """
     with Image.open(BytesIO(content)) as opened:

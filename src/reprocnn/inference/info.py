@@ -20,7 +20,7 @@ class ModelInfo:
     image_shape: tuple[int, int, int]
     """(height, width, channels) of its input images."""
     white: float | None
-    """Value of white of images with more than 8 bits per channel, if the user set it."""
+    """Value of white of images with more than 8 bits per channel, if the user set it; used if the file lacks it."""
     keras_md5: str
     """md5 of the `.keras` file of the same model."""
     temperature: float | None = None

@@ -18,6 +18,7 @@ from mlflow.pyfunc import PythonModel, PythonModelContext
 from numpy.typing import NDArray
 
 _CODE = "reprocnn_inference"
+_FIX_WHITE = "save it with 8 bits per channel, or take a model that was trained with the right `white`"
 
 
 class PictureClassifier(PythonModel):
@@ -28,7 +29,7 @@ class PictureClassifier(PythonModel):
         # The package is importable only from here on: MLflow adds it to the path when it loads the model.
         self._classifier = import_module(f"{_CODE}.classifier").Classifier(Path(context.artifacts["onnx"]))
         self._read_picture = import_module(f"{_CODE}.pictures").read_picture
-        self._unreadable_error = import_module(f"{_CODE}.unreadable").UnreadableError
+        self._errors = import_module(f"{_CODE}.unreadable")
 
     def predict(
         self,
@@ -72,9 +73,10 @@ class PictureClassifier(PythonModel):
             raise _error(row, f"expected the bytes of an image file in base64, found other text: {error}") from None
         try:
             return self._read_picture(self._classifier.info, "", lambda: content)
-        except self._unreadable_error as error:
+        except self._errors.UnreadableError as error:
             detail = f" ({error.detail})" if error.detail else ""
-            raise _error(row, f"{error.cause}{detail}; {error.fix}") from None
+            fix = _FIX_WHITE if isinstance(error, self._errors.WhiteError) else error.fix
+            raise _error(row, f"{error.cause}{detail}; {fix}") from None
 
 
 def _error(row: Any, problem: str) -> MlflowException:

@@ -7,6 +7,12 @@ from numpy.typing import NDArray
 
 from .decoding import read_image
 from .info import ModelInfo
+from .unreadable import WhiteError
+
+_FIX_WHITE = (
+    "set white (`--white` of the command, `white=` of `reprocnn.load`) to 4095 for 12 bits, 65535 for 16 bits, "
+    "1 for floats from 0 to 1"
+)
 
 
 def read_picture(info: ModelInfo, name: str, read: Callable[[], bytes]) -> NDArray[np.uint8]:
@@ -21,7 +27,11 @@ def read_picture(info: ModelInfo, name: str, read: Callable[[], bytes]) -> NDArr
         uint8 (height, width, channels), 0-255, of the size that the model takes.
 
     Raises:
+        WhiteError: the model has no value of white, but the image needs one, or its value is wrong.
         UnreadableError: the file can't be read or decoded; has the cause and the fix.
         FileNotFoundError: the file was deleted in the meantime.
     """
-    return read_image(name, read, info.image_shape[0], info.color_mode, info.white)
+    try:
+        return read_image(name, read, info.image_shape[0], info.color_mode, info.white)
+    except WhiteError as error:  # its own fix is that of `dataset: folder`
+        raise WhiteError(error.cause, _FIX_WHITE, error.detail) from None

@@ -19,6 +19,10 @@ class UnreadableError(Exception):
         self.cause, self.fix, self.detail = cause, fix, detail
 
 
+class WhiteError(UnreadableError):
+    """An image with more than 8 bits per channel whose value of white is unknown, or set to a wrong value."""
+
+
 _COPY_AGAIN = "copy or download it again, or remove it"
 _OTHER_FORMATS: tuple[tuple[str, str, Callable[[bytes], bool]], ...] = (
     (
