@@ -5,9 +5,11 @@ import os
 import shutil
 import sys
 import zipfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +17,8 @@ from PIL import Image
 
 from reprocnn import cli
 from reprocnn.artifacts.model import ONNX_MODEL
+from reprocnn.inference import decoding
+from reprocnn.inference.classifier import Classifier
 from tiny_model import COLOURS, INFO, tiny_info, write_tiny_model
 
 
@@ -147,6 +151,54 @@ def test_a_corrupt_file_in_an_archive_and_a_name_that_is_not_utf8(
     printed = capfdbinary.readouterr()
     assert [row["class"] for row in _rows(printed.out.decode())] == ["blue", "green"]
     assert b'{"file": "two.zip/red.png", "error": "corrupt in the archive' in printed.err
+
+
+@pytest.mark.parametrize("owner", ["reading", "reading an archive", "decoding"])
+def test_a_picture_for_which_memory_is_short_is_named_and_the_others_are_answered(
+    pictures: Path, owner: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("large.zip", "red.zip"):
+        with zipfile.ZipFile(name, "w") as archive:
+            archive.write("red.png", f"{name}.png")
+    shutil.copy("red.png", "large.png")
+    large, other = ("large.png", "red.png") if owner != "reading an archive" else ("large.zip", "red.zip")
+    Image.new("RGB", (7, 7), COLOURS["red"]).save("large.png")
+
+    def short(function: Callable[..., Any], is_large: Callable[..., bool]) -> Callable[..., Any]:
+        def call(*given: Any) -> Any:
+            if is_large(*given):
+                raise MemoryError
+            return function(*given)
+
+        return call
+
+    if owner == "reading":
+        monkeypatch.setattr(Path, "read_bytes", short(Path.read_bytes, lambda path: path.name == "large.png"))
+    elif owner == "decoding":
+        fit = decoding.ImageOps.exif_transpose
+        monkeypatch.setattr(decoding.ImageOps, "exif_transpose", short(fit, lambda image: image.size == (7, 7)))
+    else:
+        read = zipfile.ZipExtFile.read
+        monkeypatch.setattr(zipfile.ZipExtFile, "read", short(read, lambda file, *_: file.name == "large.zip.png"))
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["predict", large, other, "--json"])
+    assert ended.value.code == 1
+    printed = capsys.readouterr()
+    assert [row["class"] for row in _rows(printed.out)] == ["red"]
+    (error,) = _rows(printed.err)
+    assert str(error["file"]).startswith(large)
+    assert error["error"] == "not enough memory to read it; reduce its size, or close other programs"
+
+
+def test_memory_that_is_short_for_the_model_is_explained_in_two_lines(
+    pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(Classifier, "probabilities", fail)
+    with pytest.raises(SystemExit, match="not enough memory\n  fix: close other programs"):
+        cli.main(["predict", "red.png"])
 
 
 def test_standard_input(pictures: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

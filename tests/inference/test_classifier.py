@@ -3,10 +3,12 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import onnx
 import pytest
+from onnxruntime.capi.onnxruntime_pybind11_state import Fail
 
 from checkouts import ROOT
 from reprocnn.inference.classifier import BATCH, Classifier
@@ -97,6 +99,17 @@ def test_metadata_that_contradict_the_model_are_refused(tmp_path: Path, change: 
     onnx.save(model, path)
     with pytest.raises(ValueError, match="its metadata says"):
         Classifier(path)
+
+
+def test_without_enough_memory_the_model_raises_a_memory_error(
+    classifier: Classifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise Fail("AllocateRawInternal(size_t) Failed to allocate memory for requested buffer of size 8192000")
+
+    monkeypatch.setattr(classifier, "_session", SimpleNamespace(run=fail))
+    with pytest.raises(MemoryError):
+        classifier.probabilities(np.zeros((1, SIZE, SIZE, 3)))
 
 
 @pytest.mark.parametrize("content", [b"", b"nonsense", b"\x08\x08\x12\x00"])

@@ -27,6 +27,7 @@ def _raising(error: BaseException) -> object:
             FileNotFoundError(2, "No such file or directory", "a.npy"),
             "error: No such file or directory (a.npy)\n  fix: dvc repro",
         ),
+        (MemoryError(), "error: not enough memory\n  fix: close other programs"),
         (PermissionError(13, "Permission denied", "a.npy"), "error: Permission denied (a.npy)\n  fix: give this user"),
     ],
 )

@@ -9,7 +9,7 @@ from pathlib import Path
 from reprocnn.data.archives import ARCHIVES, Read, members, report_corrupt
 from reprocnn.data.junk import is_junk, is_note
 from reprocnn.errors import UserError
-from reprocnn.inference.unreadable import UnreadableError
+from reprocnn.inference.unreadable import UnreadableError, memory_failure
 
 
 def list_pictures(paths: Iterable[str], folder: str = "") -> Iterator[tuple[str, Read]]:
@@ -34,7 +34,7 @@ def list_pictures(paths: Iterable[str], folder: str = "") -> Iterator[tuple[str,
             except UserError as error:
                 yield path, partial(_fail, UnreadableError(error.problem, error.fix))
         else:
-            yield path, file.read_bytes
+            yield path, partial(_read_file, file)
 
 
 def count_pictures(paths: Iterable[str], folder: str = "") -> int | None:
@@ -61,6 +61,13 @@ def _read_standard_input() -> bytes:
     return sys.stdin.buffer.read()
 
 
+def _read_file(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except MemoryError:
+        raise memory_failure() from None
+
+
 def _read_member(path: Path, read: Read) -> bytes:
     """Read a file in a folder or archive."""
     try:
@@ -68,6 +75,8 @@ def _read_member(path: Path, read: Read) -> bytes:
             return read()
     except UserError as error:
         raise UnreadableError(error.problem, error.fix) from None
+    except MemoryError:
+        raise memory_failure() from None
 
 
 def _files_in(path: Path) -> Iterator[tuple[str, Read]]:

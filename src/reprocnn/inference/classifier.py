@@ -92,6 +92,7 @@ class Classifier:
 
         Raises:
             ValueError: the images have another shape.
+            MemoryError: memory is short.
         """
         pixels = np.asarray(images)
         if pixels.shape[1:] != self.info.image_shape:
@@ -104,4 +105,9 @@ class Classifier:
         return apply_temperature(found, self._temperature).astype(np.float32)
 
     def _run(self, pixels: NDArray[np.generic]) -> NDArray[np.float32]:
-        return self._session.run(None, {"image": pixels.astype(np.float32)})[0]
+        try:
+            return self._session.run(None, {"image": pixels.astype(np.float32)})[0]
+        except onnxruntime.capi.onnxruntime_pybind11_state.Fail as error:
+            if "Failed to allocate memory" in str(error):
+                raise MemoryError from None
+            raise

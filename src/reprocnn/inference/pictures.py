@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from .decoding import read_image
 from .info import ModelInfo
-from .unreadable import WhiteError
+from .unreadable import WhiteError, memory_failure
 
 _FIX_WHITE = (
     "set white (`--white` of the command, `white=` of `reprocnn.load`) to 4095 for 12 bits, 65535 for 16 bits, "
@@ -28,10 +28,12 @@ def read_picture(info: ModelInfo, name: str, read: Callable[[], bytes]) -> NDArr
 
     Raises:
         WhiteError: the model has no value of white, but the image needs one, or its value is wrong.
-        UnreadableError: the file can't be read or decoded; has the cause and the fix.
+        UnreadableError: the file can't be read or decoded, or memory is short; has the cause and the fix.
         FileNotFoundError: the file was deleted in the meantime.
     """
     try:
         return read_image(name, read, info.image_shape[0], info.color_mode, info.white)
+    except MemoryError:
+        raise memory_failure() from None
     except WhiteError as error:  # its own fix is that of `dataset: folder`
         raise WhiteError(error.cause, _FIX_WHITE, error.detail) from None

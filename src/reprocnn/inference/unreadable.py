@@ -86,6 +86,11 @@ def read_failure(error: OSError) -> UnreadableError:
     return UnreadableError("disk error", "check the disk, or remove the file", str(error.strerror or error))
 
 
+def memory_failure() -> UnreadableError:
+    """Return the cause and fix for a file that does not fit into the memory, or whose pixels don't."""
+    return UnreadableError("not enough memory to read it", "reduce its size, or close other programs")
+
+
 def decode_failure(error: Exception, content: bytes) -> UnreadableError:
     """Return the cause and fix for a file that Pillow can't decode.
 

@@ -21,7 +21,8 @@ def of_revision(revision: str) -> Iterator[Path]:
         revision: the name or commit of an experiment, or another commit, branch or tag.
 
     Raises:
-        UserError: there is no such revision, it has no ONNX file, or neither cache nor remote have the file.
+        UserError: there is no such revision, it has no ONNX file, neither cache nor remote have the file, or DVC can't
+            use the remote.
     """
     with revisions.open_out(revisions.find(revision), ONNX_MODEL) as file:
         yield file

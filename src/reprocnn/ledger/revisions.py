@@ -292,9 +292,12 @@ def _download(result: Result, out: Path, target: Path) -> None:
         raise UserError(
             f"{out} of {result.name} is neither in DVC's cache nor in a remote", push if result.commit else "dvc repro"
         ) from None
-    except Exception as error:  # each kind of remote has its own errors
-        problem = f"{out} of {result.name} is not in DVC's cache, and the remote can't be read: "
-        raise UserError(problem + masked(" ".join(str(error).split())), "correct it: dvc remote list") from error
+    except Exception as error:  # each kind of remote has exceptions of its own
+        what = f"{masked(' '.join(str(error).split()))} ({type(error).__name__})"
+        problem = f"DVC can't get {out} of {result.name} from its remote: {what}"
+        package = "`pip install` the package in the environment of this project (.venv)"
+        settings = "correct .dvc/config, .dvc/config.local or your credentials until `dvc fetch` works"
+        raise UserError(problem, package if isinstance(error, ImportError) else settings) from error
 
 
 def _copy(commit: str, folder: Path) -> None:

@@ -38,6 +38,8 @@ def run(action: Callable[[], None]) -> int | str:
         if os.environ.get(TRACEBACK_VARIABLE):
             raise
         return str(explain(error))
+    except MemoryError:
+        return str(UserError("not enough memory", "close other programs, or use smaller images or batches"))
     except KeyboardInterrupt:
         return 130
     except SystemExit as ended:
