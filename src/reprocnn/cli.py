@@ -291,7 +291,7 @@ def _add_results(commands: "_Commands") -> None:
     command = _add(commands, "export")
     command.add_argument("--format", required=True, choices=FORMATS, help="the format to write")
     defaults = ", ".join(str(row.path) for row in FORMATS.values())
-    output = f"file or folder to write; an earlier export is replaced (default: {defaults})"
+    output = f"file or folder to write, or a link to it; an earlier export is replaced (default: {defaults})"
     command.add_argument("--output", type=os.path.abspath, metavar="PATH", help=output)
     command.set_defaults(run=lambda a: export.export(a.format, a.output))
 

@@ -1,10 +1,14 @@
+import os
 import re
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from checkouts import ROOT
 from reprocnn import cli
 from reprocnn.artifacts.files import atomic_folder, md5
 from reprocnn.artifacts.model import MODEL, ONNX_MODEL, write_model
@@ -13,7 +17,7 @@ from reprocnn.artifacts.statistics import STATISTICS, Normalization, Statistics,
 from reprocnn.data.normalization import normalize
 from reprocnn.export import formats
 from reprocnn.export.difference import predictions
-from reprocnn.export.formats import FORMATS, Predict
+from reprocnn.export.formats import FORMATS, Predict, Source
 from reprocnn.export.onnx_file import export_onnx
 from reprocnn.inference.classifier import Classifier
 from reprocnn.inference.info import ModelInfo
@@ -40,6 +44,11 @@ def workspace(here: Path) -> Path:
     images = [pixels.astype(np.float32)]
     export_onnx(ONNX_MODEL, model, info, images, predictions(model, images))
     return here
+
+
+def _contents(folder: Path) -> dict[Path, bytes]:
+    """The content of each file, without the lock files."""
+    return {f: f.read_bytes() for f in folder.rglob("*") if f.is_file() and ".dvc" not in f.relative_to(folder).parts}
 
 
 def _rows(printed: str) -> dict[str, list[str]]:
@@ -73,6 +82,65 @@ def test_an_earlier_export_is_replaced(workspace: Path) -> None:
     cli.main(["export", "--format", "tf_saved_model", "--output", "saved"])
     assert not stale.exists()
     assert [file.name for file in workspace.iterdir() if file.name.startswith("saved")] == ["saved"]
+
+
+def test_what_a_link_points_to_is_replaced(workspace: Path) -> None:
+    (workspace / "disk").mkdir()
+    for name, target in (("onnx_int8", "disk/small.onnx"), ("tf_saved_model", "disk/saved")):
+        link = workspace / f"link-{name}.onnx"
+        link.symlink_to(target)
+        for _ in range(2):  # at first the link points to nothing, then to an earlier export
+            cli.main(["export", "--format", name, "--output", str(link)])
+            assert link.is_symlink()
+            assert (workspace / target).exists()
+    assert sorted(file.name for file in (workspace / "disk").iterdir()) == ["saved", "small.onnx"]
+
+
+@pytest.mark.parametrize(
+    ("name", "target", "problem"),
+    [
+        ("onnx_int8", "params.yaml", r"ends with \.onnx, found 'out\.onnx', a symbolic link to .*/params\.yaml\n"),
+        ("onnx_int8", "models/model.onnx", r"out\.onnx is the ONNX file that train writes\n"),
+        ("onnx_int8", "models", r"found a folder, a symbolic link to .*models\n"),
+        ("onnx_int8", "out.onnx", r"out\.onnx: expected a file or folder, found a symbolic link to itself\n"),
+        ("tf_saved_model", "models", r"out\.onnx: expected a new or empty folder or an earlier export, found other"),
+        ("tf_saved_model", "out.onnx", r"found a symbolic link to itself\n"),
+    ],
+)
+def test_a_link_to_something_else_is_refused_before_any_work(
+    workspace: Path, name: str, target: str, problem: str
+) -> None:
+    (workspace / "out.onnx").symlink_to(target)
+    before = _contents(workspace)
+    with pytest.raises(SystemExit, match=problem):
+        cli.main(["export", "--format", name, "--output", "out.onnx"])
+    assert _contents(workspace) == before
+    assert (workspace / "out.onnx").is_symlink()
+
+
+def test_a_second_export_to_the_same_output_waits_for_the_first(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    chosen = FORMATS["onnx_int8"]
+    (workspace / "link.onnx").symlink_to("small.onnx")
+    command = [sys.executable, "-m", "reprocnn", "export", "--format", "onnx_int8", "--output", "link.onnx"]
+    started: list[subprocess.Popen[bytes]] = []
+
+    def write(path: Path, source: Source) -> None:
+        second = subprocess.Popen(command, env=os.environ | {"PYTHONPATH": str(ROOT / "src")}, stdout=subprocess.PIPE)
+        started.append(second)
+        assert second.stdout
+        message = f"another process (ID {os.getpid()}) exports to {workspace}/link.onnx; waiting"
+        assert second.stdout.readline().decode().startswith(message)
+        assert not Path("small.onnx").exists()
+        chosen.write(path, source)
+
+    monkeypatch.setitem(FORMATS, "onnx_int8", replace(chosen, write=write))  # type: ignore[arg-type]
+    cli.main(["export", "--format", "onnx_int8", "--output", "small.onnx"])
+    with started[0] as second:
+        assert second.wait(120) == 0
+    assert Classifier(Path("small.onnx")).info.keras_md5 == md5(MODEL)
+    assert not list(workspace.glob("*.partial"))
 
 
 def test_the_output_is_relative_to_the_users_folder(
@@ -125,10 +193,10 @@ def test_a_missing_package_is_reported_before_any_work(workspace: Path, monkeypa
     ],
 )
 def test_an_output_that_is_something_else_is_refused(workspace: Path, name: str, output: str, problem: str) -> None:
-    before = {file: file.read_bytes() for file in workspace.rglob("*") if file.is_file()}
+    before = _contents(workspace)
     with pytest.raises(SystemExit, match=re.escape(problem)):
         cli.main(["export", "--format", name, "--output", output])
-    assert {file: file.read_bytes() for file in workspace.rglob("*") if file.is_file()} == before
+    assert _contents(workspace) == before
 
 
 def test_an_unknown_format_is_refused(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,5 +1,6 @@
 """Export the trained model to another format, and compare it with the Keras model."""
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,7 @@ from reprocnn.data.normalization import raw_batches
 from reprocnn.errors import UserError
 from reprocnn.export import measure
 from reprocnn.export.formats import FORMATS, Format, Predict, Source, check_package, load_onnx
+from reprocnn.run import locks, state
 
 _CALIBRATION_IMAGES = 512
 """Most training images from which int8 takes the range of each tensor."""
@@ -45,26 +47,34 @@ class _Measured(NamedTuple):
 def export(name: str, output: str | None = None) -> None:
     """Convert the model of the workspace, compare it on all validation images, and print a table.
 
+    A second export to the same output waits for the first.
+
     Args:
         name: the format, a key of `FORMATS`.
-        output: the file or folder to write; None: the format's default.
+        output: the file or folder to write, or a symbolic link to it; None: the format's default.
 
     Raises:
         UserError: a package, the model or the data is missing, `output` can't be replaced, or a probability differs
             from that of the Keras model by more than 1e-4, except for int8.
     """
-    chosen = FORMATS[name]
-    path = Path(output) if output else chosen.path
+    path = Path(output) if output else FORMATS[name].path
+    target = Path(os.path.realpath(path))  # unlike Path.resolve, it raises no error at a link to itself
     check_package(name)
-    _check_output(path, chosen)
-    _check_inputs()
+    with locks.exclusive(state.export_lock(target), f"exports to {path}"):
+        _check_output(path, target, FORMATS[name])
+        _check_inputs()
+        _export(name, path, target)
+
+
+def _export(name: str, path: Path, target: Path) -> None:
+    """Convert to a checked output; `path` is for messages, `target` is the same without symbolic links."""
     from reprocnn.backend import tf
     from reprocnn.export.difference import check
 
-    images = _read_images()
+    chosen, images = FORMATS[name], _read_images()
     print(f"converting {MODEL} to {name}; comparing on {len(images.labels)} validation images", flush=True)
     write = atomic_folder if chosen.contents else atomic_file
-    with tf.device("CPU"), write(path) as written:  # ONNX Runtime and the other formats run on the CPU too
+    with tf.device("CPU"), write(target) as written:  # ONNX Runtime and the other formats run on the CPU too
         model = load_model(MODEL)
         chosen.write(written, Source(model, ONNX_MODEL, images.calibration))
         original = _measure(MODEL, model.predict_on_batch, images)
@@ -81,18 +91,27 @@ def _check_inputs() -> None:
             raise UserError(f"{needed} is missing", "dvc repro; or, if the result was made elsewhere: dvc checkout")
 
 
-def _check_output(path: Path, chosen: Format) -> None:
-    """Refuse an output that is something else than an earlier export to the same format."""
-    if path.resolve() == ONNX_MODEL.resolve():
+def _check_output(path: Path, target: Path, chosen: Format) -> None:
+    """Refuse an output that is something else than an earlier export to the same format.
+
+    Args:
+        path: the output as it was given.
+        target: the output without symbolic links.
+        chosen: the format.
+    """
+    if target == ONNX_MODEL.resolve():
         raise UserError(f"{path} is the ONNX file that train writes", "choose another --output")
+    if target.is_symlink():
+        raise UserError(f"{path}: expected a file or folder, found a symbolic link to itself", "remove it")
     if not chosen.contents:
-        if path.suffix != chosen.path.suffix or path.is_dir():
-            kind = "a folder" if path.is_dir() else f"'{path.name}'"
+        if target.suffix != chosen.path.suffix or target.is_dir():
+            kind = "a folder" if target.is_dir() else f"'{path.name}'"
+            kind += f", a symbolic link to {target}" if path.is_symlink() else ""
             raise UserError(
                 f"--output: expected a file whose name ends with {chosen.path.suffix}, found {kind}",
                 f"for example --output {chosen.path}",
             )
-    elif path.exists() and not (path.is_dir() and {file.name for file in path.iterdir()} <= chosen.contents):
+    elif target.exists() and not (target.is_dir() and {file.name for file in target.iterdir()} <= chosen.contents):
         raise UserError(
             f"{path}: expected a new or empty folder or an earlier export, found other files",
             "choose another --output, or remove them",

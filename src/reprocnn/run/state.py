@@ -1,5 +1,6 @@
 """Paths of the state that outlives a stage: `.dvc/tmp/reprocnn` in the user's checkout, which Git ignores."""
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -50,6 +51,11 @@ def store_lock() -> Path:
 def sync_lock() -> Path:
     """Return the lock file for `python -m reprocnn sync`."""
     return _path("sync.lock")
+
+
+def export_lock(output: Path) -> Path:
+    """Return the lock file for exporting to a file or folder; `output` is its path without symbolic links."""
+    return _path("exports") / f"{hashlib.md5(os.fsencode(output), usedforsecurity=False).hexdigest()}.lock"
 
 
 def silent_tracker() -> Path:
