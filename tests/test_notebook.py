@@ -16,7 +16,7 @@ from reprocnn.artifacts.model import ONNX_MODEL
 from reprocnn.artifacts.scores import METRICS
 from reprocnn.artifacts.training import TRAINING
 from reprocnn.errors import UserError
-from tiny_model import COLOURS, INFO, SIZE, write_tiny_model
+from tiny_model import COLOURS, INFO, SIZE, tiny_info, write_tiny_model
 
 
 def test_paths_and_arrays_are_classified(tmp_path: Path) -> None:
@@ -46,6 +46,14 @@ def test_an_unreadable_picture_is_an_error(tmp_path: Path) -> None:
     model = reprocnn.load(write_tiny_model(tmp_path / "model.onnx"))
     with pytest.raises(UserError, match=r"missing.png: no such file"):
         model.predict(tmp_path / "missing.png")
+
+
+def test_a_model_for_images_that_are_not_square_takes_only_arrays(tmp_path: Path) -> None:
+    model = reprocnn.load(write_tiny_model(tmp_path / "model.onnx", info=tiny_info(size=(4, 6))))
+    Image.new("RGB", (6, 4), COLOURS["blue"]).save(tmp_path / "a.png")
+    with pytest.raises(UserError, match=r"a\.png: the model takes images of 4x6 pixels.*\n  fix: crop and resize them"):
+        model.predict(tmp_path / "a.png")
+    assert [answer.class_name for answer in model.predict(np.zeros((1, 4, 6, 3)))] == ["red"]
 
 
 def test_white_is_set_when_a_model_is_loaded(tmp_path: Path) -> None:

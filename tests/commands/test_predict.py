@@ -3,6 +3,7 @@ import io
 import json
 import os
 import shutil
+import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from checkouts import ROOT
 from reprocnn import cli
 from reprocnn.artifacts.model import ONNX_MODEL
 from reprocnn.inference import decoding
@@ -71,6 +73,28 @@ def test_json_has_a_line_per_picture(pictures: Path, capsys: pytest.CaptureFixtu
     assert (first["file"], first["class"], first["unsure"]) == ("red.png", "red", True)
     assert first["top"] == [{"class": "red", "probability": first["confidence"]}]
     assert second["class"] == "blue"
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [{"PYTHONIOENCODING": "ascii"}, {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}],
+    ids=["PYTHONIOENCODING", "LC_ALL"],
+)
+def test_json_has_escapes_where_the_terminal_takes_only_ascii(here: Path, environment: dict[str, str]) -> None:
+    write_tiny_model(ONNX_MODEL, {"猫 \N{CAT FACE}": (255, 0, 0), 'd"ö\\g': (0, 0, 255)})
+    red, broken = "rötlich.png", "brökèn \N{CAT FACE}.png"
+    Image.new("RGB", (6, 6), (255, 0, 0)).save(red)
+    Path(broken).write_bytes(b"no image")
+    command = [sys.executable, "-m", "reprocnn", "predict", red, broken, "--json"]
+    clean = {name: value for name, value in os.environ.items() if name not in {"LC_ALL", "PYTHONUTF8"}}
+    own = clean | environment | {"PYTHONPATH": str(ROOT / "src")}
+    done = subprocess.run(command, env=own, capture_output=True, check=False)
+    assert done.returncode == 1, done.stderr
+    (answer,) = _rows(done.stdout.decode("ascii"))
+    assert os.fsencode(str(answer["file"])).decode() == red
+    assert [row["class"] for row in answer["top"]] == ["猫 \N{CAT FACE}", 'd"ö\\g']  # type: ignore[attr-defined]
+    (error,) = _rows(done.stderr.decode("ascii"))
+    assert os.fsencode(str(error["file"])).decode() == broken
 
 
 def test_csv_has_a_header_and_a_row_per_picture(pictures: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -227,6 +251,14 @@ def test_a_model_file_needs_no_checkout(
     assert _rows(capsys.readouterr().out)[0]["class"] == "red"
     with pytest.raises(SystemExit, match=r"is not a checkout of this project.*\n"):
         cli.main(["predict", "red.png"])
+
+
+def test_a_model_for_images_that_are_not_square_is_refused(pictures: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_tiny_model(ONNX_MODEL, info=tiny_info(size=(4, 6)))
+    problem = r"model\.onnx: the model takes images of 4x6 pixels, but pictures are cropped to squares\n  fix: crop and"
+    with pytest.raises(SystemExit, match=problem):
+        cli.main(["predict", "."])
+    assert capsys.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize(

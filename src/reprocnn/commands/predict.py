@@ -14,7 +14,9 @@ from reprocnn.data.pictures import count_pictures, list_pictures
 from reprocnn.data.progress import progress
 from reprocnn.errors import UserError
 from reprocnn.inference.classifier import Classifier
+from reprocnn.inference.pictures import check_shape
 from reprocnn.inference.prediction import Prediction, predict_pictures
+from reprocnn.inference.unreadable import UnreadableError
 from reprocnn.ledger import model_files
 
 Format = Literal["text", "json", "csv"]
@@ -72,15 +74,19 @@ def open_model(path: Path, threads: int = 0, white: float | None = None) -> Clas
         white: value of white of images with more than 8 bits per channel; None: that of the training.
 
     Raises:
-        UserError: the file does not exist, or it is not an ONNX file of this project.
+        UserError: the file does not exist, is not an ONNX file of this project, or its images are not square.
     """
     if path.suffix == MODEL.suffix:
         raise UserError(f"{path} is a Keras model, expected an ONNX file", f"use {path.with_suffix('.onnx')}")
     try:
-        return Classifier(path, threads, white)
+        classifier = Classifier(path, threads, white)
+        check_shape(classifier.info)
+        return classifier
     except FileNotFoundError:
         fix = "dvc checkout, or dvc repro" if path == ONNX_MODEL else "check its name"
         raise UserError(f"the model {path} does not exist", fix) from None
+    except UnreadableError as error:
+        raise UserError(f"{path}: {error.cause}", error.fix) from None
     except ValueError as error:
         raise UserError(f"{path}: {error}", f"use the {ONNX_MODEL} of a checkout of this project") from None
 

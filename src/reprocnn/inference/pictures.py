@@ -7,12 +7,26 @@ from numpy.typing import NDArray
 
 from .decoding import read_image
 from .info import ModelInfo
-from .unreadable import WhiteError, memory_failure
+from .unreadable import UnreadableError, WhiteError, memory_failure
 
 _FIX_WHITE = (
     "set white (`--white` of the command, `white=` of `reprocnn.load`) to 4095 for 12 bits, 65535 for 16 bits, "
     "1 for floats from 0 to 1"
 )
+
+
+def check_shape(info: ModelInfo) -> None:
+    """Check that pictures can be prepared for a model: they are cropped to squares, as for training.
+
+    Raises:
+        UnreadableError: the images of the model are not square.
+    """
+    height, width, _ = info.image_shape
+    if height != width:
+        raise UnreadableError(
+            f"the model takes images of {height}x{width} pixels, but pictures are cropped to squares",
+            "crop and resize them, and give them as an array: `reprocnn.load(...).predict(images)`",
+        )
 
 
 def read_picture(info: ModelInfo, name: str, read: Callable[[], bytes]) -> NDArray[np.uint8]:
@@ -28,9 +42,11 @@ def read_picture(info: ModelInfo, name: str, read: Callable[[], bytes]) -> NDArr
 
     Raises:
         WhiteError: the model has no value of white, but the image needs one, or its value is wrong.
-        UnreadableError: the file can't be read or decoded, or memory is short; has the cause and the fix.
+        UnreadableError: the file can't be read or decoded, memory is short, or the images of the model are not square;
+            has the cause and the fix.
         FileNotFoundError: the file was deleted in the meantime.
     """
+    check_shape(info)
     try:
         return read_image(name, read, info.image_shape[0], info.color_mode, info.white)
     except MemoryError:
