@@ -1,12 +1,15 @@
 import threading
+from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from reprocnn.inference import prediction
+from reprocnn.inference import pictures, prediction
 from reprocnn.inference.classifier import BATCH, Classifier
+from reprocnn.inference.info import ModelInfo
 from reprocnn.inference.prediction import Prediction, Unreadable, predict_arrays, predict_pictures
 from tiny_model import COLOURS, SIZE, write_tiny_model
 
@@ -17,8 +20,6 @@ def classifier(tmp_path: Path) -> Classifier:
 
 
 def _png(colour: str) -> bytes:
-    from io import BytesIO
-
     file = BytesIO()
     Image.new("RGB", (9, 7), COLOURS[colour]).save(file, "PNG")
     return file.getvalue()
@@ -85,3 +86,26 @@ def test_files_are_not_read_far_ahead_of_the_answers(classifier: Classifier, mon
     answers = predict_pictures(classifier, (("a.png", content) for _ in range(20 * BATCH)), 1)
     next(answers)
     assert read[0] <= 6 * BATCH
+
+
+def test_after_ctrl_c_no_thread_begins_another_picture(classifier: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without that, the command would first decode all the pictures that were read: seconds for large photographs."""
+    content = BytesIO()
+    Image.new("RGB", (1500, 1500)).save(content, "PNG")
+    began, decoded = threading.Event(), []
+
+    def read_picture(info: ModelInfo, name: str, read: prediction.Read) -> np.ndarray:
+        began.set()
+        decoded.append(name)
+        return pictures.read_picture(info, name, read)
+
+    def interrupted() -> Iterator[tuple[str, prediction.Read]]:
+        for number in range(2 * BATCH):
+            yield f"{number}.png", content.getvalue
+        assert began.wait(60)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(prediction, "read_picture", read_picture)
+    with pytest.raises(KeyboardInterrupt):
+        list(predict_pictures(classifier, interrupted(), 1))
+    assert len(decoded) < BATCH

@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from threading import Event
 from typing import TypeVar
 
 import numpy as np
@@ -77,14 +78,17 @@ def predict_pictures(classifier: Classifier, pictures: Iterable[tuple[str, Read]
     cores = os.cpu_count() or 1
     # Threads that decode and threads that compute: small files are decoded mostly in Python, one at a time; a thread
     # that does both would wait for its turn to decode while it could compute.
-    with ThreadPoolExecutor(cores) as decoders, ThreadPoolExecutor(cores) as models:
-        decoded = _in_order(lambda batch: decoders.submit(_decode, classifier, batch), _batches(pictures), cores)
-        try:
-            for answers in _in_order(lambda batch: models.submit(_answer, classifier, top, batch), decoded, cores):
-                yield from answers
-        finally:  # after Ctrl-C, do not work through the batches that wait
-            decoders.shutdown(wait=False, cancel_futures=True)
-            models.shutdown(wait=False, cancel_futures=True)
+    decoders, models, stopped = ThreadPoolExecutor(cores), ThreadPoolExecutor(cores), Event()
+    try:
+        decoded = _in_order(
+            lambda batch: decoders.submit(_decode, classifier, batch, stopped), _batches(pictures), cores
+        )
+        for answers in _in_order(lambda batch: models.submit(_answer, classifier, top, batch), decoded, cores):
+            yield from answers
+    finally:  # after Ctrl-C, no thread begins another picture
+        stopped.set()
+        for pool in (decoders, models):
+            pool.shutdown(cancel_futures=True)
 
 
 def _in_order(submit: Callable[[T], Future[R]], items: Iterable[T], cores: int) -> Iterator[R]:
@@ -136,9 +140,9 @@ Decoded = list[tuple[str, NDArray[np.uint8] | Unreadable]]
 """The name of each picture of a batch, and its pixels or why it has none."""
 
 
-def _decode(classifier: Classifier, batch: list[tuple[str, Read]]) -> Decoded:
-    """Decode a batch of pictures."""
-    return [(name, _pixels(classifier, name, read)) for name, read in batch]
+def _decode(classifier: Classifier, batch: list[tuple[str, Read]], stopped: Event) -> Decoded:
+    """Decode a batch of pictures; end early once `stopped` is set."""
+    return [(name, _pixels(classifier, name, read)) for name, read in batch if not stopped.is_set()]
 
 
 def _pixels(classifier: Classifier, name: str, read: Read) -> NDArray[np.uint8] | Unreadable:
