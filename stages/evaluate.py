@@ -3,7 +3,14 @@
 import _stage  # isort: split
 
 from reprocnn import backend
-from reprocnn.artifacts.confidence import COVERAGE, RELIABILITY, write_coverage, write_reliability
+from reprocnn.artifacts.confidence import (
+    CONFIDENCE,
+    COVERAGE,
+    RELIABILITY,
+    write_confidence,
+    write_coverage,
+    write_reliability,
+)
 from reprocnn.artifacts.examples import EXAMPLES, write_examples
 from reprocnn.artifacts.explanations import EXPLANATIONS, write_explanations
 from reprocnn.artifacts.model import MODEL, load_model
@@ -31,6 +38,7 @@ def main() -> None:
     images, labels = read_split(RAW_TEST)
     found = assess(model, images, labels, card, params)
     write_scores(METRICS, found.scores)
+    write_confidence(CONFIDENCE, found.confidence)
     write_reliability(RELIABILITY, found.reliability)
     write_coverage(COVERAGE, found.coverage)
     write_per_class(PER_CLASS, found.per_class)

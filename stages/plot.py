@@ -2,7 +2,14 @@
 
 import _stage  # isort: split
 
-from reprocnn.artifacts.confidence import COVERAGE, RELIABILITY, read_coverage, read_reliability
+from reprocnn.artifacts.confidence import (
+    CONFIDENCE,
+    COVERAGE,
+    RELIABILITY,
+    read_confidence,
+    read_coverage,
+    read_reliability,
+)
 from reprocnn.artifacts.examples import EXAMPLES, read_examples
 from reprocnn.artifacts.explanations import EXPLANATIONS, read_explanations
 from reprocnn.artifacts.figures import DESCRIPTION, FIGURES, REPORT, png, write_figures, write_text
@@ -42,6 +49,7 @@ def main() -> None:
         counts=counts,
         examples=examples,
         explanations=read_explanations(EXPLANATIONS),
+        confidence=read_confidence(CONFIDENCE),
         reliability=read_reliability(RELIABILITY),
         coverage=read_coverage(COVERAGE),
         robustness=read_robustness(ROBUSTNESS),

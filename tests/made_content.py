@@ -1,6 +1,5 @@
 """Make the content of a report."""
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -73,7 +72,8 @@ def made_content(
             mflops=0.5,
         ),
         "history": history,
-        "scores": replace(scores, others={**scores.others, **trust}),
+        "scores": scores,
+        "confidence": trust,
         "per_class": per_class,
         "counts": metrics.confusion(probabilities, labels),
         "examples": examples(table, probabilities, images),

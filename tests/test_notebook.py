@@ -37,7 +37,7 @@ def test_calibrated_answers_have_another_confidence_and_the_same_class(tmp_path:
     assert plain.class_name == calibrated.class_name == "green"
     assert plain.confidence > calibrated.confidence + 0.1
     assert model.predict(image) == [plain]
-    older = reprocnn.load(write_tiny_model(tmp_path / "old.onnx", replace(INFO, temperature=None)))
+    older = reprocnn.load(write_tiny_model(tmp_path / "old.onnx", info=replace(INFO, temperature=None)))
     with pytest.raises(UserError, match=r"no temperature.*\n  fix: train again: dvc repro"):
         older.predict(image, calibrated=True)
 

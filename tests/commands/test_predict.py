@@ -135,7 +135,7 @@ def test_calibrated_probabilities_have_the_temperature_of_the_model(
 
 
 def test_a_model_without_a_temperature_has_to_be_trained_again(pictures: Path) -> None:
-    write_tiny_model(ONNX_MODEL, replace(INFO, temperature=None))
+    write_tiny_model(ONNX_MODEL, info=replace(INFO, temperature=None))
     cli.main(["predict", "red.png"])
     with pytest.raises(
         SystemExit, match=r"--calibrated: the model has no temperature.*\n  fix: train again: dvc repro"

@@ -74,7 +74,7 @@ def test_a_calibrated_model_divides_its_logits_by_the_temperature(classifier: Cl
 
 
 def test_a_model_of_an_older_version_is_not_calibrated(tmp_path: Path) -> None:
-    older = Classifier(write_tiny_model(tmp_path / "old.onnx", replace(INFO, temperature=None)))
+    older = Classifier(write_tiny_model(tmp_path / "old.onnx", info=replace(INFO, temperature=None)))
     with pytest.raises(ValueError, match="the model has no temperature: an older version"):
         older.calibrated()
 

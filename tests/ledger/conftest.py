@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from reprocnn.artifacts.confidence import COVERAGE, RELIABILITY
+from reprocnn.artifacts.confidence import CONFIDENCE, COVERAGE, RELIABILITY
 from reprocnn.artifacts.figures import DESCRIPTION, FIGURES, REPORT
 from reprocnn.artifacts.files import write_bytes, write_json
 from reprocnn.artifacts.history import HISTORY, Epoch, write_history
@@ -34,7 +34,7 @@ def trained(here: Path, empty_store: None) -> Path:
     )
     write_training(TRAINING, summary)
     write_json(METRICS, {"accuracy": 0.5})
-    tables = (PER_CLASS, CONFUSION_MATRIX, RELIABILITY, COVERAGE, PREDICTIONS, ROBUSTNESS)
+    tables = (PER_CLASS, CONFUSION_MATRIX, CONFIDENCE, RELIABILITY, COVERAGE, PREDICTIONS, ROBUSTNESS)
     for path in (*tables, REPORT, DESCRIPTION, FIGURES / "curves.png", TRAIN / "x"):
         write_bytes(path, b"x")
     (here / "dvc.yaml").write_text("stages: {train: {deps: [data/processed/train]}}\n")

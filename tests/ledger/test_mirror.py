@@ -59,7 +59,7 @@ def test_a_run_gets_everything_exactly_once(trained: Path) -> None:
     assert names == {
         *("figures", "report.html", "model_card.md", "model.json", "training.json", "history.csv", "params.yaml"),
         *("DVC.yaml", "metrics.json", "per_class.csv", "confusion_matrix.csv", "predictions.csv", "hashes.json"),
-        *("reliability.csv", "coverage.csv", "robustness.csv"),
+        *("confidence.csv", "reliability.csv", "coverage.csv", "robustness.csv"),
     }
 
 
@@ -295,7 +295,7 @@ def test_a_run_gets_its_status_even_if_its_files_cannot_be_stored(trained: Path)
     run = client.get_run(str(mirror.run_id))
     assert (run.info.status, run.data.metrics["test_accuracy"], run.data.params["epochs"]) == ("FINISHED", 0.5, "10")
     (trained / "mlartifacts").unlink()
-    assert _mirror(made).complete(made) == ["15 files"]
+    assert _mirror(made).complete(made) == ["16 files"]
     assert experiment_id == run.info.experiment_id
 
 

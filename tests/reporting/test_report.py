@@ -112,8 +112,8 @@ def test_the_charts_have_the_numbers_and_a_description() -> None:
 )
 def test_the_report_says_what_a_threshold_gives(changes: dict[str, Any], sentence: str) -> None:
     content = made_content()
-    others = {**content.scores.others, **confidence.scores(*_certain(60), changes["threshold_99"], 0.5)}
-    content = replace(content, scores=replace(content.scores, others=others), card=replace(content.card, **changes))
+    measures = confidence.scores(*_certain(60), changes["threshold_99"], 0.5)
+    content = replace(content, confidence=measures, card=replace(content.card, **changes))
     assert sentence in " ".join(_Text(report.html(content)).text.split())
 
 

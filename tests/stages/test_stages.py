@@ -17,7 +17,14 @@ import pytest
 from PIL import Image
 
 from checkouts import ROOT
-from reprocnn.artifacts.confidence import COVERAGE, RELIABILITY, read_coverage, read_reliability
+from reprocnn.artifacts.confidence import (
+    CONFIDENCE,
+    COVERAGE,
+    RELIABILITY,
+    read_confidence,
+    read_coverage,
+    read_reliability,
+)
 from reprocnn.artifacts.dataset import DATASET, read_dataset
 from reprocnn.artifacts.explanations import EXPLANATIONS, read_explanations
 from reprocnn.artifacts.figures import DESCRIPTION, FIGURES, REPORT
@@ -163,7 +170,7 @@ def test_evaluate_explains_some_test_images(stage_outputs: dict[str, str]) -> No
 
 
 def test_evaluate_measures_the_confidence_before_and_after_temperature_scaling(stage_outputs: dict[str, str]) -> None:
-    others = read_scores(METRICS).others
+    others = read_confidence(CONFIDENCE)
     for prefix in ("", "calibrated_"):
         assert others[f"{prefix}ece_low"] <= others[f"{prefix}ece"] <= others[f"{prefix}ece_high"]
         assert 0 < others[f"{prefix}brier"] < 1
@@ -220,6 +227,7 @@ def test_mlflow_has_one_finished_run_with_all_results(
             "metrics.json",
             "per_class.csv",
             "confusion_matrix.csv",
+            "confidence.csv",
             "reliability.csv",
             "coverage.csv",
             "history.csv",

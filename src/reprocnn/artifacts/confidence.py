@@ -1,5 +1,6 @@
-"""Write and read the tables about the confidence of a model: reliability, and accuracy against coverage."""
+"""Write and read the tables about the confidence of a model: measures, reliability, and accuracy against coverage."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,12 +9,37 @@ from reprocnn.artifacts.tables import read_table, write_csv
 if TYPE_CHECKING:  # the import takes a second
     import pandas as pd
 
+CONFIDENCE = Path("reports/confidence.csv")
 RELIABILITY = Path("reports/reliability.csv")
 COVERAGE = Path("reports/coverage.csv")
 
 _IN_BIN = ("n", "confidence", "accuracy")
 _RELIABILITY_COLUMNS = ("bin", *_IN_BIN, *(f"calibrated_{name}" for name in _IN_BIN))
 _COVERAGE_COLUMNS = ("coverage", "threshold", "accuracy", "accuracy_low", "accuracy_high", "n")
+
+
+def write_confidence(path: Path, measures: Mapping[str, float]) -> None:
+    """Write the measures of the confidence as CSV.
+
+    They are not in reports/metrics.json, whose every metric is a column of `dvc exp show`.
+
+    Args:
+        path: the file to write.
+        measures: name -> value, as `evaluation.confidence.scores` returns them.
+    """
+    import pandas as pd
+
+    write_csv(path, pd.DataFrame({"measure": list(measures), "value": list(measures.values())}))
+
+
+def read_confidence(path: Path) -> dict[str, float]:
+    """Read the measures of the confidence, name -> value.
+
+    Raises:
+        UserError: a column is missing.
+    """
+    table = read_table(path, ("measure", "value"), ("measure",), "evaluate")
+    return dict(zip(table["measure"], table["value"].astype(float), strict=True))
 
 
 def write_reliability(path: Path, table: "pd.DataFrame") -> None:

@@ -24,6 +24,8 @@ class Assessment(NamedTuple):
 
     scores: Scores
     """The overall metrics."""
+    confidence: dict[str, float]
+    """The measures of the confidence, as `confidence.scores` returns them."""
     reliability: pd.DataFrame
     """Accuracy against confidence, as `confidence.reliability` returns it."""
     coverage: pd.DataFrame
@@ -67,7 +69,8 @@ def assess(
     robust = robustness.measure(model, images, labels) if params.robustness else robustness.not_measured()
     scores = metrics.overall(probabilities, labels, params.top_k, augmented, robustness.mean_accuracy(robust))
     return Assessment(
-        scores=replace(scores, others={**scores.others, **trust}),
+        scores=replace(scores, others={**scores.others, "ece": trust["ece"]}),
+        confidence=trust,
         reliability=confidence.reliability(probabilities, calibrated, labels),
         coverage=confidence.coverage(calibrated, labels),
         per_class=metrics.per_class(probabilities, labels, names),

@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from reprocnn.artifacts.confidence import COVERAGE, RELIABILITY
+from reprocnn.artifacts.confidence import CONFIDENCE, COVERAGE, RELIABILITY
 from reprocnn.artifacts.examples import EXAMPLES
 from reprocnn.artifacts.figures import DESCRIPTION, FIGURES, REPORT
 from reprocnn.artifacts.files import read_json
@@ -34,7 +34,7 @@ UNKNOWN = "unknown"
 """Name of a training that was killed before its origin was recorded."""
 
 _TRAINED = (PARAMS, Path("dvc.yaml"), HISTORY, MODEL_CARD, TRAINING)
-_EVALUATED = (METRICS, PER_CLASS, CONFUSION_MATRIX, RELIABILITY, COVERAGE, PREDICTIONS, ROBUSTNESS)
+_EVALUATED = (METRICS, PER_CLASS, CONFUSION_MATRIX, CONFIDENCE, RELIABILITY, COVERAGE, PREDICTIONS, ROBUSTNESS)
 PICTURES = (RAW_TEST / "images.npy", EXAMPLES / "images.npy")
 """Files whose first image may serve as an example; train has no images of 8 bits among its deps."""
 

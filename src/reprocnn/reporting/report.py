@@ -42,6 +42,8 @@ class Content:
     """Classified test images."""
     explanations: Explanations
     """Heat maps of what the model looks at."""
+    confidence: Mapping[str, float]
+    """Measures of the confidence, with the names of `evaluation.confidence.scores`."""
     reliability: pd.DataFrame
     """Accuracy against confidence, with the columns of `write_reliability`."""
     coverage: pd.DataFrame
