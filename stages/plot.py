@@ -27,27 +27,37 @@ from reprocnn.reporting import figures, fonts, model_card, report, samples
 
 def main() -> None:
     load_params(Params)
-    raw, validation = read_split(RAW_TRAIN), read_split(VALIDATION)
-    history, scores, per_class = read_history(HISTORY), read_scores(METRICS), read_per_class(PER_CLASS)
-    card, examples, counts = read_model_card(MODEL_CARD), read_examples(EXAMPLES), read_confusion(CONFUSION_MATRIX)
+    content = read_content()
+    card, examples = content.card, content.examples
     labels = figures.labels(card.class_names)
-    heading = figures.title(card.dataset, card.model, scores.accuracy)
+    heading = figures.title(card.dataset, card.model, content.scores.accuracy)
     drawn = {
-        "curves": figures.curves(history, heading),
-        "confusion_matrix": figures.confusion_matrix(counts, list(labels.values()), heading),
-        "per_class_f1": figures.per_class_f1(figures.replace_names(per_class, labels), heading),
+        "curves": figures.curves(content.history, heading),
+        "confusion_matrix": figures.confusion_matrix(content.counts, list(labels.values()), heading),
+        "per_class_f1": figures.per_class_f1(figures.replace_names(content.per_class, labels), heading),
         "mistakes": figures.mistakes(examples.images, figures.replace_names(examples.rows, labels), heading),
     }
-    content = report.Content(
+    write_figures(FIGURES, {name: png(figure) for name, figure in drawn.items()})
+    write_text(REPORT, report.html(content))
+    write_text(DESCRIPTION, model_card.markdown(content))
+    if note := fonts.note(labels):
+        print(note)
+
+
+def read_content() -> report.Content:
+    """Read what the report shows."""
+    raw, validation = read_split(RAW_TRAIN), read_split(VALIDATION)
+    card, per_class = read_model_card(MODEL_CARD), read_per_class(PER_CLASS)
+    return report.Content(
         card=card,
         changed=changed_params(),
         hashes={RAW_TRAIN.as_posix(): content_md5(RAW_TRAIN), MODEL.as_posix(): md5(MODEL)},
         training=read_training(TRAINING),
-        history=history,
-        scores=scores,
+        history=read_history(HISTORY),
+        scores=read_scores(METRICS),
         per_class=per_class,
-        counts=counts,
-        examples=examples,
+        counts=read_confusion(CONFUSION_MATRIX),
+        examples=read_examples(EXAMPLES),
         explanations=read_explanations(EXPLANATIONS),
         confidence=read_confidence(CONFIDENCE),
         reliability=read_reliability(RELIABILITY),
@@ -56,11 +66,6 @@ def main() -> None:
         split_counts=samples.split_counts(raw.labels, validation.labels, per_class["n"].to_numpy()),
         samples=samples.one_per_class(raw.images, raw.labels, card.class_names),
     )
-    write_figures(FIGURES, {name: png(figure) for name, figure in drawn.items()})
-    write_text(REPORT, report.html(content))
-    write_text(DESCRIPTION, model_card.markdown(content))
-    if note := fonts.note(labels):
-        print(note)
 
 
 if __name__ == "__main__":
