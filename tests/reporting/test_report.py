@@ -133,7 +133,10 @@ def test_the_card_says_the_same_in_words() -> None:
 
 
 def test_the_card_names_imbalance() -> None:
-    assert "times as many" not in markdown(made_content())
+    content = made_content()
+    assert "times as many" not in markdown(content)
+    counts = {**content.split_counts, "train": np.array([90, 30, 45])}
+    assert "The largest class has 3.0 times as many" in markdown(replace(content, split_counts=counts))
 
 
 def test_a_history_longer_than_the_chart_keeps_its_last_epoch() -> None:

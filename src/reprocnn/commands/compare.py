@@ -109,7 +109,7 @@ def compare(names: list[str], group_by: list[str], best_by: BestBy, as_json: boo
         as_page: whether to write a page with charts, too.
 
     Raises:
-        UserError: there are no results, a name is unknown, or exactly two results can't be compared.
+        UserError: no result was found, a name is unknown, or the only two results can't be compared.
     """
     report = make_report(names, group_by, best_by)
     if as_json:
@@ -176,7 +176,7 @@ def _all(trainings: list[record.Record], notes: list[str]) -> list[Reports]:
     found = [experiment for experiment in revisions.experiments() if experiment.origin[BASELINE_TAG] == head]
     if not found:
         raise UserError(
-            f"commit {head[:7]} has no experiments" if head else "there is no commit, and so there are no experiments",
+            f"commit {head[:7]} has no experiments" if head else "found no experiments: this repository has no commit",
             "make one: dvc exp run -S learning_rate=0.0003; or name experiments of other commits, which "
             "`dvc exp list --all` lists",
         )

@@ -16,8 +16,9 @@ from reprocnn.reporting.charts import Chart, Rows, axis, chart, epochs
 from reprocnn.reporting.thumbnails import data_uri
 
 PAGE = Path("reports/compare.html")
-"""Git ignores it; it is no output of a stage, because it depends on which experiments there are."""
+"""Not an output of a stage: its content depends on which experiments exist. Git ignores it."""
 
+_TITLE = "Comparison of experiments"
 _SCORES = {"validation": "validation_accuracy", "test": "test_accuracy"}
 """Axis of the parallel coordinates -> metric."""
 _MOST_PICTURES = 100
@@ -35,7 +36,7 @@ def write_page(report: Report) -> None:
     if report.differing:
         charts["Parameters and accuracies, one line per experiment"] = parallel_coordinates(report)
     parts = [_part(section) for section in sections(report)]
-    text = pages.render("compare.html", parts=parts, pictures=_pictures(report), charts=charts)
+    text = pages.render("compare.html", title=_TITLE, parts=parts, pictures=_pictures(report), charts=charts)
     write_bytes(PAGE, text.encode())
 
 

@@ -224,7 +224,7 @@ def of_trainings() -> list[Record]:
 
 
 def training_seconds(trainings: list[Record], model_md5: str, origin: dict[str, str]) -> float | None:
-    """Return how long the epochs of a training took, in seconds; None if no journal knows all of them.
+    """Return the training time in seconds, the sum of its epochs; None if no journal has all of them.
 
     Args:
         trainings: the records of all journals, oldest first.

@@ -148,7 +148,7 @@ def reliability(table: pd.DataFrame) -> Chart:
             "y": axis("accuracy", "accuracy", percent=True, scale={"domain": [0, 1]}),
             "size": {"field": "n", "type": "quantitative", "scale": {"range": [40, 400]}, "legend": None},
             "tooltip": [*numbers, {"field": "n", "title": "images"}],
-            **{name: value for name, value in series("stage", list(stages)).items() if name != "strokeDash"},
+            **{name: by for name, by in series("stage", list(stages)).items() if name != "strokeDash"},  # no lines
         },
     }
     ideal: Chart = {
