@@ -1,26 +1,30 @@
-"""Download or read the data set, verify it, and write the raw splits in one format."""
+"""Download or read the data set, verify it, divide it, and write the raw splits in one format."""
 
 import _stage  # isort: split
 
+from reprocnn.artifacts.corrections import EXCLUDE, RELABEL, read_corrections
 from reprocnn.artifacts.dataset import DATASET, write_dataset
 from reprocnn.artifacts.split import RAW_TEST, RAW_TRAIN
-from reprocnn.data import raw
+from reprocnn.data.division import card, describe_counts, divide
 from reprocnn.data.load import load
+from reprocnn.data.raw import write_split
 from reprocnn.data.title import title
 from reprocnn.params import DownloadParams, load_params
 from reprocnn.run.downloads import places
 
 
 def main() -> None:
-    params = load_params(DownloadParams)
+    params, corrections = load_params(DownloadParams), read_corrections(EXCLUDE, RELABEL)
     data = load(params, places())
-    for line in data.messages:
-        print(line, flush=True)
-    card = raw.card(data, title(params.dataset, params.folder))
-    raw.write_splits(data, RAW_TRAIN, RAW_TEST)
-    write_dataset(DATASET, card)
-    size = "x".join(map(str, card.image_shape))
-    print(f"{card.dataset}: {card.n_train} + {card.n_test} images of {size}")
+    print(*data.messages, sep="\n", end="\n" * bool(data.messages), flush=True)
+    division = divide(data, params, corrections)
+    print(*division.messages, *describe_counts(division), sep="\n", flush=True)
+    write_split(division.data, division.train, RAW_TRAIN)
+    write_split(division.data, division.test, RAW_TEST)
+    dataset = card(division, title(params.dataset, params.folder))
+    write_dataset(DATASET, dataset)
+    size = "x".join(map(str, dataset.image_shape))
+    print(f"{dataset.dataset}: {dataset.n_train} + {dataset.n_test} images of {size}")
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from reprocnn.artifacts.confidence import (
 )
 from reprocnn.artifacts.examples import EXAMPLES, write_examples
 from reprocnn.artifacts.explanations import EXPLANATIONS, write_explanations
+from reprocnn.artifacts.image_files import read_image_files
 from reprocnn.artifacts.model import MODEL, load_model
 from reprocnn.artifacts.model_card import MODEL_CARD, read_model_card
 from reprocnn.artifacts.predictions import PREDICTIONS, write_predictions
@@ -36,7 +37,7 @@ def main() -> None:
     backend.prepare(0, params.threads, params.portable)
     model, card = load_model(MODEL), read_model_card(MODEL_CARD)
     images, labels = read_split(RAW_TEST)
-    found = assess(model, images, labels, card, params)
+    found = assess(model, images, labels, read_image_files(RAW_TEST), card=card, params=params)
     write_scores(METRICS, found.scores)
     write_confidence(CONFIDENCE, found.confidence)
     write_reliability(RELIABILITY, found.reliability)

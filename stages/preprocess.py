@@ -5,17 +5,20 @@ import _stage  # isort: split
 import numpy as np
 
 from reprocnn.artifacts.dataset import DATASET, read_dataset
+from reprocnn.artifacts.image_files import read_image_files
 from reprocnn.artifacts.split import RAW_TRAIN, TRAIN, VALIDATION, read_split
 from reprocnn.artifacts.statistics import STATISTICS, Statistics, write_statistics
-from reprocnn.data import preprocessing, splits
+from reprocnn.data import preprocessing
+from reprocnn.data.validation import validation_images
 from reprocnn.params import PreprocessParams, load_params
 
 
 def main() -> None:
     params = load_params(PreprocessParams)
     dataset, raw = read_dataset(DATASET), read_split(RAW_TRAIN)
-    names, fraction = dataset.class_names, params.validation_fraction
-    held_out = splits.held_out(raw.labels, names, fraction, params.split_seed, "validation_fraction")
+    names = dataset.class_names
+    held_out, message = validation_images(raw.labels, names, read_image_files(RAW_TRAIN), params)
+    print(message)
     train, validation = np.flatnonzero(~held_out), np.flatnonzero(held_out)
     normalization = preprocessing.fit_normalization(raw.images, train, params.normalization)
     for path, indices in ((TRAIN, train), (VALIDATION, validation)):

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from made_files import made_files
 from reprocnn.artifacts.explanations import Explanations
 from reprocnn.artifacts.history import Epoch, best_epoch
 from reprocnn.artifacts.model_card import ModelCard
@@ -49,7 +50,7 @@ def made_content(
     probabilities[np.arange(n), found] += 0.9 - random.random(n) * 0.3
     probabilities /= probabilities.sum(axis=1, keepdims=True)
     images = random.integers(0, 256, (n, side, side, channels)).astype(np.uint8)
-    table = predictions.table(probabilities, labels, names, images)
+    table = predictions.table(probabilities, labels, names, made_files(images))
     per_class = metrics.per_class(probabilities, labels, names)
     parts = [(i, i / epochs) for i in range(1, epochs + 1)]
     history = [Epoch(i, 1 / i, 0.5 + 0.4 * part, 1.1 / i, 0.5 + 0.3 * part, 0.001) for i, part in parts]

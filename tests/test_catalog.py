@@ -36,7 +36,7 @@ def test_each_data_set_is_a_module_of_its_name() -> None:
 
 def test_the_row_of_digits_agrees_with_the_data() -> None:
     data, row = load(DownloadParams(), places()), DATA_SETS["digits"]
-    assert (len(data.labels), data.image_shape) == (row.images, row.image_shape)
+    assert (len(data.labels), data.images.shape[1:]) == (row.images, row.image_shape)
 
 
 def test_the_catalog_imports_no_module_of_this_project_and_no_large_library() -> None:

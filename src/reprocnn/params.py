@@ -28,6 +28,7 @@ PARAMS = Path("params.yaml")
 
 Auto = Literal["auto"]
 ColorMode = Literal["rgb", "grayscale"]
+SplitBy = Literal["image", "group"]
 NormalizationKind = Literal["unit", "standardize"]
 Padding = Literal["same", "valid"]
 Pooling = Literal["max", "average"]
@@ -121,6 +122,8 @@ class DownloadParams(Section):
     """Fraction of the images in the test split if the source has none."""
     split_seed: Seed = 0
     """Draws the splits."""
+    split_by: SplitBy = "image"
+    """What is kept in one split when a split is drawn: each image on its own, or the images of a group."""
 
 
 class PreprocessParams(Section):
@@ -130,6 +133,8 @@ class PreprocessParams(Section):
     """Fraction of the training images in the validation split."""
     split_seed: Seed = 0
     """Draws the splits."""
+    split_by: SplitBy = "image"
+    """What is kept in one split when a split is drawn: each image on its own, or the images of a group."""
     normalization: NormalizationKind = "unit"
     """`unit`: pixels / 255; `standardize`: per channel, mean 0 and std 1 of the training split."""
 

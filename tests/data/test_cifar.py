@@ -55,11 +55,12 @@ def test_both_kinds_of_archives_give_the_same_images(make: object, tmp_path: Pat
     name = "cifar-10-python.tar.gz" if make is _python_archive else "cifar-10-binary.tar.gz"
     path = make(tmp_path / name)  # type: ignore[operator]
     data = (cifar.read_python if make is _python_archive else cifar.read_binary)(path)
-    images = np.concatenate(list(data.chunks))
+    images = data.images
     assert data.class_names == NAMES
     assert images.shape == (15 + 7, 32, 32, 3)
+    assert (data.files[0], data.files[2], data.files[-1]) == ("data_batch_1#0", "data_batch_2#1", "test_batch#6")
     assert images.dtype == np.uint8
-    assert data.is_test.tolist() == [False] * 15 + [True] * 7
+    assert data.given == ["train"] * 15 + ["test"] * 7
     assert data.labels.tolist()[:6] == [1, 0, 0, 1, 1, 1]
     assert data.labels[-7:].tolist() == [0, 1, 0, 1, 0, 1, 1]
     # A row is channel first, then row by row: this is the second pixel in the green channel of the first image.

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from reprocnn.data import folder
+from reprocnn.data.division import Division, divide
 from reprocnn.data.raw import RawData
 from reprocnn.errors import UserError
 from reprocnn.params import DownloadParams
@@ -18,9 +19,13 @@ Make = Callable[..., None]
 
 
 def _load(path: Path, size: int = 8, mode: str = "rgb") -> tuple[RawData, np.ndarray]:
-    params = DownloadParams(dataset="folder", folder=str(path), image_size=size, color_mode=mode, test_fraction=0.34)  # type: ignore[arg-type]
+    params = DownloadParams(dataset="folder", folder=str(path), image_size=size, color_mode=mode)  # type: ignore[arg-type]
     data = folder.load(params, places())
-    return data, np.concatenate(list(data.chunks))
+    return data, data.images
+
+
+def _divide(path: Path) -> Division:
+    return divide(_load(path)[0], DownloadParams(test_fraction=0.34), {})
 
 
 def _zip(source: Path, path: Path) -> Path:
@@ -47,7 +52,7 @@ def test_each_folder_is_a_class_and_the_test_split_is_stratified(tmp_path: Path,
     data, images = _load(tmp_path)
     assert data.class_names == ["a cat", "dog", "Übung"]
     assert (images.shape, images.dtype) == ((18, 8, 8, 3), np.uint8)
-    assert sorted(np.bincount(data.labels[data.is_test]).tolist()) == [2, 2, 3]
+    assert sorted(np.bincount(data.labels[_divide(tmp_path).test]).tolist()) == [2, 2, 3]
 
 
 @pytest.mark.parametrize("pack", [_zip, _tar])
@@ -60,10 +65,10 @@ def test_an_archive_gives_the_same_images_as_the_folder(
     (tmp_path / "in" / "pets" / ".DS_Store").write_text("")
     path = pack(tmp_path / "in", tmp_path / "archive")
 
-    def load_set(path: Path) -> set[tuple[int, bool, bytes]]:
+    def load_set(path: Path) -> set[tuple[int, str, bytes]]:
         data, images = _load(path)
-        rows = zip(data.labels.tolist(), data.is_test.tolist(), images, strict=True)
-        return {(label, test, image.tobytes()) for label, test, image in rows}
+        rows = zip(data.labels.tolist(), data.given, images, strict=True)
+        return {(label, given, image.tobytes()) for label, given, image in rows}
 
     assert load_set(path) == load_set(tmp_path / "in")
     assert len(load_set(path)) == 16
@@ -80,16 +85,15 @@ def test_a_folder_with_only_an_archive_is_read_as_the_archive(tmp_path: Path, ma
 def test_the_users_train_and_test_splits_are_kept(tmp_path: Path, make_images: Make) -> None:
     make_images(tmp_path / "train", n=4)
     make_images(tmp_path / "test", n=1)
-    data, _ = _load(tmp_path)
-    assert (~data.is_test).sum() == 8
-    assert data.is_test.sum() == 2
+    division = _divide(tmp_path)
+    assert (len(division.train), len(division.test)) == (8, 2)
 
 
 def test_without_test_a_part_of_train_becomes_the_test_split(tmp_path: Path, make_images: Make) -> None:
     make_images(tmp_path / "train", n=4)
-    data, _ = _load(tmp_path)
-    assert data.class_names == ["cat", "dog"]
-    assert data.is_test.sum() == 3
+    division = _divide(tmp_path)
+    assert division.data.class_names == ["cat", "dog"]
+    assert len(division.test) == 3
 
 
 @pytest.mark.parametrize(
@@ -129,7 +133,7 @@ def test_a_wrong_folder_is_refused_with_the_reason(tmp_path: Path, files: dict[s
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(content)
     with pytest.raises(UserError) as caught:
-        _load(tmp_path)
+        _divide(tmp_path)
     assert expected in str(caught.value)
 
 

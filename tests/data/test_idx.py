@@ -36,11 +36,12 @@ def test_load_reads_the_four_files(data_set: ModuleType, tmp_path: Path, monkeyp
     monkeypatch.setattr(data_set, "FILES", replace(data_set.FILES, hashes=hashes))
     monkeypatch.setenv("REPROCNN_MIRROR", str(tmp_path))
     data = data_set.load(DownloadParams(), places())
-    read = np.concatenate(list(data.chunks))
+    read = data.images
     assert (read.shape, read.dtype) == ((5, 28, 28, 1), np.uint8)
     np.testing.assert_array_equal(read[..., 0], images.astype(np.uint8))
     assert data.labels.tolist() == [0, 9, 4, 1, 2]
-    assert data.is_test.tolist() == [False, False, False, True, True]
+    assert data.given == ["train"] * 3 + ["test"] * 2
+    assert data.files[2:] == ["train-images#2", "t10k-images#0", "t10k-images#1"]
     assert len(data.class_names) == 10
 
 

@@ -1,48 +1,60 @@
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from reprocnn.artifacts.dataset import DatasetCard
+from reprocnn.artifacts.image_files import ImageFiles, read_image_files
 from reprocnn.artifacts.split import read_split
-from reprocnn.data.raw import RawData, card, write_splits
+from reprocnn.data.raw import RawData, image_hash, write_split
 from reprocnn.errors import UserError
 
 
-def _data(labels: list[int], is_test: list[bool]) -> RawData:
-    n = len(labels)
-    images = np.arange(n * 4, dtype=np.uint8).reshape(n, 2, 2, 1)
-    chunks = [images[:3], images[3:]]
-    return RawData(["a", "b"], np.array(labels), np.array(is_test), (2, 2, 1), chunks)
+def _data() -> RawData:
+    images = np.arange(20, dtype=np.uint8).reshape(5, 2, 2, 1)
+    files = [f"{name}.png" for name in ("a", "b", "ü", 'c,"', "e\udce9")]  # the last one is a byte that isn't UTF-8
+    return RawData(["a", "b"], np.array([0, 1, 0, 1, 1]), images, files, ["train"] * 5, ["g", "", "h", "", ""])
 
 
-def test_images_and_labels_are_written_to_their_split_in_order(tmp_path: Path) -> None:
-    data = _data([0, 1, 0, 1, 1], [False, True, False, False, True])
-    write_splits(data, tmp_path / "train", tmp_path / "test")
+def test_the_images_of_some_rows_are_written_in_order_with_their_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("reprocnn.artifacts.split.CHUNK_BYTES", 2 * 2 * 2 * 4)
+    data = _data()
+    write_split(data, np.array([0, 2, 3, 4]), tmp_path / "train")
     images, labels = read_split(tmp_path / "train")
-    assert labels.tolist() == [0, 0, 1]
-    assert images[:, 0, 0, 0].tolist() == [0, 8, 12]
-    images, labels = read_split(tmp_path / "test")
-    assert labels.tolist() == [1, 1]
-    assert images[:, 0, 0, 0].tolist() == [4, 16]
+    assert labels.tolist() == [0, 0, 1, 1]
+    assert images[:, 0, 0, 0].tolist() == [0, 8, 12, 16]
     assert (images.dtype, labels.dtype) == (np.uint8, np.int64)
-    assert card(data, "mine") == DatasetCard("mine", ("a", "b"), (2, 2, 1), n_train=3, n_test=2)
+    files = read_image_files(tmp_path / "train")
+    assert files.file == [data.files[row] for row in (0, 2, 3, 4)]
+    assert (files.group, files.split) == (["g", "h", "", ""], ["train"] * 4)
+    assert files.image == [image_hash(image) for image in images]
 
 
 def test_nothing_is_written_if_reading_the_images_fails(tmp_path: Path) -> None:
-    data = _data([0, 1], [False, False])
-    broken = RawData(data.class_names, data.labels, data.is_test, data.image_shape, _fail_after_one_chunk())
-    with pytest.raises(RuntimeError):
-        write_splits(broken, tmp_path / "train", tmp_path / "test")
+    class Broken:
+        shape = (5, 2, 2, 1)
+
+        def __getitem__(self, rows: object) -> None:
+            raise OSError("disk")
+
+    data = RawData(["a"], np.zeros(5, np.int64), Broken(), [""] * 5, [""] * 5, [""] * 5)  # type: ignore[arg-type]
+    with pytest.raises(OSError, match="disk"):
+        write_split(data, np.arange(5), tmp_path / "train")
     assert not list(tmp_path.iterdir())
 
 
-def _fail_after_one_chunk() -> Iterator[np.ndarray]:
-    yield np.zeros((1, 2, 2, 1), np.uint8)
-    raise RuntimeError
+def test_a_split_without_images_has_an_empty_list(tmp_path: Path) -> None:
+    write_split(_data(), np.array([], np.int64), tmp_path / "test")
+    assert read_image_files(tmp_path / "test") == ImageFiles([], [], [], [])
 
 
-def test_the_error_names_a_class_without_training_images(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="training images of every class, found none of class 'b'"):
-        write_splits(_data([0, 1], [False, True]), tmp_path / "train", tmp_path / "test")
+@pytest.mark.parametrize(("content", "found"), [(None, "found none"), ("row,name\n", "found row, name")])
+def test_data_of_an_older_version_are_named_with_the_command_that_renews_them(
+    tmp_path: Path, content: str | None, found: str
+) -> None:
+    if content:
+        (tmp_path / "files.csv").write_text(content)
+    with pytest.raises(UserError, match=found) as caught:
+        read_image_files(tmp_path)
+    assert caught.value.fix == "dvc repro --force download"

@@ -5,11 +5,11 @@ import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 from PIL import Image
 
 from reprocnn.data import folder, raw, source, unreadable_files
+from reprocnn.data.division import divide
 from reprocnn.errors import UserError
 from reprocnn.params import DownloadParams
 from reprocnn.run.downloads import places
@@ -18,14 +18,15 @@ Make = Callable[..., None]
 
 
 def _load(path: Path, size: int = 8) -> raw.RawData:
-    params = DownloadParams(dataset="folder", folder=str(path), image_size=size, test_fraction=0.34)
+    params = DownloadParams(dataset="folder", folder=str(path), image_size=size)
     return folder.load(params, places())
 
 
 def _write(path: Path, into: Path) -> None:
     """Load and write the data as the download stage does."""
-    data = _load(path)
-    raw.write_splits(data, into / "train", into / "test")
+    division = divide(_load(path), DownloadParams(test_fraction=0.34), {})
+    raw.write_split(division.data, division.train, into / "train")
+    raw.write_split(division.data, division.test, into / "test")
 
 
 def _error(path: Path, into: Path) -> str:
@@ -141,12 +142,12 @@ def test_the_error_names_a_class_folder_without_images_in_an_archive(tmp_path: P
 
 def test_junk_files_are_ignored_and_counted(tmp_path: Path, make_images: Make) -> None:
     make_images(tmp_path / "images")
-    before = np.concatenate(list(_load(tmp_path / "images").chunks))
+    before = _load(tmp_path / "images").images
     for name in ("@eaDir/cat/0.png", "cat/@eaDir/0.png/SYNOPHOTO_THUMB_M.png", "dog/Thumbs.db", "cat/1.png.part"):
         (tmp_path / "images" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "images" / name).write_bytes(b"x")
     data = _load(tmp_path / "images")
-    assert (np.concatenate(list(data.chunks)) == before).all()
+    assert (data.images == before).all()
     assert any(line.startswith("ignored 4 hidden, system or temporary file(s): ") for line in data.messages)
 
 
@@ -236,29 +237,3 @@ def test_the_error_tells_how_to_unpack_a_zip_with_a_password(tmp_path: Path, mak
     message = _error(tmp_path / "a.zip", tmp_path / "out")
     assert "encrypted with a password (6):\n    cat/0.png" in message
     assert message.endswith("fix: unpack the archive with its password, and use the folder")
-
-
-def test_the_messages_list_the_images_per_class_or_with_many_classes_the_range(
-    tmp_path: Path, make_images: Make
-) -> None:
-    make_images(tmp_path / "a" / "train", n=4)
-    make_images(tmp_path / "a" / "test", n=1)
-    assert _load(tmp_path / "a").messages == [
-        f"{tmp_path / 'a'}:",
-        "training images from the class folders in train/",
-        "test images from the class folders in test/",
-        "2 classes:",
-        "   train    test  class",
-        "       4       1  cat",
-        "       4       1  dog",
-    ]
-    make_images(tmp_path / "b", classes=tuple(f"c{i:03}" for i in range(30)), n=3)
-    lines = _load(tmp_path / "b").messages
-    assert lines[-1].strip() == "and 20 more, each with 1 to 2 training and 1 to 2 test images"
-    assert len(lines) == 3 + 2 + 10 + 1
-
-
-def test_large_images_are_read_in_small_chunks_to_limit_memory(tmp_path: Path, make_images: Make) -> None:
-    make_images(tmp_path / "images", n=40)
-    data = _load(tmp_path / "images", 1024)
-    assert {len(chunk) for chunk in data.chunks} == {5}

@@ -2,6 +2,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from made_files import made_files
 from reprocnn.evaluation import predictions
 from reprocnn.evaluation.examples import examples
 
@@ -14,7 +15,7 @@ def _select(
     probabilities = np.array([[value, 1 - value] for value in first])
     pixels = np.minimum(np.arange(len(labels)), 255).astype(np.uint8)
     images = np.broadcast_to(pixels[:, None, None, None], (len(labels), side, side, 1))
-    table = predictions.table(probabilities, np.array(labels), ["a", "b"], images)
+    table = predictions.table(probabilities, np.array(labels), ["a", "b"], made_files(images))
     return examples(table, probabilities, images)
 
 
@@ -37,7 +38,7 @@ def test_of_too_many_images_those_with_the_lowest_rank_in_their_cell_are_kept() 
     labels = np.repeat(np.arange(n), 9)
     probabilities[np.arange(n * 9), labels] = 1 - np.linspace(0, 0.4, n * 9)
     images = np.zeros((n * 9, 1, 1, 3), np.uint8)
-    table = predictions.table(probabilities, labels, list(map(str, range(n))), images)
+    table = predictions.table(probabilities, labels, list(map(str, range(n))), made_files(images))
     rows, images = examples(table, probabilities, images)
     assert len(rows) == len(images) == 1500
     assert rows.groupby("actual").size().between(3, 4).all()

@@ -1,5 +1,6 @@
 import numpy as np
 
+from made_files import made_files
 from reprocnn.evaluation import predictions
 from reprocnn.models.build import build
 from reprocnn.params import ModelParams
@@ -16,7 +17,7 @@ def test_predict_passes_raw_pixels_in_batches_of_any_size(monkeypatch) -> None: 
 def test_the_table_has_names_and_confidences() -> None:
     probabilities = np.array([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8], [0.3, 0.7]])
     images = np.arange(4, dtype=np.uint8).reshape(4, 1, 1, 1)
-    table = predictions.table(probabilities, np.array([0, 1, 0, 1]), ["NA", "dog"], images)
+    table = predictions.table(probabilities, np.array([0, 1, 0, 1]), ["NA", "dog"], made_files(images))
     assert table["predicted"].tolist() == ["NA", "NA", "dog", "dog"]
     assert table["confidence"].tolist() == [0.9, 0.6, 0.8, 0.7]
 
@@ -44,8 +45,8 @@ def test_an_image_has_the_same_hash_in_another_split_and_order() -> None:
     images = np.random.default_rng(0).integers(0, 256, (3, 4, 2, 1)).astype(np.uint8)
 
     def hashes(of: np.ndarray) -> list[str]:
-        labels = np.zeros(len(of), int)
-        found: list[str] = predictions.table(np.ones((len(of), 2)) / 2, labels, ["a", "b"], of)["image"].tolist()
+        table = predictions.table(np.ones((len(of), 2)) / 2, np.zeros(len(of), int), ["a", "b"], made_files(of))
+        found: list[str] = table["image"].tolist()
         return found
 
     here = hashes(images)

@@ -25,14 +25,16 @@ from reprocnn.artifacts.confidence import (
     read_coverage,
     read_reliability,
 )
+from reprocnn.artifacts.corrections import EXCLUDE, RELABEL
 from reprocnn.artifacts.dataset import DATASET, read_dataset
 from reprocnn.artifacts.explanations import EXPLANATIONS, read_explanations
 from reprocnn.artifacts.figures import DESCRIPTION, FIGURES, REPORT
 from reprocnn.artifacts.files import content_md5, md5
 from reprocnn.artifacts.history import HISTORY, Epoch, read_history
+from reprocnn.artifacts.image_files import read_image_files
 from reprocnn.artifacts.model import MODEL, ONNX_MODEL, load_model
 from reprocnn.artifacts.model_card import MODEL_CARD, ModelCard, read_model_card
-from reprocnn.artifacts.predictions import PREDICTIONS
+from reprocnn.artifacts.predictions import PREDICTIONS, read_predictions
 from reprocnn.artifacts.robustness import ROBUSTNESS, read_robustness
 from reprocnn.artifacts.scores import CONFUSION_MATRIX, METRICS, read_confusion, read_scores
 from reprocnn.artifacts.split import RAW_TEST, RAW_TRAIN, TRAIN, VALIDATION, read_split
@@ -55,6 +57,9 @@ def stage_outputs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str
     for name in ("params.yaml", "dvc.yaml", "stages", "src"):
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         copy(ROOT / name, folder / name)
+    (folder / "data").mkdir()
+    for path in (EXCLUDE, RELABEL):
+        shutil.copy(ROOT / path, folder / path)
     text = (folder / "params.yaml").read_text()
     for old, new in (
         ("epochs: 10", "epochs: 2"),
@@ -83,7 +88,13 @@ def test_download_writes_raw_splits_in_one_format(stage_outputs: dict[str, str])
     images, labels = read_split(RAW_TRAIN)
     assert (images.shape, images.dtype, labels.dtype) == ((1437, 8, 8, 1), np.uint8, np.int64)
     assert read_dataset(DATASET).class_names == tuple("0123456789")
-    assert stage_outputs["download"] == "digits: 1437 + 360 images of 8x8x1\n"
+    printed = stage_outputs["download"].splitlines()
+    assert printed[0] == "test split: 20.0% of the images (19.8% to 20.3% of each class), split_by image"
+    assert printed[1] == "10 classes:"
+    assert printed[-1] == "digits: 1437 + 360 images of 8x8x1"
+    files = read_image_files(RAW_TEST)
+    predicted = read_predictions(PREDICTIONS)
+    assert (predicted["file"].tolist(), predicted["image"].tolist()) == (files.file, files.image)
 
 
 def test_preprocess_splits_normalises_and_encodes(stage_outputs: dict[str, str]) -> None:
@@ -135,7 +146,7 @@ def test_the_saved_model_predicts_from_raw_images_what_the_trained_one_does_from
 ) -> None:
     normalised, one_hot = read_split(VALIDATION)
     raw, statistics = read_split(RAW_TRAIN), read_statistics(STATISTICS)
-    held_out = splits.held_out(raw.labels, statistics.class_names, 0.1, 0, "validation_fraction")
+    held_out = splits.held_out(raw.labels, statistics.class_names, splits.Draw("validation_fraction", 0.1, 0))
     saved = load_model(MODEL)
     core = build(load_params(TrainParams), statistics.image_shape, 10, 0)
     core.set_weights(saved.get_weights())

@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # the import takes a second
 EXAMPLES = Path("data/examples")
 
 _COLUMNS = ("index", "actual", "predicted", "confidence")
-_TEXT = ("actual", "predicted", "image")
+_TEXT = ("actual", "predicted", "file", "image")
 
 
 class Examples(NamedTuple):

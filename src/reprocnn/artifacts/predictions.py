@@ -11,7 +11,7 @@ if TYPE_CHECKING:  # the import takes a second
 PREDICTIONS = Path("reports/predictions.csv")
 
 _COLUMNS = ("index", "actual", "predicted", "confidence", "image")
-_TEXT = ("actual", "predicted", "image")
+_TEXT = ("actual", "predicted", "file", "image")
 
 
 def write_predictions(path: Path, table: "pd.DataFrame") -> None:
@@ -19,8 +19,8 @@ def write_predictions(path: Path, table: "pd.DataFrame") -> None:
 
     Args:
         path: the file to write.
-        table: one row per image: index (in the split), actual and predicted (class names), confidence (0-1), image (a
-            hash of its pixels, the same in every split).
+        table: one row per image: index (in the split), actual and predicted (class names), confidence (0-1), file
+            (name of its file), image (a hash of its pixels, the same in every split).
     """
     write_csv(path, table)
 

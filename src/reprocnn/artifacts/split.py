@@ -42,6 +42,7 @@ class NpyWriter:
 
     def __init__(self, path: Path, shape: tuple[int, ...], dtype: DTypeLike) -> None:
         self._shape, self._dtype, self._rows = shape, np.dtype(dtype), 0
+        self.path = path
         self._file = path.open("wb")
         header = {"descr": self._dtype.str, "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(self._file, header)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reprocnn.data.raw import RawData, combine_splits
+from reprocnn.data.raw import RawData, combine_splits, numbered
 
 OFFICIAL = "https://www.cs.toronto.edu/~kriz/"
 # Byte-identical copies of the Python archives; the official host is slow, about 70 kB/s (June 2026).
@@ -25,7 +25,7 @@ def read_python(path: Path) -> RawData:
     """Read a Python archive: pickled dicts, each with a row of 3,072 bytes per image.
 
     Returns:
-        Images uint8 (60000, 32, 32, 3), 0-255, in chunks, and labels int64 (60000,): 0-9, or 0-99 (CIFAR-100's fine
+        Images uint8 (60000, 32, 32, 3), 0-255, and labels int64 (60000,): 0-9, or 0-99 (CIFAR-100's fine
         classes).
 
     Raises:
@@ -45,6 +45,7 @@ def read_python(path: Path) -> RawData:
             np.concatenate([batches[b][key] for b in train]).astype(np.uint8),
         ),
         (_pixels(batches[test][b"data"]), np.asarray(batches[test][key], dtype=np.uint8)),
+        [name for batch in (*train, test) for name in numbered(batch, len(batches[batch][key]))],
     )
 
 
@@ -52,7 +53,7 @@ def read_binary(path: Path) -> RawData:
     """Read CIFAR-10's binary archive: a label byte and 3,072 pixel bytes per image.
 
     Returns:
-        Images uint8 (60000, 32, 32, 3), 0-255, in chunks, and labels int64 (60000,), 0-9.
+        Images uint8 (60000, 32, 32, 3), 0-255, and labels int64 (60000,), 0-9.
     """
     members = dict(_members(path))
     class_names = members["batches.meta.txt"].decode().split()
@@ -61,8 +62,10 @@ def read_binary(path: Path) -> RawData:
         rows = np.frombuffer(b"".join(members[n] for n in names), dtype=np.uint8).reshape(-1, 3073)
         return _pixels(rows[:, 1:]), rows[:, 0]
 
-    train = sorted(name for name in members if name.startswith("data_batch"))
-    return combine_splits(class_names, read(train), read(["test_batch.bin"]))
+    train, test = sorted(name for name in members if name.startswith("data_batch")), "test_batch.bin"
+    # The names of the Python archive, so that both archives give the same files.csv.
+    files = [n for m in (*train, test) for n in numbered(m.removesuffix(".bin"), len(members[m]) // 3073)]
+    return combine_splits(class_names, read(train), read([test]), files)
 
 
 def _members(path: Path) -> Iterator[tuple[str, bytes]]:

@@ -15,13 +15,9 @@ from reprocnn.data.junk import is_junk, is_note
 from reprocnn.data.layout import LAYOUT, read_layout
 from reprocnn.data.raw import RawData
 from reprocnn.data.source import list_source, read_images
-from reprocnn.data.splits import held_out
 from reprocnn.errors import UserError
 from reprocnn.inference.decoding import read_image
 from reprocnn.params import DownloadParams
-
-_MAX_CLASSES = 20
-"""With more classes than this, the image counts of only some classes are printed."""
 
 
 def load(params: DownloadParams, _: Places) -> RawData:
@@ -46,23 +42,22 @@ def load(params: DownloadParams, _: Places) -> RawData:
     source = list_source(_only_archive(path) or path)
     layout = read_layout(source.path, source.files, source.folders)
     class_names, labels = _labels(source.path, layout.classes)
-    is_test = np.array([split == "test" for split in layout.splits])
     messages = [f"{source.path}:", *layout.messages]
-    if not is_test.any():
-        is_test = held_out(labels, class_names, params.test_fraction, params.split_seed, "test_fraction")
-        messages.append(f"no test/: {params.test_fraction:g} of each class (test_fraction) becomes the test split")
     if source.junk:
         messages.append(f"ignored {len(source.junk)} hidden, system or temporary file(s): {first_few(source.junk)}")
     white = None if params.white == "auto" else params.white
     decode = partial(read_image, image_size=size, color_mode=params.color_mode, white=white)
+    shape = (size, size, 3 if params.color_mode == "rgb" else 1)
+    chunks = read_images(source, layout.names, decode, rows_per_chunk((size, size, 3)))
     return RawData(
         class_names=class_names,
         labels=labels,
-        is_test=is_test,
-        image_shape=(size, size, 3 if params.color_mode == "rgb" else 1),
-        chunks=read_images(source, layout.names, decode, rows_per_chunk((size, size, 3))),
+        images=np.concatenate(list(chunks)).reshape(-1, *shape),
+        files=layout.names,
+        given=["" if split == "all" else split for split in layout.splits],
+        groups=[""] * len(labels),
         white=white,
-        messages=[*messages, *_describe_counts(class_names, labels, is_test)],
+        messages=messages,
     )
 
 
@@ -81,18 +76,3 @@ def _only_archive(path: Path) -> Path | None:
         return None
     entries = [p for p in path.iterdir() if not is_junk(p.name) and not is_note(p.name)]
     return entries[0] if len(entries) == 1 and entries[0].name.lower().endswith(ARCHIVES) else None
-
-
-def _describe_counts(class_names: list[str], labels: NDArray[np.int64], is_test: NDArray[np.bool_]) -> list[str]:
-    """List the number of images per class; with many classes, only of the first ones, then the range of the rest."""
-    splits = (labels[~is_test], labels[is_test])
-    train, test = (np.bincount(split, minlength=len(class_names)).tolist() for split in splits)
-    rows = list(zip(train, test, class_names, strict=True))
-    shown = len(rows) if len(rows) <= _MAX_CLASSES else _MAX_CLASSES // 2
-    lines = [f"{len(rows)} classes:", "   train    test  class"]
-    lines += [f"{n_train:8}{n_test:8}  {name}" for n_train, n_test, name in rows[:shown]]
-    if rows[shown:]:
-        train, test = train[shown:], test[shown:]
-        ranges = f"{min(train)} to {max(train)} training and {min(test)} to {max(test)} test images"
-        lines.append(f"                  and {len(rows) - shown} more, each with {ranges}")
-    return lines

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reprocnn.data.fetch import Places, Source, fetch
-from reprocnn.data.raw import RawData, combine_splits
+from reprocnn.data.raw import RawData, combine_splits, numbered
 
 
 @dataclass(frozen=True)
@@ -33,14 +33,17 @@ class IdxFiles:
         Raises:
             UserError: a download failed.
         """
+        splits = ("train", "t10k")
         train, test = (
             (
                 read_idx(fetch(places, self._source(f"{split}-images-idx3-ubyte.gz")))[..., np.newaxis],
                 read_idx(fetch(places, self._source(f"{split}-labels-idx1-ubyte.gz"))),
             )
-            for split in ("train", "t10k")
+            for split in splits
         )
-        return combine_splits(list(self.class_names), train, test)
+        sizes = (len(train[0]), len(test[0]))
+        files = [name for split, n in zip(splits, sizes, strict=True) for name in numbered(f"{split}-images", n)]
+        return combine_splits(list(self.class_names), train, test, files)
 
     def _source(self, file: str) -> Source:
         published, content = self.hashes[file]

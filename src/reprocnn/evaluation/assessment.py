@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from reprocnn.artifacts.examples import Examples
 from reprocnn.artifacts.explanations import Explanations
+from reprocnn.artifacts.image_files import ImageFiles
 from reprocnn.artifacts.model_card import ModelCard
 from reprocnn.artifacts.scores import Scores
 from reprocnn.backend import keras
@@ -48,6 +49,8 @@ def assess(
     model: keras.Model,
     images: NDArray[np.uint8],
     labels: NDArray[np.int64],
+    files: ImageFiles,
+    *,
     card: ModelCard,
     params: EvaluateParams,
 ) -> Assessment:
@@ -57,6 +60,7 @@ def assess(
         model: takes images of raw pixels, 0-255, and returns class probabilities.
         images: uint8 (N, height, width, channels), 0-255; may be memory-mapped.
         labels: int64 (N,), 0 to classes - 1.
+        files: the file of each image.
         card: its class names, temperature, threshold and conformal quantile.
         params: what to measure.
     """
@@ -65,7 +69,7 @@ def assess(
     calibrated = apply_temperature(probabilities, card.temperature)
     trust = confidence.scores(probabilities, calibrated, labels, card.threshold_99, card.conformal_quantile_90)
     names = card.class_names
-    table = predictions.table(probabilities, labels, names, images)
+    table = predictions.table(probabilities, labels, names, files)
     robust = robustness.measure(model, images, labels) if params.robustness else robustness.not_measured()
     scores = metrics.overall(probabilities, labels, params.top_k, augmented, robustness.mean_accuracy(robust))
     return Assessment(

@@ -1,6 +1,5 @@
 """Predict with a saved model, which takes raw pixels 0-255."""
 
-import hashlib
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -8,6 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from reprocnn.artifacts.image_files import ImageFiles
 from reprocnn.artifacts.split import rows_per_chunk
 from reprocnn.backend import keras
 from reprocnn.params import TestTimeAugmentation
@@ -76,7 +76,7 @@ def table(
     probabilities: NDArray[np.float64],
     labels: NDArray[np.int64],
     class_names: Sequence[str],
-    images: NDArray[np.uint8],
+    files: ImageFiles,
 ) -> pd.DataFrame:
     """Build a table of predictions.
 
@@ -84,11 +84,11 @@ def table(
         probabilities: float64 (N, classes), 0-1.
         labels: int64 (N,), 0 to classes - 1.
         class_names: the class name of each label.
-        images: uint8 (N, height, width, channels), 0-255; may be memory-mapped.
+        files: the file of each image, and the hash of its pixels.
 
     Returns:
-        One row per image: its index in the split, actual and predicted class, confidence (0-1) of the prediction, and
-        the hash of the image.
+        One row per image: its index in the split, actual and predicted class, confidence (0-1) of the prediction, name
+        of its file, and the hash of the image.
     """
     names = np.array(class_names, dtype=object)
     return pd.DataFrame(
@@ -97,18 +97,7 @@ def table(
             "actual": names[labels],
             "predicted": names[probabilities.argmax(axis=1)],
             "confidence": probabilities.max(axis=1).round(6),
-            "image": [_hash(image) for image in images],
+            "file": files.file,
+            "image": files.image,
         }
     )
-
-
-def _hash(image: NDArray[np.uint8]) -> str:
-    """Return a hash of an image's shape and pixels, by which the same image is found in another experiment's split.
-
-    Args:
-        image: uint8 (height, width, channels), 0-255.
-
-    Returns:
-        The first 16 hex digits of a SHA-256: among 100,000 images, two equal ones have a probability of 3e-10.
-    """
-    return hashlib.sha256(str(image.shape).encode() + image.tobytes()).hexdigest()[:16]

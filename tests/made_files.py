@@ -1,0 +1,13 @@
+"""Make the list of the files of images."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reprocnn.artifacts.image_files import ImageFiles
+from reprocnn.data.raw import image_hash, numbered
+
+
+def made_files(images: NDArray[np.uint8]) -> ImageFiles:
+    """Name the files of images, uint8 (N, height, width, channels), without groups and given splits."""
+    n = len(images)
+    return ImageFiles(numbered("made", n), [""] * n, [""] * n, [image_hash(image) for image in images])
