@@ -39,7 +39,7 @@ def load(params: DownloadParams, _: Places) -> RawData:
     path, size = Path(params.folder), params.image_size
     if not path.exists():
         raise UserError(f"folder: {path} does not exist", f"create it, with {LAYOUT}")
-    source = list_source(_only_archive(path) or path)
+    source = list_source(archive_or_folder(path))
     layout = read_layout(source.path, source.files, source.folders)
     class_names, labels = _labels(source.path, layout.classes)
     messages = [f"{source.path}:", *layout.messages]
@@ -70,9 +70,9 @@ def _labels(path: Path, classes: Sequence[str]) -> tuple[list[str], NDArray[np.i
     return class_names, np.array([label_of[name] for name in classes], dtype=np.int64)
 
 
-def _only_archive(path: Path) -> Path | None:
-    """Return the archive in a directory that has no other files, else None."""
+def archive_or_folder(path: Path) -> Path:
+    """Return the archive in a directory that has no other files, else the path itself."""
     if not path.is_dir():
-        return None
+        return path
     entries = [p for p in path.iterdir() if not is_junk(p.name) and not is_note(p.name)]
-    return entries[0] if len(entries) == 1 and entries[0].name.lower().endswith(ARCHIVES) else None
+    return entries[0] if len(entries) == 1 and entries[0].name.lower().endswith(ARCHIVES) else path

@@ -7,16 +7,17 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from reprocnn.reporting import charts
+from reprocnn.reporting.charts import script as chart_script
 
 TEMPLATES = Path(__file__).parent / "templates"
 
 
-def render(template: str, **values: Any) -> str:
-    """Fill a template of a page with charts, whose script it embeds. The same values give the same text.
+def render(template: str, charts: dict[str, Any], **values: Any) -> str:
+    """Fill a template of a page, and embed the script of its charts if it has any. The same values give the same text.
 
     Args:
         template: name of the file.
+        charts: chart name -> its Vega-Lite specification.
         values: what the template names, escaped where it shows them.
     """
     environment = Environment(
@@ -27,8 +28,8 @@ def render(template: str, **values: Any) -> str:
         lstrip_blocks=True,
     )
     environment.filters["embedded"] = _embedded
-    script = Markup(charts.script().replace("</script", "<\\/script"))
-    return environment.get_template(template).render(script=script, **values)
+    script = Markup(chart_script().replace("</script", "<\\/script")) if charts else ""
+    return environment.get_template(template).render(script=script, charts=charts, **values)
 
 
 def _embedded(value: Any) -> Markup:

@@ -58,6 +58,11 @@ def export_lock(output: Path) -> Path:
     return _path("exports") / f"{hashlib.md5(os.fsencode(output), usedforsecurity=False).hexdigest()}.lock"
 
 
+def held_out_predictions(key: str) -> Path:
+    """Return the file with the predictions of `audit` for training images; `key` is the hash of the training data."""
+    return _path("audit") / f"{key}.npy"
+
+
 def silent_tracker() -> Path:
     """Return the file whose modification time is when the tracker last timed out; absent if it answered since."""
     return _path("silent-tracker")

@@ -1,0 +1,1 @@
+"""The command `audit`: find images and labels that a person should look at."""

@@ -1,0 +1,24 @@
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+
+from reprocnn import backend
+from reprocnn.training.cross_validation import predict_held_out
+
+
+def test_each_image_is_predicted_by_a_net_that_did_not_see_it(capsys: pytest.CaptureFixture[str]) -> None:
+    """A net that has seen an image of noise knows its label; one that hasn't is right by chance alone."""
+    backend.prepare(0)
+    random = np.random.default_rng(0)
+    digits = np.round(load_digits().images[:500] * (255 / 16)).astype(np.uint8)[..., np.newaxis]
+    images = np.concatenate([digits, random.integers(0, 256, (100, 8, 8, 1)).astype(np.uint8)])
+    labels = np.concatenate([load_digits().target[:500], random.integers(0, 10, 100)])
+    labels[-1] = 10  # a class with fewer images than folds
+    rows, calls = np.arange(10, 600), list[int]()
+    found = predict_held_out(images, rows, labels[rows], 11, folds=2, done=lambda: calls.append(1))
+    right = found.argmax(axis=1) == labels[rows]
+    assert len(calls) == 2
+    assert capsys.readouterr().out == ""
+    np.testing.assert_allclose(found.sum(axis=1), 1, rtol=1e-5)
+    assert right[:490].mean() > 0.85
+    assert right[490:].mean() < 0.3
