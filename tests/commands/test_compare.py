@@ -1,135 +1,27 @@
 """Compare made-up results in a Git repository; test_pipeline.py's checkout has real ones."""
 
 import base64
-import hashlib
 import json
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
 from io import BytesIO
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
-from ruamel.yaml import YAML
-from scipy.stats import binomtest
+from scipy.stats import binom, binomtest
 from statsmodels.stats.multitest import multipletests
 
 from checkouts import ROOT
+from made_results import N_VALIDATION, N, Repository
 from reprocnn import cli
-from reprocnn.artifacts.files import write_bytes
-from reprocnn.artifacts.history import HISTORY, Epoch, write_history
-from reprocnn.artifacts.model import MODEL
-from reprocnn.artifacts.predictions import PREDICTIONS
+from reprocnn.artifacts.history import Epoch
 from reprocnn.artifacts.scores import METRICS
-from reprocnn.artifacts.split import RAW_TEST
-from reprocnn.artifacts.training import TRAINING
 from reprocnn.commands import compare_page
 from reprocnn.ledger import revisions
-from reprocnn.ledger.git import git
 from reprocnn.run import journal
-
-N = 100
-
-
-class Repository:
-    """A Git repository with results of the pipeline that nothing trained."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        (folder / ".gitignore").write_text(f"/{PREDICTIONS}\n/.dvc\n")
-        self._run("init", "-q", "-b", "main")
-
-    def _run(self, *arguments: str) -> None:
-        user = ("-c", "user.name=test", "-c", "user.email=test@example.org")
-        subprocess.run(["git", *user, *arguments], cwd=self.folder, check=True, capture_output=True)
-
-    def commit(self, **result: Any) -> None:
-        """Commit a result; for the arguments see `write`."""
-        self.write(**result)
-        self._run("add", "-A")
-        self._run("commit", "-q", "--allow-empty", "-m", "a result")
-
-    def experiment(self, name: str, **result: Any) -> None:
-        """Add an experiment of HEAD; for the arguments see `write`."""
-        head = git("rev-parse", "HEAD")
-        self.commit(**result)
-        self._run("update-ref", f"refs/exps/{head[:2]}/{head[2:]}/{name}", "HEAD")
-        self._run("reset", "-q", "--hard", head)
-
-    def write(
-        self,
-        wrong: Sequence[int] = (),
-        images: Sequence[int] = range(N),
-        validation: float = 0.9,
-        has_hashes: bool = True,
-        **params: Any,
-    ) -> None:
-        """Write a result to the workspace, and its predictions to the cache.
-
-        Args:
-            wrong: the images that it predicts wrongly.
-            images: the images in its test split.
-            validation: the validation accuracy.
-            has_hashes: whether the predictions have the column `image`.
-            **params: parameters of its training.
-        """
-        rows = [f"{i},cat,{'dog' if image in wrong else 'cat'},0.9,{image:016x}" for i, image in enumerate(images)]
-        lines = ["index,actual,predicted,confidence,image", *rows]
-        table = "\n".join(line if has_hashes else line.rpartition(",")[0] for line in lines) + "\n"
-        cached = self.cached(table)
-        cached.parent.mkdir(parents=True, exist_ok=True)
-        cached.write_text(table)
-        accuracy = float(np.mean([image not in wrong for image in images]))
-        interval = binomtest(round(accuracy * len(images)), len(images)).proportion_ci(method="wilson")
-        test = {"accuracy": accuracy, "accuracy_low": interval.low, "accuracy_high": interval.high, "n": len(images)}
-        training = {"validation_loss": 0.5, "validation_accuracy": validation, "parameters": 1234, "mflops": 0.5}
-        (self.folder / "reports").mkdir(exist_ok=True)
-        for path, values in ((METRICS, test), (TRAINING, training)):
-            (self.folder / path).write_text(json.dumps(values) + "\n")
-        write_history(self.folder / HISTORY, [Epoch(1, 0.5, 0.6, 0.5, validation, 0.001)])
-        params = {"seed": 0, **params}
-        model = self.model(validation, wrong, params)
-        self._lock(
-            params, {MODEL: model, PREDICTIONS: cached.parent.name + cached.name, RAW_TEST: self._pixels(len(images))}
-        )
-
-    def model(self, *parts: Any) -> str:
-        """Return a made-up md5 of a model."""
-        return hashlib.md5(repr(parts).encode()).hexdigest()
-
-    def cached(self, content: str) -> Path:
-        """Return the path of a file in the cache."""
-        return revisions.in_cache(hashlib.md5(content.encode()).hexdigest())
-
-    def _pixels(self, n: int) -> str:
-        """Write test images to the cache, each with the value of its index; return the hash of their folder."""
-        content = BytesIO()
-        np.save(content, np.arange(n, dtype=np.uint8)[:, None, None, None] + np.zeros((n, 8, 8, 1), np.uint8))
-        images = hashlib.md5(content.getvalue()).hexdigest()
-        write_bytes(revisions.in_cache(images), content.getvalue())
-        listing = json.dumps([{"md5": images, "relpath": "images.npy"}])
-        folder = f"{hashlib.md5(listing.encode()).hexdigest()}.dir"
-        write_bytes(revisions.in_cache(folder), listing.encode())
-        return folder
-
-    def _lock(self, params: dict[str, Any], hashes: dict[Path, str]) -> None:
-        for report in (METRICS, TRAINING, HISTORY):
-            hashes[report] = hashlib.md5((self.folder / report).read_bytes()).hexdigest()
-        outs = [{"path": path.as_posix(), "md5": md5} for path, md5 in hashes.items()]
-        stages = {"train": {"params": {"params.yaml": params}, "outs": outs}, "evaluate": {}, "plot": {}}
-        YAML().dump({"schema": "2.0", "stages": stages}, self.folder / "dvc.lock")
-
-
-@pytest.fixture
-def repository(here: Path) -> Repository:
-    """Provide a repository whose HEAD has a result."""
-    made = Repository(here)
-    made.commit(model="mlp", wrong=range(10))
-    return made
 
 
 def _json(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
@@ -166,6 +58,34 @@ def test_experiments_of_another_commit_are_compared_by_name(
     assert [row["name"] for row in _json(capsys, "old", "HEAD", "main")["results"]] == ["old", "HEAD"]
     with pytest.raises(SystemExit, match=r"no experiment or revision is called 'nothing'\n  fix: `dvc exp list"):
         cli.main(["compare", "old", "nothing"])
+
+
+def test_validation_accuracy_and_macro_f1_have_intervals(
+    repository: Repository, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (row,) = _json(capsys, "HEAD")["results"]
+    expected = binomtest(36, N_VALIDATION).proportion_ci(method="wilson")
+    bounds = [row["metrics"][f"validation_accuracy_{end}"] for end in ("low", "high")]
+    assert bounds == pytest.approx([expected.low, expected.high])
+    # All images are cats, so the macro F1 is that of one class: 2 a / (1 + a), which increases with the accuracy a.
+    low, high = (value / N for value in binom(N, 0.9).ppf([0.025, 0.975]))
+    found = [row["metrics"][f"test_macro_f1_{end}"] for end in ("low", "high")]
+    assert found == pytest.approx([2 * low / (1 + low), 2 * high / (1 + high)], abs=0.01)
+    cli.main(["compare", "HEAD", "--html"])
+    assert "76.95%" not in capsys.readouterr().out, "the table in a terminal has no place for them"
+    assert f'>90.00%<span class="interval">{bounds[0]:.2%} to {bounds[1]:.2%}</span></td>' in _page()
+    assert f'<span class="interval">{found[0]:.4f} to {found[1]:.4f}</span></td>' in _page()
+
+
+def test_intervals_that_need_missing_files_are_left_out(
+    repository: Repository, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for file in (repository.folder / ".dvc/cache").rglob("*"):
+        if file.is_file():
+            file.unlink()
+    (row,) = _json(capsys, "HEAD", "--html")["results"]
+    assert [name for name in row["metrics"] if name.endswith("_low")] == ["test_accuracy_low"]
+    assert '>90.00%<span class="interval">-</span></td>' in _page()
 
 
 def test_one_result_is_shown_with_a_note(repository: Repository, capsys: pytest.CaptureFixture[str]) -> None:
@@ -274,17 +194,6 @@ def test_results_without_reports_are_skipped_or_refused(
     METRICS.write_text('{"accuracy": 1}\n')
     with pytest.raises(SystemExit, match=r"metrics.json of workspace is not the one that its dvc.lock names\n  fix: "):
         cli.main(["compare", "good", "workspace"])
-
-
-@pytest.fixture
-def seeds(repository: Repository) -> Repository:
-    """Provide three seeds of two models; `mlp-1` has the best validation accuracy, `vgg-2` the best test accuracy."""
-    for seed in range(3):
-        repository.experiment(
-            f"mlp-{seed}", model="mlp", seed=seed, wrong=range(10 + seed), validation=0.9 + seed % 2 / 20
-        )
-        repository.experiment(f"vgg-{seed}", model="vgg", seed=seed, wrong=range(50, 60 - 5 * seed), validation=0.8)
-    return repository
 
 
 def test_groups_have_mean_standard_deviation_and_n(seeds: Repository, capsys: pytest.CaptureFixture[str]) -> None:

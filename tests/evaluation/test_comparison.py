@@ -4,7 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import bootstrap
+from sklearn.metrics import f1_score
 from statsmodels.stats import contingency_tables, multitest
+from statsmodels.stats.proportion import proportion_confint
 
 from reprocnn.evaluation import comparison
 
@@ -52,6 +54,37 @@ def test_equal_classifiers_do_not_differ() -> None:
     first, _ = _answers(40, 0)
     found = comparison.compare(first, first)
     assert (found.difference, found.low, found.high, found.p_value) == (0, 0, 0, 1)
+
+
+@pytest.mark.parametrize(("right", "n"), [(0, 30), (139, 144), (360, 360), (9321, 10000)])
+def test_the_interval_of_an_accuracy_is_that_of_statsmodels(right: int, n: int) -> None:
+    accuracy = float(np.float32(right / n))  # as Keras computes it
+    expected = proportion_confint(right, n, method="wilson")
+    assert comparison.accuracy_interval(accuracy, n) == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize(("n", "classes", "right"), [(40, 3, 0.7), (360, 10, 0.95), (500, 30, 0.2)])
+def test_the_interval_of_macro_f1_is_that_of_scikit_learn_in_samples(n: int, classes: int, right: float) -> None:
+    random = np.random.default_rng(1)
+    actual = random.integers(1, classes, n)  # no image of class 0, which is predicted all the same
+    predicted = np.where(random.random(n) < right, actual, random.integers(0, classes, n))
+
+    def macro_f1(images: np.ndarray) -> float:
+        present = np.unique(actual[images])
+        return f1_score(actual[images], predicted[images], labels=present, average="macro", zero_division=0)
+
+    found = bootstrap(
+        (np.arange(n),), macro_f1, vectorized=False, method="percentile", n_resamples=1000, rng=random
+    ).confidence_interval
+    names = np.array([f"class {i}" for i in range(classes)])
+    interval = comparison.macro_f1_interval(pd.Series(names[actual]), pd.Series(names[predicted]))
+    assert interval == pytest.approx(tuple(found), abs=0.1 * (found.high - found.low))  # both are random
+    assert interval == comparison.macro_f1_interval(pd.Series(names[actual]), pd.Series(names[predicted]))
+
+
+def test_the_interval_of_macro_f1_without_mistakes_is_1() -> None:
+    classes = pd.Series(["a", "b", "b", "c"] * 10)
+    assert comparison.macro_f1_interval(classes, classes) == (1, 1)
 
 
 @pytest.mark.parametrize("p_values", [[0.01, 0.04, 0.03, 0.005], [0.9, 0.2, 0.2], [0.03], [0.0, 1.0, 0.5, 0.5, 0.02]])

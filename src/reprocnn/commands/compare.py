@@ -11,15 +11,19 @@ from reprocnn.errors import UserError
 from reprocnn.ledger import record, revisions
 from reprocnn.ledger.git import git
 from reprocnn.ledger.origin import BASELINE_TAG
-from reprocnn.ledger.reports import Reports, read_answers, read_reports
+from reprocnn.ledger.reports import Reports, read_answers, read_reports, validation_size
 from reprocnn.ledger.revisions import Result
 
-if TYPE_CHECKING:  # SciPy takes half a second to import
+if TYPE_CHECKING:  # SciPy and pandas take half a second each to import
+    import pandas as pd
+
     from reprocnn.evaluation.comparison import Comparison, Spread
 
 BestBy = Literal["validation", "test"]
 WORKSPACE = "workspace"
 """The name of the result in the workspace, as DVC calls it."""
+Answers = dict[str, "pd.DataFrame | UserError"]
+"""Commit of a result, empty for the workspace -> its predictions, or why they can't be read."""
 
 
 @dataclass(frozen=True)
@@ -134,6 +138,8 @@ def make_report(names: list[str], group_by: list[str], best_by: BestBy) -> Repor
     rows = _named(names, trainings) if names else _all(trainings, notes)
     if len(rows) > 2:
         rows = sorted(rows, key=_validation, reverse=True)
+    answers: Answers = {row.result.commit: _answers(row) for row in rows}
+    rows = [_with_intervals(row, answers) for row in rows]
     differing = _differing(rows)
     keys = group_by or [key for key in _params(rows) if key != "seed"]
     _check_known(keys, rows)
@@ -143,10 +149,32 @@ def make_report(names: list[str], group_by: list[str], best_by: BestBy) -> Repor
         differing=differing,
         groups=_groups(rows, keys),
         grouped_by=group_by or [key for key in keys if key in differing],
-        pair=_pair(*rows) if len(rows) == 2 else None,
-        best=_best(rows, best_by) if len(rows) > 2 else None,
+        pair=_pair(rows[0], rows[1], answers) if len(rows) == 2 else None,
+        best=_best(rows, answers, best_by) if len(rows) > 2 else None,
         notes=notes,
     )
+
+
+def _answers(row: Reports) -> "pd.DataFrame | UserError":
+    """Read the predictions of a result; return why if they can't be read."""
+    try:
+        return read_answers(row.result)
+    except UserError as error:
+        return error
+
+
+def _with_intervals(row: Reports, answers: Answers) -> Reports:
+    """Add the 95 % intervals of macro F1 and validation accuracy to the metrics, if the files for them are here."""
+    from reprocnn.evaluation import comparison
+
+    found: dict[str, tuple[float, float]] = {}
+    table, n = answers[row.result.commit], validation_size(row.result)
+    if n and "validation_accuracy" in row.metrics:
+        found["validation_accuracy"] = comparison.accuracy_interval(row.metrics["validation_accuracy"], n)
+    if not isinstance(table, UserError):
+        found["test_macro_f1"] = comparison.macro_f1_interval(table["actual"], table["predicted"])
+    bounds = {f"{name}_{end}": ends[i] for name, ends in found.items() for i, end in enumerate(("low", "high"))}
+    return replace(row, metrics=row.metrics | bounds)
 
 
 def _remarks(rows: list[Reports]) -> list[str]:
@@ -244,16 +272,18 @@ def _group(members: list[Reports], keys: list[str]) -> Group:
     return Group({key: members[0].params.get(key) for key in keys}, [row.name for row in members], metrics)
 
 
-def _pair(first: Reports, second: Reports) -> Pair:
+def _pair(first: Reports, second: Reports, answers: Answers) -> Pair:
     """Compare two results on the test images that both have."""
     from reprocnn.evaluation import comparison
 
-    try:
-        images = comparison.match(read_answers(first.result), read_answers(second.result))
-        if len(images) < comparison.MIN_COMMON:
-            raise _few(first, second, len(images), comparison.MIN_COMMON)
-    except UserError as error:
-        return Pair(first.name, second.name, refused=error)
+    tables = [answers[row.result.commit] for row in (first, second)]
+    for table in tables:
+        if isinstance(table, UserError):
+            return Pair(first.name, second.name, refused=table)
+    images = comparison.match(*tables)
+    if len(images) < comparison.MIN_COMMON:
+        few = _few(first, second, len(images), comparison.MIN_COMMON)
+        return Pair(first.name, second.name, refused=few)
     right = [(images[f"predicted_{number}"] == images["actual"]).to_numpy(bool) for number in (1, 2)]
     one_alone = images[right[0] != right[1]].to_dict("records")
     return Pair(first.name, second.name, comparison.compare(*right), tuple(one_alone))
@@ -270,14 +300,14 @@ def _few(first: Reports, second: Reports, n: int, least: int) -> UserError:
     )
 
 
-def _best(rows: list[Reports], best_by: BestBy) -> Best:
+def _best(rows: list[Reports], answers: Answers, best_by: BestBy) -> Best:
     """Compare the best result with each of the others, with Holm's correction."""
     from reprocnn.evaluation.comparison import holm
 
     rows = _distinct(rows)
     by_test = max(rows, key=_test_accuracy)
     best = rows[0] if best_by == "validation" else by_test
-    pairs = [_pair(row, best) for row in rows if row is not best]
+    pairs = [_pair(row, best, answers) for row in rows if row is not best]
     adjusted = iter(holm([pair.comparison.p_value for pair in pairs if pair.comparison]))
     corrected = [replace(pair, p_holm=next(adjusted)) if pair.comparison else pair for pair in pairs]
     return Best(best.name, f"{best_by}_accuracy", _warning(best, by_test, best_by, len(rows)), corrected)

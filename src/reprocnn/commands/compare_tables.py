@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _MOST_IMAGES = 20
 _WIDE = 1000
 """Width in characters of what is not printed to a terminal: as wide as the table."""
+_RESULTS = "Results: accuracy on both splits"
 _OPTIONAL = ("macro F1", "MFLOPs", "parameters", "time")
 """Columns of the results that a narrow terminal does not show; the first one is left out first."""
 
@@ -51,9 +52,15 @@ def print_report(report: Report) -> None:
             print()
 
 
-def sections(report: Report, width: int = _WIDE) -> list[Section]:
-    """Return the tables and sentences of a comparison, for a terminal of this width in characters."""
-    made = [_results(report, width)]
+def sections(report: Report, width: int | None = None) -> list[Section]:
+    """Return the tables and sentences of a comparison.
+
+    Args:
+        report: the comparison.
+        width: width of the terminal in characters; None for a page, which also has the intervals that are too wide
+            for a terminal.
+    """
+    made = [_results(report, width) if width else _results_of_page(report)]
     if any(len(group.names) > 1 for group in report.groups):
         made.append(Section("Groups: mean ± standard deviation of n trainings", _groups(report)))
     if report.pair:
@@ -88,31 +95,54 @@ def _results(report: Report, width: int) -> Section:
         if unlimited.measure(table).maximum <= width:
             break
     lines = [f"the terminal is too narrow for {', '.join(_OPTIONAL[:n])}"] if n else []
-    return Section("Results: accuracy on both splits", table, lines)
+    return Section(_RESULTS, table, lines)
 
 
-def _results_table(report: Report, hidden: Sequence[str]) -> Table:
-    """Make the table of results without some of its columns."""
-    measured = [{name: cell for name, cell in _measured(row).items() if name not in hidden} for row in report.rows]
+def _results_of_page(report: Report) -> Section:
+    """Make the table of results with all columns and intervals."""
+    return Section(f"{_RESULTS}, with 95 % intervals", _results_table(report, [], intervals=True))
+
+
+def _results_table(report: Report, hidden: Sequence[str], intervals: bool = False) -> Table:
+    """Make the table of results without some of its columns; for `intervals`, see `_measured`."""
+    found = [_measured(row, intervals) for row in report.rows]
+    measured = [{name: cell for name, cell in cells.items() if name not in hidden} for cells in found]
     table = _table(["experiment"], [*report.differing, *measured[0]])
     for row, cells in zip(report.rows, measured, strict=True):
         table.add_row(row.name, *(value_text(row.params.get(key)) for key in report.differing), *cells.values())
     return table
 
 
-def _measured(row: Reports) -> dict[str, str]:
-    """Format the metrics, the time and the size of a result: column -> text."""
-    low, high = (row.metrics.get(f"test_accuracy_{end}") for end in ("low", "high"))
-    f1, parameters, mflops = row.metrics.get("test_macro_f1"), row.size.get("parameters"), row.size.get("mflops")
+def _measured(row: Reports, intervals: bool) -> dict[str, str]:
+    """Format the metrics, the time and the size of a result: column -> text.
+
+    Args:
+        row: the result.
+        intervals: whether each metric has its interval in a second line; otherwise only the test accuracy has one.
+    """
+    parameters, mflops = row.size.get("parameters"), row.size.get("mflops")
     return {
-        "validation": _percent(row.metrics.get("validation_accuracy")),
-        "test": _percent(row.metrics.get("test_accuracy")),
-        "95 % interval": "-" if low is None or high is None else f"{low:.2%} to {high:.2%}",
-        "macro F1": "-" if f1 is None else f"{f1:.4f}",
+        "validation": _score(row, "validation_accuracy", ".2%", intervals),
+        "test": _score(row, "test_accuracy", ".2%", intervals),
+        **({} if intervals else {"95 % interval": _interval(row, "test_accuracy", ".2%")}),
+        "macro F1": _score(row, "test_macro_f1", ".4f", intervals),
         "time": _time(row.seconds),
         "parameters": "-" if parameters is None else f"{parameters:,}",
         "MFLOPs": "-" if mflops is None else f"{mflops:.2f}",
     }
+
+
+def _score(row: Reports, metric: str, form: str, interval: bool) -> str:
+    """Format a metric, with or without its interval in a second line; `-` if it is unknown."""
+    value = row.metrics.get(metric)
+    text = "-" if value is None else f"{value:{form}}"
+    return f"{text}\n{_interval(row, metric, form)}" if interval else text
+
+
+def _interval(row: Reports, metric: str, form: str) -> str:
+    """Format the interval of a metric; `-` if it is unknown."""
+    low, high = (row.metrics.get(f"{metric}_{end}") for end in ("low", "high"))
+    return "-" if low is None or high is None else f"{low:{form}} to {high:{form}}"
 
 
 def _groups(report: Report) -> Table:

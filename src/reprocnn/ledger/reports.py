@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from reprocnn.artifacts.history import HISTORY, Epoch, parse_history
 from reprocnn.artifacts.predictions import PREDICTIONS, read_predictions
 from reprocnn.artifacts.scores import METRICS
-from reprocnn.artifacts.split import RAW_TEST
+from reprocnn.artifacts.split import RAW_TEST, VALIDATION
 from reprocnn.artifacts.training import TRAINING
 from reprocnn.errors import UserError
 from reprocnn.ledger.git import show
@@ -105,12 +105,23 @@ def read_test_images(result: Result) -> NDArray[np.uint8] | None:
     Returns:
         uint8 (N, height, width, channels), 0-255, memory-mapped.
     """
-    file = RAW_TEST / "images.npy"
-    expected = result.hashes.get(RAW_TEST.as_posix(), "")
+    return _read_array(result, RAW_TEST, "images.npy")
+
+
+def validation_size(result: Result) -> int | None:
+    """Count the validation images of a result; None if they are neither in DVC's cache nor in the workspace."""
+    labels = _read_array(result, VALIDATION, "labels.npy")
+    return None if labels is None else len(labels)
+
+
+def _read_array(result: Result, split: Path, name: str) -> NDArray[Any] | None:
+    """Read a file of a split, memory-mapped; None if it is neither in DVC's cache nor in the workspace."""
+    file = split / name
+    expected = result.hashes.get(split.as_posix(), "")
     if expected and (listing := in_cache(expected)).exists():  # of a folder, the cache has a list of its files
         hashes = {entry["relpath"]: entry["md5"] for entry in json.loads(listing.read_bytes())}
-        file = in_cache(hashes[file.name])
-    elif not result.has(Path(), RAW_TEST):
+        file = in_cache(hashes[name])
+    elif not result.has(Path(), split):
         return None
     return np.load(file, mmap_mode="r", allow_pickle=False) if file.exists() else None
 
