@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from http.server import ThreadingHTTPServer
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -17,6 +18,9 @@ from PIL import Image
 from checkouts import ROOT, Checkout, build_once
 from mirrors import Mirror
 from reprocnn.ledger import store
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -90,6 +94,24 @@ def mirror() -> Iterator[str]:
     Mirror.released.set()
     server.shutdown()
     server.server_close()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator["Browser"]:
+    from playwright.sync_api import sync_playwright
+
+    program = shutil.which("chromium")
+    assert program, "no chromium found; on Debian and Ubuntu: apt install chromium"
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
+        yield launched
+        launched.close()
+
+
+@pytest.fixture
+def problems() -> list[str]:
+    """What the page wrote to the console, and what it asked the network for."""
+    return []
 
 
 @pytest.fixture(scope="session")

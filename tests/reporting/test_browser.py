@@ -1,12 +1,11 @@
 """Open the report in a real browser. Needs Chromium and the packages of the group `browser`."""
 
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from browsers import barriers, open_page
 from made_content import made_content
 from reprocnn.reporting import report
 
@@ -22,36 +21,12 @@ PAGES: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator["Browser"]:
-    from playwright.sync_api import sync_playwright
-
-    program = shutil.which("chromium")
-    assert program, "no chromium found; on Debian and Ubuntu: apt install chromium"
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
-        yield launched
-        launched.close()
-
-
-@pytest.fixture
-def problems() -> list[str]:
-    """What the page wrote to the console, and what it asked the network for."""
-    return []
-
-
 def _open(
     browser: "Browser", folder: Path, problems: list[str], kind: str = "three classes", **settings: Any
 ) -> "Page":
     file = folder / "report.html"
     file.write_text(report.html(made_content(**PAGES[kind])))
-    page = browser.new_context(**settings).new_page()
-    page.on("console", lambda message: problems.append(message.text))
-    page.on("pageerror", lambda error: problems.append(str(error)))
-    page.on("request", lambda r: problems.append(r.url) if not r.url.startswith(("data:", file.as_uri())) else None)
-    page.goto(file.as_uri())
-    page.wait_for_function("document.querySelectorAll('[data-chart] svg').length === 7")
-    return page
+    return open_page(browser, file, 7, problems, **settings)
 
 
 @pytest.mark.parametrize("kind", PAGES)
@@ -60,13 +35,9 @@ def _open(
 def test_any_report_is_drawn_without_errors_requests_or_serious_barriers(
     browser: "Browser", tmp_path: Path, problems: list[str], kind: str, scheme: str, width: int
 ) -> None:
-    from axe_playwright_python.sync_playwright import Axe
-
     page = _open(browser, tmp_path, problems, kind, viewport={"width": width, "height": 800}, color_scheme=scheme)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
-    found = Axe().run(page).response["violations"]
-    serious = [(v["id"], v["nodes"][0]["html"]) for v in found if v["impact"] in ("serious", "critical")]
-    assert serious == []
+    assert barriers(page) == []
     assert problems == []
 
 

@@ -36,7 +36,8 @@ def write_page(report: Report) -> None:
     if report.differing:
         charts["Parameters and accuracies, one line per experiment"] = parallel_coordinates(report)
     parts = [_part(section) for section in sections(report)]
-    text = pages.render("compare.html", title=_TITLE, parts=parts, pictures=_pictures(report), charts=charts)
+    axes = len(report.differing) + len(_SCORES)
+    text = pages.render("compare.html", title=_TITLE, parts=parts, pictures=_pictures(report), charts=charts, axes=axes)
     write_bytes(PAGE, text.encode())
 
 
@@ -47,7 +48,7 @@ def _part(section: Section) -> dict[str, Any]:
         "title": section.title,
         "columns": [column.header for column in table.columns],
         "sides": [column.justify for column in table.columns],
-        "rows": list(zip(*(column.cells for column in table.columns), strict=True)),
+        "rows": list(zip(*([str(cell).split("\n") for cell in column.cells] for column in table.columns), strict=True)),
         "lines": section.lines,
     }
 
@@ -124,7 +125,7 @@ def parallel_coordinates(report: Report) -> Chart:
     ticks = {tuple(_tick(point).items()): _tick(point) for point in points if _is_labelled(point, axes)}
     x = {"field": "axis", "type": "nominal", "sort": list(axes), "title": None}
     top = {"labelAngle": 0, "orient": "top", "grid": True}
-    y = {"field": "place", "type": "quantitative", "axis": None}
+    y = {"field": "place", "type": "quantitative", "axis": None, "scale": {"domain": [-0.05, 1.1], "nice": False}}
     lines: Chart = {
         "params": [_CHOSEN],
         "mark": {"type": "line", "point": True},
@@ -138,7 +139,7 @@ def parallel_coordinates(report: Report) -> Chart:
     }
     labels: Chart = {
         "data": {"values": list(ticks.values())},
-        "mark": {"type": "text", "align": "left", "dx": 6, "fontSize": 11},
+        "mark": {"type": "text", "align": "left", "dx": 4, "dy": -8, "fontSize": 11},
         "encoding": {"x": x, "y": y, "text": {"field": "value"}},
     }
     description = f"parallel coordinates of {len(report.rows)} experiments: {', '.join(axes)}"
