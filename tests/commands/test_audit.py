@@ -93,7 +93,7 @@ def test_the_text_counts_the_findings_of_each_kind_and_names_the_page(
     audit(as_json=False, train=False, limit=5)
     printed = capsys.readouterr().out
     assert printed.startswith(
-        "colours: 4 findings in 30 images\n\nconflict: 1 copies with different labels\n  0.97  train/"
+        "colours: 4 findings in 30 images\n\nconflict (1): copies with different labels\n  0.97  train/"
     )
     page = PAGE.read_text()
     assert "&lt;b&gt;20,.png" in page

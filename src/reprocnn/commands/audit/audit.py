@@ -80,7 +80,7 @@ def _print(data: Audited, findings: list[Finding], limit: int) -> None:
         found = [finding for finding in findings if finding.kind == kind]
         if not found:
             continue
-        print(f"\n{kind}: {len(found)} {what}")
+        print(f"\n{kind} ({len(found)}): {what}")
         for finding in found[:limit]:
             files = " = ".join(data.files[row] for row in finding.rows)
             print(f"  {finding.score:.2f}  {files}: {finding.reason}")
