@@ -68,6 +68,21 @@ def test_every_column_of_a_wide_table_is_reached_by_keyboard(
     assert problems == []
 
 
+def test_a_group_is_chosen_by_keyboard(browser: "Browser", seeds: Repository, problems: list[str]) -> None:
+    _compare()
+    page = open_page(browser, PAGE.resolve(), 2, problems)
+    page.locator("#group").focus()
+    for key, faded in (("ArrowDown", 3), ("ArrowDown", 4), ("Home", 0)):  # HEAD and three mlp, three vgg, all
+        page.keyboard.press(key)
+        for lines in (
+            LINES,
+            LINES.replace("Validation accuracy", "Parameters and accuracies, one line per experiment"),
+        ):
+            page.wait_for_function(f"document.querySelectorAll('{lines}[opacity=\"0.1\"]').length === {faded}")
+            assert page.locator(lines).count() == 7
+    assert problems == []
+
+
 def test_a_name_in_the_legend_shows_its_lines_alone(browser: "Browser", seeds: Repository, problems: list[str]) -> None:
     _compare()
     page = open_page(browser, PAGE.resolve(), 2, problems)

@@ -36,8 +36,15 @@ def write_page(report: Report) -> None:
     if report.differing:
         charts["Parameters and accuracies, one line per experiment"] = parallel_coordinates(report)
     parts = [_part(section) for section in sections(report)]
-    axes = len(report.differing) + len(_SCORES)
-    text = pages.render("compare.html", title=_TITLE, parts=parts, pictures=_pictures(report), charts=charts, axes=axes)
+    text = pages.render(
+        "compare.html",
+        title=_TITLE,
+        parts=parts,
+        pictures=_pictures(report),
+        charts=charts,
+        axes=len(report.differing) + len(_SCORES),
+        groups=list(dict.fromkeys(_label(report, row) for row in report.rows)),
+    )
     write_bytes(PAGE, text.encode())
 
 
