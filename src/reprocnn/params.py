@@ -4,6 +4,7 @@
 """
 
 import difflib
+import re
 from collections.abc import Container
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
@@ -72,6 +73,32 @@ def _check_order(kinds: tuple[Augmentation, ...]) -> tuple[Augmentation, ...]:
     return kinds
 
 
+def _pattern_problem(pattern: str, group: str) -> str:
+    """Say why a text is not a regular expression with one group, or with one of this name; empty if it is."""
+    try:
+        regex = re.compile(pattern)
+    except re.error as error:
+        return f"{error.msg}\n    {pattern}\n    {' ' * (error.pos or 0)}^"
+    if group in regex.groupindex or regex.groups == 1:
+        return ""
+    return f"it has {regex.groups} groups in ( ), and none of them is (?P<{group}>...)"
+
+
+def _with_group(group: str) -> AfterValidator:
+    """Return a validator that accepts `none`, and regular expressions with one group or a group of this name."""
+
+    def check(value: str) -> str:
+        if value != "none" and _pattern_problem(value, group):
+            raise ValueError(value)
+        return value
+
+    return AfterValidator(check)
+
+
+Text = Annotated[str, Field(min_length=1)]
+_PATTERN = "none | a regular expression with one group"
+ClassPattern = Annotated[str, _with_group("class"), WithJsonSchema({"description": f"{_PATTERN}, or one named class"})]
+GroupPattern = Annotated[str, _with_group("group"), WithJsonSchema({"description": f"{_PATTERN}, or one named group"})]
 ModelName = Annotated[str, _one_of(MODELS), WithJsonSchema({"enum": list(MODELS)})]
 DataSetName = Annotated[str, _one_of(DATA_SETS), WithJsonSchema({"enum": list(DATA_SETS)})]
 Augmentations = Annotated[
@@ -109,13 +136,23 @@ class DownloadParams(Section):
 
     dataset: DataSetName = "digits"
     """Data set to download or read."""
-    folder: Annotated[str, Field(min_length=1)] = "data/README.md"
-    """Folder or archive of the user's images, with one folder per class. DVC needs an existing path for every data set,
-    so the default is a file in Git that stands for "no folder"."""
+    folder: Text = "data/README.md"
+    """Folder or archive of the user's images, with class folders or a table of labels. DVC needs an existing path for
+    every data set, so the default is a file in Git that stands for "no folder"."""
     image_size: Annotated[int, Field(ge=4, le=1024)] = 32
     """Pixels per side to which the images of `folder` are resized."""
     color_mode: ColorMode = "rgb"
     """Color mode to which the images of `folder` are converted."""
+    file_column: Text = "auto"
+    """Column with the file names in a table among the images of `folder`; `auto`: find it; `none`: read no table."""
+    label_column: Text = "auto"
+    """Column with the classes; `auto`: find it; `none`: the folders are the classes."""
+    group_column: Text = "auto"
+    """Column with the group of each image, such as the patient; `auto`: find it."""
+    class_pattern: ClassPattern = "none"
+    """Regular expression that finds the class in the path of an image; `none`: use a table or the folders."""
+    group_pattern: GroupPattern = "none"
+    """Regular expression that finds the group in the path of an image; `none`: use `group_column`."""
     white: Auto | Annotated[float, Field(gt=0, le=2**32 - 1)] = "auto"
     """Value of white in images of `folder` with more than 8 bits per channel; `auto`: read it from the file."""
     test_fraction: Fraction = 0.2
@@ -297,7 +334,8 @@ def _check_together(path: Path, params: Params) -> None:
     default = DownloadParams().folder
     if params.dataset == "folder" and params.folder == default:
         problem = f"{path}: dataset: folder needs the folder of your images, found folder: {default}"
-        raise UserError(problem, "`-S folder=data/images`, or another path; the folder has one folder per class")
+        raise UserError(problem, "`-S folder=data/images`, or another path; data/README.md says how folders are read")
+    _check_layout(path, params)
     options = MODELS[params.model].options
     for key in ModelParams.model_fields:
         value = getattr(params, key)
@@ -324,6 +362,22 @@ def _check_together(path: Path, params: Params) -> None:
         )
 
 
+def _check_layout(path: Path, params: Params) -> None:
+    """Refuse values that say twice where the classes or the groups of the user's images are."""
+    if params.class_pattern != "none":
+        for key in ("file_column", "label_column", "group_column"):
+            if (value := getattr(params, key)) not in ("auto", "none"):
+                raise UserError(
+                    f"{path}: with class_pattern no table is read, found {key}: {value}",
+                    f"`-S {key}=auto`, or `-S class_pattern=none`",
+                )
+    if params.group_pattern != "none" and params.group_column != "auto":
+        raise UserError(
+            f"{path}: group_pattern and group_column both say what the groups are",
+            "`-S group_column=auto`, or `-S group_pattern=none`",
+        )
+
+
 def _wrong_key(path: Path, key: str, value: Any) -> UserError:
     """Return the error for a key that fails validation."""
     if key not in Params.model_fields:
@@ -331,6 +385,9 @@ def _wrong_key(path: Path, key: str, value: Any) -> UserError:
         known = f"use one of: {', '.join(sorted(Params.model_fields))}"
         return UserError(f"{path}: unknown key `{key}`", f"did you mean `{close[0]}`?" if close else known)
     choices, words = _allowed(key)
+    if key.endswith("_pattern") and isinstance(value, str):
+        problem = _pattern_problem(value, key.removesuffix("_pattern"))
+        return UserError(f"{path}: {key}: {problem}", f"correct it in {path}, or `-S {key}=none`; allowed: {words}")
     found = f"{value!r} ({type(value).__name__})"
     problem = f"{path}: {key}: found {found}, allowed: {words}"
     default = Params.model_fields[key].default

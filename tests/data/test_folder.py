@@ -106,12 +106,12 @@ def test_without_test_a_part_of_train_becomes_the_test_split(tmp_path: Path, mak
         ({"1.png": _png()}, "1.png is not in a class folder"),
         ({"train/1.png": _png(), "train/cat/2.png": _png()}, "train/1.png is not in a class folder"),
         (
-            {"train/cat/1.png": _png(), "val/cat/2.png": _png()},
-            "\n  fix: merge val/ into train/",
+            {"train/cat/1.png": _png(), "train/dog/1.png": _png(), "val/2.png": _png()},
+            "the images in val/ are not in class folders",
         ),
         (
             {"train/cat/1.png": _png(), "train/dog/1.png": _png(), "test/cow/2.png": _png()},
-            "class 'cow' in test/ but not in train/",
+            "class 'cow' in the test split but not in train/",
         ),
         (
             {"cat/1.png": _png(), "cat/2.png": _png(), "dog/1.png": _png()},

@@ -1,4 +1,4 @@
-"""The user's own images: a directory or an archive (zip, tar) with one folder per class."""
+"""The user's own images: a directory or an archive (zip, tar) with class folders, a table, or classes in the names."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 
 from reprocnn.artifacts.split import rows_per_chunk
 from reprocnn.data.archives import ARCHIVES
+from reprocnn.data.choose_layout import choose_layout
 from reprocnn.data.fetch import Places
 from reprocnn.data.folder_tree import first_few
 from reprocnn.data.junk import is_junk, is_note
-from reprocnn.data.layout import LAYOUT, read_layout
+from reprocnn.data.layout import LAYOUT
 from reprocnn.data.raw import RawData
 from reprocnn.data.source import list_source, read_images
 from reprocnn.errors import UserError
@@ -40,7 +41,7 @@ def load(params: DownloadParams, _: Places) -> RawData:
     if not path.exists():
         raise UserError(f"folder: {path} does not exist", f"create it, with {LAYOUT}")
     source = list_source(archive_or_folder(path))
-    layout = read_layout(source.path, source.files, source.folders)
+    layout = choose_layout(source, params)
     class_names, labels = _labels(source.path, layout.classes)
     messages = [f"{source.path}:", *layout.messages]
     if source.junk:
@@ -55,7 +56,7 @@ def load(params: DownloadParams, _: Places) -> RawData:
         images=np.concatenate(list(chunks)).reshape(-1, *shape),
         files=layout.names,
         given=["" if split == "all" else split for split in layout.splits],
-        groups=[""] * len(labels),
+        groups=layout.groups,
         white=white,
         messages=messages,
     )

@@ -1,22 +1,18 @@
-"""Find the class and the split of each image from the folder names.
+"""Layout: the class, split and group of each image in the user's folder or archive."""
 
-An ambiguous layout is an error that shows the folders, and never a guess: a model trained on wrong classes or splits
-may look good, but its results would be meaningless.
-"""
-
+import unicodedata
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import NoReturn
+from pathlib import Path
+from typing import NamedTuple
 
-from reprocnn.data.archives import ARCHIVES
-from reprocnn.data.folder_tree import Folder, build_tree, first_few
-from reprocnn.data.split_names import is_about, is_container, is_unlabelled, may_be_a_class, split_of
+from reprocnn.data.folder_tree import first_few
+from reprocnn.data.split_names import is_unlabelled, split_of
 from reprocnn.errors import UserError
 
 LAYOUT = "one folder per class, for example cats/*.jpg and dogs/*.jpg, with or without train/ and test/ above them"
 
-_MARK_AS_CLASSES = "put all class folders into one folder `train`: then every folder in it is a class"
-_OTHER_SUFFIXES = (
+OTHER_SUFFIXES = (
     *(
         ".txt",
         ".md",
@@ -40,240 +36,99 @@ _OTHER_SUFFIXES = (
 
 @dataclass(frozen=True)
 class Layout:
-    """The class and split of each image.
+    """The class, split and group of each image.
 
     Args:
         names: the paths of the images, in the order of the source.
         classes: the class name of each image.
-        splits: `train` or `test` for each image; `all` if there is no test split.
-        messages: how the folders were understood, for the user.
+        splits: `train`, `validation` or `test` for each image; `all` if it may come into any split.
+        groups: the group of each image; empty: none.
+        messages: how the layout was understood, for the user.
     """
 
     names: list[str]
     classes: list[str]
     splits: list[str]
+    groups: list[str]
     messages: list[str]
 
 
-def read_layout(source: Path, files: list[str], folders: list[str]) -> Layout:
-    """Find the class and the split of every image.
+class Labels(NamedTuple):
+    """What is known of an image."""
+
+    class_name: str
+    split: str
+    """`train`, `validation`, `test`, or `all` if it may come into any split."""
+    group: str
+    """Empty: none."""
+
+
+def composed(text: str) -> str:
+    """Return a text in Unicode's composed form, so that both encodings of `é` are the same."""
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
+
+
+def is_image(name: str) -> bool:
+    """Return whether a file outside class folders may be an image."""
+    return not name.lower().endswith(OTHER_SUFFIXES)
+
+
+def split_in_path(name: str) -> str:
+    """Return the split of an image of which the folder names say no class: `all` if no folder is named after a split.
 
     Args:
-        source: the directory or archive, for the messages.
-        files: the paths of all files in it, without junk files, with `/` as separator.
-        folders: the paths of all folders in it, without junk; an archive may not list all of them.
+        name: the path of the image, with `/` as separator.
+    """
+    for folder in name.split("/")[:-1]:
+        split, other_words = split_of(folder)
+        if split and split != "unclear" and not other_words:
+            return split
+    return "all"
+
+
+def lay_out(names: Iterable[str], labels: Sequence[Labels | None], messages: list[str]) -> tuple[Layout, list[str]]:
+    """Make a layout of the labels of images whose folders are not their classes.
+
+    Args:
+        names: the paths of all images.
+        labels: what is known of each of them; None: nothing.
+        messages: how the labels were found, for the user.
+
+    Returns:
+        The layout of the images with labels, and the images without labels. Those in a folder of unlabelled images are
+        in neither of them: a folder in which no image has labels, and which is named after the test split or
+        predictions, as in competitions.
+    """
+    pairs = list(zip(names, labels, strict=True))
+    labelled = [(name, found) for name, found in pairs if found is not None]
+    with_labels = {name.rpartition("/")[0] for name, _ in labelled}
+    unlabelled: list[str] = []
+    missing: list[str] = []
+    for name, found in pairs:
+        if found is None:
+            folder = name.rpartition("/")[0]
+            ignored = folder not in with_labels and _may_lack_labels(folder.rpartition("/")[2])
+            (unlabelled if ignored else missing).append(name)
+    if unlabelled:
+        folders = sorted({name.rpartition("/")[0] + "/" for name in unlabelled})
+        messages = [*messages, f"ignored {len(unlabelled)} image(s) in {first_few(folders)}, which have no class"]
+    classes, splits, groups = ([found[i] for _, found in labelled] for i in range(3))
+    return Layout([name for name, _ in labelled], classes, splits, groups, messages), missing
+
+
+def refuse_wrong_splits(source: Path, layout: Layout) -> None:
+    """Refuse splits that no model could be trained on: no training images, or none of a class.
 
     Raises:
-        UserError: there are no images, a folder is empty, or the layout is wrong or ambiguous.
+        UserError: there are only test or validation images, or a class has only those.
     """
-    images = [name for name in files if not name.lower().endswith(_OTHER_SUFFIXES)]
-    if not images:
-        raise UserError(f"{source}: no images found", f"use {LAYOUT}")
-    _refuse_empty(source, files, folders)
-    return _Reader(source, build_tree(images)).read(files)
+    trained = {name for name, split in zip(layout.classes, layout.splits, strict=True) if split in ("train", "all")}
+    if missing := sorted(set(layout.classes) - trained):
+        if not trained:
+            raise UserError(f"{source}: found no training images", "name the split of some images train")
+        names = first_few([repr(name) for name in missing])
+        raise UserError(f"{source}: no training images of {names}", "add images of it to the training split")
 
 
-def _refuse_empty(source: Path, files: list[str], folders: list[str]) -> None:
-    filled = {str(parent) for name in files for parent in PurePosixPath(name).parents}
-    empty = {name for name in folders if name not in filled}
-    if top := sorted(name + "/" for name in empty if str(PurePosixPath(name).parent) not in empty):
-        raise UserError(f"{source}: no images in {first_few(top)}", "put images in there, or remove it")
-
-
-class _Reader:
-    """Reader of one tree of images.
-
-    Args:
-        source: the directory or archive, for the messages.
-        tree: the folders and images in it.
-    """
-
-    def __init__(self, source: Path, tree: Folder) -> None:
-        self._source, self._tree = source, tree
-        self._labels: dict[str, tuple[str, str]] = {}  # path of a class folder -> class, split
-        self._messages: list[str] = []
-
-    def read(self, files: list[str]) -> Layout:
-        """Find the class of each file. Files outside class folders that aren't images are ignored."""
-        root = self._tree.unwrap_to_splits()
-        self._refuse_loose(root)
-        if splits := _splits(root):
-            self._label_splits(root, splits)
-        elif _has_splits_in_every_class(root):
-            self._label_splits_in_classes(root)
-        else:
-            self._label_classes(root)
-        self._refuse_test_only_classes()
-        labels = [(name, self._label(name)) for name in files]
-        self._ignore([name for name, label in labels if label is None])
-        labelled = [(name, *label) for name, label in labels if label is not None]
-        names, classes, splits_of_images = (list(column) for column in zip(*labelled, strict=True))
-        return Layout(names, classes, splits_of_images, self._messages)
-
-    def _label_splits(self, root: Folder, splits: dict[str, list[Folder]]) -> None:
-        self._refuse_wrong_splits(splits)
-        (train,), tests = splits["train"], splits.get("test", [])
-        others = [f for f in root.children() if f not in (train, *tests)]
-        unlabelled = [f for f in others if is_unlabelled(f.path[-1]) and len(f.image_folders()) == 1]
-        if unexpected := [str(f) for f in others if f not in unlabelled]:
-            self._refuse(
-                f"expected only train/ and test/, found {first_few(unexpected)} beside {train}",
-                f"move away what isn't a split; or, if {train.path[-1]!r} is a class, {_MARK_AS_CLASSES}",
-            )
-        for test in tests:
-            if _has_no_classes(test):
-                self._refuse(
-                    f"the images in {test} are not in class folders",
-                    f"sort them into class folders; or move {test} away, and a part of the other images will be the "
-                    "test split",
-                )
-        for folder, split in [(train, "train" if tests else "all"), *((test, "test") for test in tests)]:
-            inner = folder.unwrap()
-            self._refuse_loose(inner)
-            self._refuse_nested_classes(inner)
-            self._add(inner, split)
-        for folder in unlabelled:
-            self._messages.append(f"ignored {folder.count_images()} image(s) in {folder}, which has no class folders")
-
-    def _refuse_wrong_splits(self, splits: dict[str, list[Folder]]) -> None:
-        folders = [folder for several in splits.values() for folder in several]
-        names = first_few([str(folder) for folder in folders])
-        if "unclear" in splits:
-            self._refuse(f"{splits['unclear'][0]} names several splits", "rename it to train or test")
-        if validation := splits.get("validation"):
-            merge = f"merge {validation[0]} into train/: `validation_fraction` of it becomes the validation split"
-            rename = "" if "test" in splits else "; or rename it to test/, to measure the test accuracy on it"
-            self._refuse(f"expected only train/ and test/, found {validation[0]}", merge + rename)
-        if "train" not in splits:
-            name = splits["test"][0].path[-1]
-            only = f"if these are all your images, set `folder` to the path of {name}/"
-            self._refuse(
-                f"found {names} but no train/", f"add train/; {only}; if {name!r} is a class, {_MARK_AS_CLASSES}"
-            )
-        if max(map(len, splits.values())) > 1 or len({split_of(folder.path[-1])[1] for folder in folders}) > 1:
-            self._refuse(
-                f"expected one train/ and one test/, found {names}",
-                f"merge or rename them, or move some away; if they are classes, {_MARK_AS_CLASSES}",
-            )
-
-    def _label_splits_in_classes(self, root: Folder) -> None:
-        for folder in root.children():
-            for inner in folder.children():
-                split = str(split_of(inner.path[-1])[0])
-                self._labels["/".join(inner.path)] = folder.class_name, split
-        self._messages.append("training and test images from train/ and test/ in each class folder")
-
-    def _label_classes(self, root: Folder) -> None:
-        for folder in root.children():
-            if is_container(folder.path[-1]) or is_unlabelled(folder.path[-1]):
-                self._refuse(
-                    f"{folder} is beside class folders, but its name doesn't look like a class",
-                    f"move it away; or, if it is a class, {_MARK_AS_CLASSES}",
-                )
-        self._refuse_nested_classes(root)
-        ambiguous = [folder for folder in root.children() if len(folder.image_folders()) > 1]
-        if ambiguous and not any(folder.files for folder in root.children()):
-            outer, inner = ambiguous[0], ambiguous[0].image_folders()[0]
-            self._refuse(
-                f"ambiguous: the class may be {outer} or {inner}",
-                f"if it is {outer}, {_MARK_AS_CLASSES}; if it is {inner}, move the class folders up",
-            )
-        self._add(root, "all")
-
-    def _refuse_nested_classes(self, parent: Folder) -> None:
-        """Refuse a class or split inside a class folder: that folder is a wrapper, or it duplicates the images."""
-        class_names = {folder.class_name for folder in parent.children()}
-        for folder in parent.children():
-            for inner in folder.descendants():
-                if split_of(inner.path[-1]) in _CERTAIN_SPLITS:
-                    self._refuse(f"{inner} is a split inside a class folder", f"use {LAYOUT}")
-                if inner.class_name in class_names - {folder.class_name}:
-                    self._refuse(
-                        f"{inner.class_name!r} is a class, but also a folder inside {folder}",
-                        f"if {folder} has copies of the images, move it away; else move its folders up",
-                    )
-
-    def _refuse_loose(self, folder: Folder) -> None:
-        if not folder.files:
-            return
-        if any(name.lower().endswith(ARCHIVES) for name in folder.files):
-            self._refuse(
-                f"expected images, found {first_few(folder.files)}",
-                "unpack the archive; or, if it has all the images, move the other files away",
-            )
-        verb = "is" if len(folder.files) == 1 else "are"
-        self._refuse(f"{first_few(folder.files)} {verb} not in a class folder", f"move it away, or use {LAYOUT}")
-
-    def _refuse_test_only_classes(self) -> None:
-        in_train = {name for name, split in self._labels.values() if split != "test"}
-        if test_only := sorted({name for name, _ in self._labels.values()} - in_train):
-            names = first_few([repr(name) for name in test_only])
-            noun = "class" if len(test_only) == 1 else "classes"
-            self._refuse(f"{noun} {names} in test/ but not in train/", "add images to train/, or remove it from test/")
-
-    def _add(self, parent: Folder, split: str) -> None:
-        for folder in parent.children():
-            self._labels["/".join(folder.path)] = folder.class_name, split
-        what = {"train": "training images", "test": "test images", "all": "images"}[split]
-        self._messages.append(
-            f"{what} from the class folders in {parent}" if parent.path else f"{what} from its class folders"
-        )
-        if nested := [str(f) for folder in parent.children() for f in folder.descendants() if f.files]:
-            self._messages.append(f"folders inside a class folder belong to that class: {first_few(nested)}")
-
-    def _label(self, name: str) -> tuple[str, str] | None:
-        """Return the class and split of a file, or None if it isn't in a class folder."""
-        end = name.find("/")
-        while end >= 0:
-            if label := self._labels.get(name[:end]):
-                return label
-            end = name.find("/", end + 1)
-        return None
-
-    def _ignore(self, names: list[str]) -> None:
-        """Report ignored files. Refuse a folder beside the class folders that has only such files: a class is empty."""
-        parents = {path.rpartition("/")[0] for path in self._labels}
-        ignored = [name for name in names if name.lower().endswith(_OTHER_SUFFIXES)]
-        for name in ignored:
-            for folder in PurePosixPath(name).parents:
-                above = str(folder.parent).removeprefix(".")
-                if folder.name and above in parents and not is_about(folder.name):
-                    self._refuse(f"no images in {folder}/", "put images in there, or move it away")
-        if ignored:
-            self._messages.append(
-                f"ignored {len(ignored)} file(s) outside class folders that aren't images: {first_few(ignored)}"
-            )
-
-    def _refuse(self, problem: str, fix: str) -> NoReturn:
-        raise UserError(f"{self._source}: {problem}; it contains\n{self._tree.draw()}", fix)
-
-
-_CERTAIN_SPLITS = {(split, ()) for split in ("train", "test", "validation", "unclear")}
-
-
-def _splits(root: Folder) -> dict[str, list[Folder]]:
-    """Return split -> folders whose names stand for it."""
-    splits: dict[str, list[Folder]] = {}
-    for folder in root.children():
-        if split := split_of(folder.path[-1])[0]:
-            splits.setdefault(split, []).append(folder)
-    if set(splits) == {"validation"} and all(may_be_a_class(folder.path[-1]) for folder in splits["validation"]):
-        return {}
-    return splits
-
-
-def _has_no_classes(folder: Folder) -> bool:
-    """Return whether all images of a split are in one folder with a name such as `test` or `images`, not a class."""
-    folders = folder.image_folders()
-    name = folders[0].path[-1]
-    return len(folders) == 1 and (is_container(name) or split_of(name)[0] is not None)
-
-
-def _has_splits_in_every_class(root: Folder) -> bool:
-    """Return whether each class folder contains only train/ and test/, or one of them."""
-    inner = [child for folder in root.children() for child in folder.children()]
-    return (
-        bool(inner)
-        and all(folder.folders and not folder.files for folder in root.children())
-        and all(split_of(folder.path[-1]) in {("train", ()), ("test", ())} for folder in inner)
-    )
+def _may_lack_labels(folder: str) -> bool:
+    return is_unlabelled(folder) or split_of(folder)[0] == "test"

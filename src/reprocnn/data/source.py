@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from reprocnn.data.archives import Read, members, report_corrupt
 from reprocnn.data.junk import is_junk, is_note
 from reprocnn.data.progress import progress
+from reprocnn.data.table import TABLES
 from reprocnn.data.unreadable_files import MAX_COLLECTED, UnreadableFiles
 from reprocnn.errors import UserError
 from reprocnn.inference.unreadable import UnreadableError
@@ -26,6 +27,7 @@ class Source:
         files: the names of the files, in the order of the source, without junk files, READMEs and licenses.
         folders: the names of the folders; an archive may not list all of them.
         junk: the names of hidden, system and temporary files.
+        tables: name -> content of the files that may be tables, by their suffix.
         state: a value that changes when an archive is replaced; None for a directory.
     """
 
@@ -33,6 +35,7 @@ class Source:
     files: list[str]
     folders: list[str]
     junk: list[str]
+    tables: dict[str, bytes]
     state: object
 
 
@@ -42,7 +45,7 @@ def list_source(path: Path) -> Source:
     Raises:
         UserError: the archive is corrupt or unsafe, a name is not readable text, or an archive has a file twice.
     """
-    source = Source(path, [], [], [], _state(path))
+    source = Source(path, [], [], [], {}, _state(path))
     seen = set()
     for member in members(path):
         if is_junk(member.name):
@@ -54,7 +57,16 @@ def list_source(path: Path) -> Source:
             if member.name in seen:
                 raise UserError(f"{path}: the archive has {member.name} twice", "create it again without duplicates")
             seen.add(member.name)
+            if member.name.lower().endswith(TABLES):
+                source.tables[member.name] = _content(path, member.name, member.read)
     return source
+
+
+def _content(path: Path, name: str, read: Read) -> bytes:
+    try:
+        return read()
+    except UnreadableError as error:
+        raise UserError(f"{path}: {name} can't be read: {error.cause}", error.fix) from None
 
 
 def read_images(

@@ -5,13 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from reprocnn.data.layout import Layout, read_layout
+from reprocnn.data.class_folders import read_class_folders
+from reprocnn.data.layout import Layout
 from reprocnn.data.split_names import split_of
 from reprocnn.errors import UserError
 
 
 def _read(*patterns: str) -> Layout:
-    return read_layout(Path("x"), _files(*patterns), [])
+    return read_class_folders(Path("x"), _files(*patterns), [])
 
 
 def _files(*patterns: str) -> list[str]:
@@ -38,7 +39,9 @@ def _error(*patterns: str) -> str:
     return str(caught.value)
 
 
-SPLIT = {"train a": 2, "train b": 2, "test a": 2, "test b": 2}
+TRAIN = {"train a": 2, "train b": 2}
+SPLIT = {**TRAIN, "test a": 2, "test b": 2}
+VALIDATION = {"validation a": 2, "validation b": 2}
 ALL = {"all a": 2, "all b": 2}
 
 
@@ -52,6 +55,12 @@ ALL = {"all a": 2, "all b": 2}
         pytest.param(["train/train/a,b/*.jpg", "test/a,b/*.jpg"], SPLIT, id="a wrapper below one split"),
         pytest.param(["my test data/train,test/a,b/*.jpg"], SPLIT, id="a wrapper named like a split"),
         pytest.param(["train/train,test/a,b/*.jpg"], SPLIT, id="a wrapper named train around splits"),
+        pytest.param(["train,val,test/a,b/*.jpg"], VALIDATION | SPLIT, id="three splits"),
+        pytest.param(["train,valid/a,b/*.jpg"], VALIDATION | TRAIN, id="valid without test"),
+        pytest.param(["train,Validation/a,b/*.jpg"], VALIDATION | TRAIN, id="validation without test"),
+        pytest.param(["a,b/train,val,test/*.jpg"], VALIDATION | SPLIT, id="three splits in classes"),
+        pytest.param(["imagenette2/train,val/a,b/*.jpg"], VALIDATION | TRAIN, id="imagenette"),
+        pytest.param(["chest_xray/train,test,val/a,b/*.jpg"], VALIDATION | SPLIT, id="chest_xray once"),
         pytest.param(["train/a,b/*.jpg"], ALL, id="train alone"),
         pytest.param(["seg_train/seg_train/a,b/*.jpg"], ALL, id="train alone with another name"),
         pytest.param(["a,b/train,test/*.jpg"], SPLIT, id="splits in classes"),
@@ -110,17 +119,17 @@ def test_a_layout_is_read(patterns: list[str], expected: dict[str, int]) -> None
     [
         pytest.param(
             ["Training,Test/a,b/*.jpg", "test-multiple_fruits/*.jpg", "papers/1.pdf"],
-            "expected one train/ and one test/, found Training/, Test/, test-multiple_fruits/",
+            "expected at most one train/, val/ and test/, found Training/, Test/, test-multiple_fruits/",
             id="fruits-360",
         ),
         pytest.param(
             ["chest_xray/chest_xray/train,test,val/a,b/*.jpg", "chest_xray/train,test,val/a,b/*.jpg"],
-            "found chest_xray/val/; it contains",
+            "expected only train/, val/ and test/, found chest_xray/chest_xray/ beside chest_xray/train/",
             id="chest_xray",
         ),
         pytest.param(
             ["chest_xray/chest_xray/train,test/a,b/*.jpg", "chest_xray/train,test/a,b/*.jpg"],
-            "expected only train/ and test/, found chest_xray/chest_xray/ beside chest_xray/train/",
+            "found chest_xray/chest_xray/ beside chest_xray/train/",
             id="chest_xray without val",
         ),
         pytest.param(
@@ -128,10 +137,9 @@ def test_a_layout_is_read(patterns: list[str], expected: dict[str, int]) -> None
             "'a' is a class, but also a folder",
             id="duplicate images",
         ),
-        pytest.param(["imagenette2/train,val/a,b/*.jpg"], "or rename it to test/", id="imagenette"),
         pytest.param(
             ["t/train/a,b/images/*.jpg", "t/val/images/*.jpg", "t/test/images/*.jpg"],
-            "merge t/val/",
+            "the images in t/val/ are not in class folders",
             id="tiny-imagenet",
         ),
         pytest.param(
@@ -143,7 +151,9 @@ def test_a_layout_is_read(patterns: list[str], expected: dict[str, int]) -> None
             ["Train/0,1/*.png", "Test/*.png", "Train.csv"], "the images in Test/ are not in class", id="GTSRB"
         ),
         pytest.param(["Train/0,1/*.png", "Test/*.png", "Meta/*.png"], "found Meta/ beside Train/", id="GTSRB's Meta"),
-        pytest.param(["images/train2017,val2017/*.jpg", "annotations/a.json"], "found images/val2017/", id="COCO"),
+        pytest.param(
+            ["images/train2017,val2017/*.jpg", "annotations/a.json"], "images/val2017/ are not in class", id="COCO"
+        ),
         pytest.param(["train,test1/*.jpg"], "the images in test1/ are not in class folders", id="dogs-vs-cats"),
         pytest.param(["Images,Annotation/a,b/1"], "Images/ is beside class folders, but its name", id="Stanford dogs"),
         pytest.param(["images,masks/*.png"], "images/ is beside class folders, but its name", id="masks"),
@@ -156,17 +166,22 @@ def test_a_layout_is_read(patterns: list[str], expected: dict[str, int]) -> None
         pytest.param(["beaker,test_tube/*.jpg"], "if 'test_tube' is a class, put all", id="a class named test_tube"),
         pytest.param(
             ["x_train,y_test/a,b/*.jpg"],
-            "expected one train/ and one test/, found x_train/, y_test/",
+            "expected at most one train/, val/ and test/, found x_train/, y_test/",
             id="unrelated splits",
         ),
         pytest.param(
-            ["a_train,a_test,b_train,b_test/*.jpg"], "expected one train/ and one", id="splits in class names"
+            ["a_train,a_test,b_train,b_test/*.jpg"], "expected at most one train/", id="splits in class names"
         ),
         pytest.param(["train_test,b/a/*.jpg"], "train_test/ names several splits", id="several splits"),
         pytest.param(
             ["a/train,test/*.jpg", "b/*.jpg"], "a/train/ is a split inside a class folder", id="splits in one class"
         ),
-        pytest.param(["a,b/train,val/*.jpg"], "a/train/ is a split inside a class folder", id="val in classes"),
+        pytest.param(
+            ["train,val/a/*.jpg", "val/b/*.jpg"],
+            "class 'b' in the validation split but not in train/",
+            id="classes in val only",
+        ),
+        pytest.param(["train,val,valid/a,b/*.jpg"], "expected at most one train/, val/", id="two validation splits"),
         pytest.param(
             ["train/a,b/test/*.jpg"], "train/a/test/ is a split inside a class folder", id="splits above and in classes"
         ),
@@ -182,7 +197,7 @@ def test_a_layout_is_read(patterns: list[str], expected: dict[str, int]) -> None
         pytest.param(["a,b/*.jpg", "c/notes.txt"], "no images in c/", id="a class without images"),
         pytest.param(
             ["train/a,b,c/*.jpg", "test/a,d,e/*.jpg"],
-            "classes 'd', 'e' in test/ but not in train/",
+            "classes 'd', 'e' in the test split but not in train/",
             id="classes in test only",
         ),
         pytest.param(["classes.txt"], "no images found", id="no images"),
@@ -246,4 +261,4 @@ def test_a_file_in_a_class_folder_is_an_image_whatever_its_suffix() -> None:
 
 def test_the_error_names_the_topmost_empty_folders() -> None:
     with pytest.raises(UserError, match="no images in c/, train/d/\n"):
-        read_layout(Path("x"), _files("train/a,b/*.jpg"), ["c", "c/e", "c/e/f", "train", "train/a", "train/d"])
+        read_class_folders(Path("x"), _files("train/a,b/*.jpg"), ["c", "c/e", "c/e/f", "train", "train/a", "train/d"])
