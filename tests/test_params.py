@@ -26,6 +26,11 @@ def test_every_key_of_params_yaml_has_a_comment(here: Path) -> None:
     ("key", "value", "expected"),
     [
         ("epochs", "abc", "epochs: found 'abc' (str), allowed: a whole number from 1 to 10000"),
+        ("class_pattern", "([a-z+", "class_pattern: unterminated character set\n    ([a-z+\n     ^\n  fix: correct"),
+        ("class_pattern", "[a-z]+", "class_pattern: it has 0 groups in ( ), and none of them is (?P<class>...)"),
+        ("group_pattern", "(a)(b)", "group_pattern: it has 2 groups in ( ), and none of them is (?P<group>...)"),
+        ("group_pattern", "5", "group_pattern: found 5 (int), allowed: none | a regular expression with one group"),
+        ("label_column", "''", "label_column: found '' (str), allowed: text"),
         ("epochs", "0", "epochs: found 0 (int)"),
         ("epochs", "2.5", "epochs: found 2.5 (float)"),
         ("epochs", "true", "epochs: found True (bool)"),
@@ -141,3 +146,24 @@ def test_portable_needs_a_fixed_number_of_threads(here: Path) -> None:
         text.replace("portable: false", "portable: true").replace("threads: 0 ", "threads: 2 ")
     )
     assert load_params(TrainParams).portable
+
+
+def test_a_pattern_has_one_group_or_a_group_of_its_name(here: Path) -> None:
+    _set(here, "class_pattern", "'(?P<class>a)(b)'")
+    _set(here, "group_pattern", "'(p1)'")
+    params = load_params(Params)
+    assert (params.class_pattern, params.group_pattern) == ("(?P<class>a)(b)", "(p1)")
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({"class_pattern": "(a)", "label_column": "x"}, "with class_pattern no table is read, found label_column: x"),
+        ({"group_pattern": "(a)", "group_column": "x"}, "group_pattern and group_column both say what the groups are"),
+    ],
+)
+def test_classes_and_groups_have_one_source(here: Path, values: dict[str, str], expected: str) -> None:
+    for key, value in values.items():
+        _set(here, key, f"'{value}'")
+    with pytest.raises(UserError, match=expected):
+        load_params(Params)

@@ -1,10 +1,12 @@
 import io
 import tarfile
 import zipfile
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -94,6 +96,72 @@ def test_without_test_a_part_of_train_becomes_the_test_split(tmp_path: Path, mak
     division = _divide(tmp_path)
     assert division.data.class_names == ["cat", "dog"]
     assert len(division.test) == 3
+
+
+def _labels(data: RawData) -> dict[str, tuple[str, str, str]]:
+    """Return file -> class, given split, group."""
+    classes = [data.class_names[label] for label in data.labels]
+    return dict(zip(data.files, zip(classes, data.given, data.groups, strict=True), strict=True))
+
+
+@pytest.mark.parametrize("pack", [None, _zip, _tar])
+def test_a_table_is_read_from_a_folder_and_from_an_archive(
+    tmp_path: Path, make_images: Make, pack: Callable[[Path, Path], Path] | None
+) -> None:
+    make_images(tmp_path / "in", ("Übung 1",), n=4)
+    lines = [
+        "Datei;Klasse;split;patient",
+        "0.PNG;Katze;train;p1",
+        "Übung 1\\1;Hund;train;",
+        "2;Hund;val;p2",
+        "3;Hund;test;p3",
+    ]
+    (tmp_path / "in" / "labels.csv").write_bytes("\r\n".join(lines).encode("utf-8-sig"))
+    data, images = _load(pack(tmp_path / "in", tmp_path / "a") if pack else tmp_path / "in")
+    assert _labels(data) == {
+        "Übung 1/0.png": ("Katze", "train", "p1"),
+        "Übung 1/1.png": ("Hund", "train", ""),
+        "Übung 1/2.png": ("Hund", "validation", "p2"),
+        "Übung 1/3.png": ("Hund", "test", "p3"),
+    }
+    assert data.messages[1] == "labels.csv: file from Datei, class from Klasse, split from split, group from patient"
+    assert len(images) == 4
+
+
+@pytest.mark.parametrize("pack", [None, _zip, _tar])
+def test_a_table_in_parquet_is_read(
+    tmp_path: Path, make_images: Make, pack: Callable[[Path, Path], Path] | None
+) -> None:
+    make_images(tmp_path / "in", ("img",), n=4)
+    pd.DataFrame({"id": [0, 1, 2, 3], "grade": [1, 2, 1, 2]}).to_parquet(tmp_path / "in" / "labels.parquet")
+    data, _ = _load(pack(tmp_path / "in", tmp_path / "a") if pack else tmp_path / "in")
+    assert [labels[0] for labels in _labels(data).values()] == ["1", "2", "1", "2"]
+
+
+@pytest.mark.parametrize("pack", [None, _zip, _tar])
+def test_the_given_validation_split_is_kept(
+    tmp_path: Path, make_images: Make, pack: Callable[[Path, Path], Path] | None
+) -> None:
+    for split, n in (("train", 4), ("valid", 2), ("test", 1)):
+        make_images(tmp_path / "in" / split, n=n)
+    data, _ = _load(pack(tmp_path / "in", tmp_path / "a") if pack else tmp_path / "in")
+    assert Counter(data.given) == {"train": 8, "validation": 4, "test": 2}
+    assert "validation images from the class folders in valid/" in data.messages
+
+
+@pytest.mark.parametrize("pack", [None, _zip, _tar])
+def test_classes_and_groups_are_read_from_file_names(
+    tmp_path: Path, make_images: Make, pack: Callable[[Path, Path], Path] | None
+) -> None:
+    make_images(tmp_path / "made", ("cat", "dog"), n=3)
+    (tmp_path / "in").mkdir()
+    for file in (tmp_path / "made").rglob("*.png"):
+        file.rename(tmp_path / "in" / f"{file.parent.name}_{file.stem} ä.PNG")
+    path = pack(tmp_path / "in", tmp_path / "a") if pack else tmp_path / "in"
+    params = {"class_pattern": r"([a-z]+)_", "group_pattern": r"_(\d)"}
+    data = folder.load(DownloadParams(dataset="folder", folder=str(path), image_size=8, **params), places())
+    assert _labels(data)["dog_2 ä.PNG"] == ("dog", "", "2")
+    assert len(data.images) == 6
 
 
 @pytest.mark.parametrize(

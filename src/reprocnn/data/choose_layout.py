@@ -3,13 +3,13 @@
 If a table and the folders contradict each other, it is an error, and never a guess.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from reprocnn.data.class_folders import read_class_folders
 from reprocnn.data.columns import is_one_to_one
 from reprocnn.data.folder_tree import build_tree, first_few
-from reprocnn.data.image_table import ImageTable, find_image_table, given_splits
+from reprocnn.data.image_table import IGNORE_TABLES, ImageTable, find_image_table, given_splits
 from reprocnn.data.layout import (
     LAYOUT,
     Labels,
@@ -24,8 +24,6 @@ from reprocnn.data.source import Source
 from reprocnn.data.table import Table, read_table
 from reprocnn.errors import UserError
 from reprocnn.params import DownloadParams
-
-_IGNORE_TABLES = "`-S file_column=none` ignores all tables"
 
 
 def choose_layout(source: Source, params: DownloadParams) -> Layout:
@@ -62,9 +60,9 @@ def _from_table_or_folders(source: Source, images: list[str], params: DownloadPa
         if problem is None and folders is not None:
             return folders
         raise _nothing_found(problem, images, tables)
-    if folders is None:
+    if folders is None or params.label_column not in ("auto", "none"):
         return _from_table(source, images, table)
-    return _agreed(source, table, _class_folders(source, table.files)[0] or folders, params)
+    return _agreed(source, table, _class_folders(source, table.files)[0] or folders, images)
 
 
 def _class_folders(source: Source, without: Sequence[str]) -> tuple[Layout | None, UserError | None]:
@@ -89,7 +87,7 @@ def _tables(source: Source, params: DownloadParams, strict: bool) -> list[Table]
             tables.append(read_table(source.path, name, content))
         except UserError as error:
             if strict:
-                raise UserError(error.problem, f"{error.fix}; {_IGNORE_TABLES}") from None
+                raise UserError(error.problem, f"{error.fix}; {IGNORE_TABLES}") from None
     return tables
 
 
@@ -108,11 +106,12 @@ def _nothing_found(error: UserError | None, images: list[str], tables: list[Tabl
     """Return the error for a source that has no layout: with the tables in it, or a pattern that fits the names."""
     assert error is not None
     problem, fix = error.problem, error.fix
-    for table in tables[:3]:
-        problem += f"\n    {table.describe()}, of which none has names of images"
-    loose = len({name.rpartition("/")[0] for name in images}) == 1
-    if loose and (pattern := propose_class_pattern(images)):
-        fix = f"if the names of the files begin with the class, {in_shell('class_pattern', pattern)}; else {fix}"
+    if tables:
+        problem += "".join(f"\n    {table.describe()}, of which none has names of images" for table in tables[:3])
+        fix += f"; if {tables[0].name} has the classes, add a column `file` with the names of the images"
+    if found := propose_class_pattern(images):
+        pattern, classes = found
+        fix = f"if the classes are {first_few(classes)}, `{in_shell('class_pattern', pattern)}`; else {fix}"
     return UserError(problem, fix)
 
 
@@ -142,42 +141,48 @@ def _from_table(source: Source, images: list[str], table: ImageTable) -> Layout:
     return layout
 
 
-def _agreed(source: Source, table: ImageTable, folders: Layout, params: DownloadParams) -> Layout:
+def _agreed(source: Source, table: ImageTable, folders: Layout, images: list[str]) -> Layout:
     """Use a table beside class folders: it may repeat the classes, and add splits and groups.
 
     Raises:
-        UserError: it has other classes or splits than the folders, or leaves images out.
+        UserError: it has other classes or splits than the folders, or leaves images out although it has splits or
+            groups.
     """
-    images = [name for name in source.files if is_image(name)]
     row_of = {images[number]: row for number, row in table.rows.items()}
+    label = _same_classes(source, table, folders, row_of)
+    table = replace(table, columns=replace(table.columns, label=label))
+    message = table.describe() + ", as the folders" * bool(label)
+    layout = replace(folders, messages=[*folders.messages, message])
+    if not (table.columns.split or table.columns.group):
+        return layout
     if missing := [name for name in folders.names if name not in row_of]:
         raise _without_row(source, table, missing)
     rows = [row_of[name] for name in folders.names]
-    label = table.columns.label
-    if params.label_column not in ("auto", "none"):
-        return _from_table(source, images, table)
-    others = [label] if label else table.columns.others
-    columns = {name: [table.column(name)[row] for row in rows] for name in others}
-    same = next((name for name, cells in columns.items() if is_one_to_one(cells, folders.classes)), None)
-    if others and same is None:
-        shown = first_few([f"`-S label_column={name}`" for name in others])
-        raise UserError(
-            f"{source.path}: the classes may be the folders ({first_few(sorted(set(folders.classes)))}) or a column of "
-            f"{table.table.describe()}",
-            f"{shown}; or `-S label_column=none` for the folders",
-        )
-    splits, groups = given_splits(source.path, table), _groups(table)
-    chosen = [splits[row] for row in rows] if splits else folders.splits
-    _refuse_other_splits(source, table, folders, chosen)
-    table = replace(table, columns=replace(table.columns, label=same))
-    layout = replace(
-        folders,
-        splits=chosen,
-        groups=[groups[row] for row in rows],
-        messages=[*folders.messages, table.describe() + ", as the folders" * bool(same)],
+    if splits := given_splits(source.path, table):
+        layout = replace(layout, splits=[splits[row] for row in rows])
+        _refuse_other_splits(source, table, folders, layout.splits)
+        refuse_wrong_splits(source.path, layout)
+    groups = _groups(table)
+    return replace(layout, groups=[groups[row] for row in rows])
+
+
+def _same_classes(source: Source, table: ImageTable, folders: Layout, row_of: Mapping[str, int]) -> str | None:
+    """Return the column that has the same classes as the folders; None if no column may have classes."""
+    label, columns = table.columns.label, table.columns
+    classes = [name for image, name in zip(folders.names, folders.classes, strict=True) if image in row_of]
+    rows = [row_of[image] for image in folders.names if image in row_of]
+    for name in [label] if label else columns.others:
+        cells = table.column(name)
+        if is_one_to_one([cells[row] for row in rows], classes):
+            return name
+    if not (label or columns.others):
+        return None
+    shown = first_few([f"`-S label_column={name}`" for name in ([label] if label else columns.others)])
+    raise UserError(
+        f"{source.path}: the classes may be the folders ({first_few(sorted(set(folders.classes)))}) or a column of "
+        f"{table.table.describe()}",
+        f"{shown}; or `-S label_column=none` for the folders",
     )
-    refuse_wrong_splits(source.path, layout)
-    return layout
 
 
 def _refuse_other_splits(source: Source, table: ImageTable, folders: Layout, splits: list[str]) -> None:
@@ -186,7 +191,7 @@ def _refuse_other_splits(source: Source, table: ImageTable, folders: Layout, spl
             raise UserError(
                 f"{source.path}: {name} is in the split {in_table} by {table.files[0]}, and in {in_folder} by its "
                 "folder",
-                f"correct the table or the folders; {_IGNORE_TABLES}",
+                f"correct the table or the folders; {IGNORE_TABLES}",
             )
 
 
@@ -207,5 +212,5 @@ def _without_row(source: Source, table: ImageTable, images: list[str]) -> UserEr
     names = " and ".join(table.files)
     return UserError(
         f"{source.path}: {len(images)} image(s) have no row in {names}: {first_few(images)}",
-        f"add rows for them, or move them away; {_IGNORE_TABLES}",
+        f"add rows for them, or move them away; {IGNORE_TABLES}",
     )

@@ -93,7 +93,7 @@ def find_columns(table: Table, file_columns: Sequence[str], wanted_label: str, w
     free = [name for name in free if not name.startswith("column ")]  # the index that pandas writes
     group = wanted_group if wanted_group != "auto" else _only([name for name in free if _plain(name) in _GROUPS])
     split = _split_column(table, free)
-    free = [name for name in free if name not in (group, split) and _repeats(table.columns[name])]
+    free = [name for name in free if name not in (group, split) and _may_be_label(name, table.columns[name])]
     if wanted_label == "none":
         return Columns(file_columns[0], None, split, group, [])
     label = wanted_label if wanted_label != "auto" else _label_column(table, free)
@@ -144,9 +144,9 @@ def _split(cell: str) -> str:
     return split if split in _SPLITS and not other_words else ""
 
 
-def _repeats(cells: list[str]) -> bool:
-    """Return whether a column may have classes: not if each of its values is there only once."""
-    return len(set(cells)) < len(cells)
+def _may_be_label(name: str, cells: list[str]) -> bool:
+    """Return whether a column may have classes: by its name, or because values are there more than once."""
+    return _plain(name) in _LABELS or len(set(cells)) < len(cells)
 
 
 def _plain(name: str) -> str:

@@ -13,6 +13,8 @@ from reprocnn.data.table import Table
 from reprocnn.errors import UserError
 from reprocnn.params import DownloadParams
 
+IGNORE_TABLES = "`-S file_column=none` ignores all tables"
+"""How a table that isn't wanted is ignored, for the messages."""
 _SPLIT = "split"
 
 
@@ -94,8 +96,8 @@ def _combine(source: Path, tables: list[Table], file_columns: list[str]) -> tupl
         described = "\n".join(f"    {table.describe()}" for table in tables)
         raise UserError(
             f"{source}: {len(tables)} tables name images:\n{described}",
-            "move all but one away; or set `label_column` to a column that only one of them has; or, if they are one "
-            "table per split, name them train.csv, validation.csv and test.csv, with the same columns",
+            f"move all but one away; or set `label_column` to a column that only one of them has; {IGNORE_TABLES}; or, "
+            "if they are one table per split, name them train.csv, validation.csv and test.csv, with the same columns",
         )
     columns = {name: [cell for table in tables for cell in table.columns[name]] for name in tables[0].columns}
     if _SPLIT not in columns:
@@ -133,12 +135,12 @@ def _match(
             raise UserError(
                 f"{source}: {table.name} has {images[found[0]]} twice, with {different[0][first]!r} and "
                 f"{different[0][row]!r}",
-                "remove one of the rows",
+                f"remove one of the rows; {IGNORE_TABLES}",
             )
     if missing:
         raise UserError(
             f"{source}: {len(missing)} row(s) of {table.name} name no image: {first_few(missing)}",
-            "remove these rows, or add the images",
+            f"remove these rows, or add the images; {IGNORE_TABLES}",
         )
     if unclear:
         several = [images[number] for number in names.find(unclear[0], table.folder)]

@@ -107,7 +107,7 @@ def lay_out(names: Iterable[str], labels: Sequence[Labels | None], messages: lis
     for name, found in pairs:
         if found is None:
             folder = name.rpartition("/")[0]
-            ignored = folder not in with_labels and _may_lack_labels(folder.rpartition("/")[2])
+            ignored = folder not in with_labels and may_lack_labels(name)
             (unlabelled if ignored else missing).append(name)
     if unlabelled:
         folders = sorted({name.rpartition("/")[0] + "/" for name in unlabelled})
@@ -130,5 +130,7 @@ def refuse_wrong_splits(source: Path, layout: Layout) -> None:
         raise UserError(f"{source}: no training images of {names}", "add images of it to the training split")
 
 
-def _may_lack_labels(folder: str) -> bool:
+def may_lack_labels(name: str) -> bool:
+    """Return whether an image is in a folder named after the test split or predictions, as in competitions."""
+    folder = name.rpartition("/")[0].rpartition("/")[2]
     return is_unlabelled(folder) or split_of(folder)[0] == "test"

@@ -1,19 +1,29 @@
 """Find the class or the group of images in their paths, by a regular expression."""
 
 import re
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
 from reprocnn.data.folder_tree import first_few
-from reprocnn.data.layout import Labels, Layout, composed, is_image, lay_out, refuse_wrong_splits, split_in_path
+from reprocnn.data.layout import (
+    Labels,
+    Layout,
+    composed,
+    is_image,
+    lay_out,
+    may_lack_labels,
+    refuse_wrong_splits,
+    split_in_path,
+)
+from reprocnn.data.split_names import is_container, split_of
 from reprocnn.errors import UserError
 
 _PROPOSALS = (
-    r"([^/]+)[._ -]\d+[^/]*\.\w+$",  # cat.123.jpg, american_bulldog_12.jpg
-    r"([^/]+?)[._ -]*\(\d+\)",  # cat (12).jpg
-    r"([^/\d]+)\d+\.\w+$",  # cat12.jpg
-    r"\d+[._ -]+([^/\d]+)\.\w+$",  # 12_cat.jpg
-    r"\d+[._ -]+([^/\d]+?)[._ -]*\d+\.\w+$",  # 12_cat_1.jpg
+    r"([^/\d(]+?) ?\(\d",  # cat (12).jpg
+    r"([^/\d]+)[._ -]\d",  # cat.123.jpg, american_bulldog_12.jpg
+    r"([^/\d]+)\d+\.",  # cat12.jpg
+    r"\d[._ -]([^/\d]+)[._ -]",  # 12_cat.jpg
 )
 _MIN_PER_CLASS = 2
 
@@ -58,20 +68,31 @@ def groups_of(source: Path, names: Sequence[str], pattern: str) -> list[str]:
     return groups
 
 
-def propose_class_pattern(images: Sequence[str]) -> str | None:
-    """Return a pattern that finds at least two classes with several images each in the paths of images, or None."""
+def propose_class_pattern(images: Sequence[str]) -> tuple[str, list[str]] | None:
+    """Find a pattern that finds at least two classes with several images each in the names of images.
+
+    Args:
+        images: the paths of all images.
+
+    Returns:
+        The pattern and the classes that it finds; None if the images are in folders that may be classes, or if no
+        pattern fits all names.
+    """
+    named = [image for image in images if not may_lack_labels(image)]
+    folders = {image.rpartition("/")[0].rpartition("/")[2] for image in named}
+    if len(folders) > 1 and not all(is_container(folder) or split_of(folder)[0] for folder in folders):
+        return None
     for pattern in _PROPOSALS:
-        classes = [_find(pattern, "class", image) for image in images]
-        if all(classes) and 2 <= len(set(classes)) <= len(images) / _MIN_PER_CLASS:
-            return pattern.removesuffix(r"\.\w+$")
+        classes = [_find(pattern, "class", image) for image in named]
+        if all(name[:1].isalnum() for name in classes) and 2 <= len(set(classes)) <= len(named) / _MIN_PER_CLASS:
+            return pattern, sorted(set(classes))
     return None
 
 
 def in_shell(key: str, pattern: str) -> str:
-    """Return the option of `dvc exp run` for a pattern, in single quotes for DVC and double quotes for the shell."""
-    for_dvc = pattern.replace("'", r"\'")
-    for_shell = re.sub(r'([$`"])', r"\\\1", for_dvc)
-    return f"-S \"{key}='{for_shell}'\""
+    """Return the option of `dvc exp run` for a pattern, in double quotes for DVC and single quotes for the shell."""
+    for_dvc = re.sub(r'(\\+)(?="|$)', r"\1\1", pattern).replace('"', r"\"")
+    return "-S " + shlex.quote(f'{key}="{for_dvc}"')
 
 
 def _find(pattern: str, group: str, path: str) -> str:
