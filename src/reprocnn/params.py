@@ -78,7 +78,8 @@ def _pattern_problem(pattern: str, group: str) -> str:
     try:
         regex = re.compile(pattern)
     except re.error as error:
-        return f"{error.msg}\n    {pattern}\n    {' ' * (error.pos or 0)}^"
+        position = error.pos or 0
+        return f"{error.msg} at character {position + 1}, {pattern[position:]!r}"
     if group in regex.groupindex or regex.groups == 1:
         return ""
     return f"it has {regex.groups} groups in ( ), and none of them is (?P<{group}>...)"
@@ -387,7 +388,9 @@ def _wrong_key(path: Path, key: str, value: Any) -> UserError:
     choices, words = _allowed(key)
     if key.endswith("_pattern") and isinstance(value, str):
         problem = _pattern_problem(value, key.removesuffix("_pattern"))
-        return UserError(f"{path}: {key}: {problem}", f"correct it in {path}, or `-S {key}=none`; allowed: {words}")
+        return UserError(
+            f"{path}: {key}: found {value!r}, {problem}", f"correct it in {path}, or `-S {key}=none`; allowed: {words}"
+        )
     found = f"{value!r} ({type(value).__name__})"
     problem = f"{path}: {key}: found {found}, allowed: {words}"
     default = Params.model_fields[key].default
