@@ -193,7 +193,7 @@ def test_a_split_of_the_table_that_contradicts_the_folder_is_refused() -> None:
 def test_the_error_for_loose_images_proposes_a_pattern() -> None:
     images = [f"{'cat' if i % 2 else 'dog'}.{i}.jpg" for i in range(6)]
     message = _error(images, {})
-    assert "fix: if the classes are cat, dog, `-S 'class_pattern=\"([^/\\d]+)[._ -]\\d\"'`; else" in message
+    assert "fix: if the classes are cat, dog, `-S \"class_pattern='([^/\\d]+)[._ -]\\d'\"`; else" in message
     assert _read(images, {}, class_pattern=r"([^/\d]+)[._ -]\d").classes == ["dog", "cat"] * 3
 
 

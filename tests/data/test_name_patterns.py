@@ -1,4 +1,4 @@
-import shlex
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -79,11 +79,13 @@ def test_no_pattern_is_proposed_without_classes_in_the_names(names: list[str]) -
 
 
 @pytest.mark.parametrize(
-    "pattern", [r"([^/\d]+)[._ -]\d", r"^(\w{2,3})['`\"]$", r"(?P<class>a\\b|c=d, e)#~", r"(a)\\", r'(\"a)\\"$']
+    "pattern",
+    [r"([^/\d]+)[._ -]\d", r"^(\w{2,3})['`\"]$", r"(?P<class>a\\b|c=d, e)#~", r"(a)\\", r'(\"a)\\"$', r"(\$a)\$'"],
 )
 def test_the_shell_and_dvc_take_a_pattern_unchanged(tmp_path: Path, pattern: str) -> None:
     (tmp_path / "params.yaml").write_text("class_pattern: none\n")
-    option, override = shlex.split(in_shell("class_pattern", pattern))
+    printed = subprocess.check_output(["sh", "-c", f"printf '%s\\n' {in_shell('class_pattern', pattern)}"], text=True)
+    option, override = printed.splitlines()
     apply_overrides(tmp_path / "params.yaml", [override])
     assert option == "-S"
     assert YAML(typ="safe").load(tmp_path / "params.yaml") == {"class_pattern": pattern}

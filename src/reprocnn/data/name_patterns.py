@@ -1,7 +1,6 @@
 """Find the class or the group of images in their paths, by a regular expression."""
 
 import re
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -90,9 +89,10 @@ def propose_class_pattern(images: Sequence[str]) -> tuple[str, list[str]] | None
 
 
 def in_shell(key: str, pattern: str) -> str:
-    """Return the option of `dvc exp run` for a pattern, in double quotes for DVC and single quotes for the shell."""
-    for_dvc = re.sub(r'(\\+)(?="|$)', r"\1\1", pattern).replace('"', r"\"")
-    return "-S " + shlex.quote(f'{key}="{for_dvc}"')
+    """Return the option of `dvc exp run` for a pattern, in single quotes for DVC and double quotes for the shell."""
+    for_dvc = re.sub(r"(\\+)(?='|$)", r"\1\1", pattern).replace("'", r"\'")
+    for_shell = re.sub(r'\\(?=[$`"\\])|[$`"]', r"\\\g<0>", for_dvc)
+    return f"-S \"{key}='{for_shell}'\""
 
 
 def _find(pattern: str, group: str, path: str) -> str:
