@@ -35,7 +35,8 @@ def read_class_folders(source: Path, files: list[str], folders: list[str]) -> La
 
 
 def _refuse_empty(source: Path, files: list[str], folders: list[str]) -> None:
-    filled = {str(parent) for name in files for parent in PurePosixPath(name).parents}
+    direct = map(PurePosixPath, {name.rpartition("/")[0] for name in files})
+    filled = {str(parent) for folder in direct for parent in (folder, *folder.parents)}
     empty = {name for name in folders if name not in filled}
     if top := sorted(name + "/" for name in empty if str(PurePosixPath(name).parent) not in empty):
         raise UserError(f"{source}: no images in {first_few(top)}", "put images in there, or remove it")
