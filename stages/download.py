@@ -2,10 +2,13 @@
 
 import _stage  # isort: split
 
+from reprocnn.data.copies import find_copies
+
+from reprocnn.artifacts.copies import COPIES, write_copies
 from reprocnn.artifacts.corrections import EXCLUDE, RELABEL, read_corrections
 from reprocnn.artifacts.dataset import DATASET, write_dataset
 from reprocnn.artifacts.split import RAW_TEST, RAW_TRAIN
-from reprocnn.data.division import card, describe_counts, divide
+from reprocnn.data.division import card, describe_counts, divide, name_copies
 from reprocnn.data.load import load
 from reprocnn.data.raw import write_split
 from reprocnn.data.title import title
@@ -17,10 +20,12 @@ def main() -> None:
     params, corrections = load_params(DownloadParams), read_corrections(EXCLUDE, RELABEL)
     data = load(params, places())
     print(*data.messages, sep="\n", end="\n" * bool(data.messages), flush=True)
-    division = divide(data, params, corrections)
+    copies = find_copies(data.images)
+    division = divide(data, copies, params, corrections)
     print(*division.messages, *describe_counts(division), sep="\n", flush=True)
     write_split(division.data, division.train, RAW_TRAIN)
     write_split(division.data, division.test, RAW_TEST)
+    write_copies(COPIES, name_copies(copies, division))
     dataset = card(division, title(params.dataset, params.folder))
     write_dataset(DATASET, dataset)
     size = "x".join(map(str, dataset.image_shape))

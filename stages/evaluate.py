@@ -2,6 +2,8 @@
 
 import _stage  # isort: split
 
+import numpy as np
+
 from reprocnn import backend
 from reprocnn.artifacts.confidence import (
     CONFIDENCE,
@@ -11,6 +13,7 @@ from reprocnn.artifacts.confidence import (
     write_coverage,
     write_reliability,
 )
+from reprocnn.artifacts.copies import COPIES, copied, read_copies
 from reprocnn.artifacts.examples import EXAMPLES, write_examples
 from reprocnn.artifacts.explanations import EXPLANATIONS, write_explanations
 from reprocnn.artifacts.image_files import read_image_files
@@ -22,6 +25,7 @@ from reprocnn.artifacts.scores import (
     CONFUSION_MATRIX,
     METRICS,
     PER_CLASS,
+    without_copies,
     write_confusion,
     write_per_class,
     write_scores,
@@ -37,7 +41,9 @@ def main() -> None:
     backend.prepare(0, params.threads, params.portable)
     model, card = load_model(MODEL), read_model_card(MODEL_CARD)
     images, labels = read_split(RAW_TEST)
-    found = assess(model, images, labels, read_image_files(RAW_TEST), card=card, params=params)
+    files = read_image_files(RAW_TEST)
+    copies = np.array(copied(files.file, read_copies(COPIES)), dtype=bool)
+    found = assess(model, images, labels, files, copies, card=card, params=params)
     write_scores(METRICS, found.scores)
     write_confidence(CONFIDENCE, found.confidence)
     write_reliability(RELIABILITY, found.reliability)
@@ -48,7 +54,7 @@ def main() -> None:
     write_examples(EXAMPLES, found.examples)
     write_explanations(EXPLANATIONS, found.explanations)
     write_robustness(ROBUSTNESS, found.robustness)
-    print(f"test accuracy {found.scores.accuracy:.2%} of {found.scores.n} images")
+    print(f"test accuracy {found.scores.accuracy:.2%} of {found.scores.n} images{without_copies(found.scores)}")
     if note := absent_classes_note(labels, card.class_names):
         print(note)
 

@@ -4,6 +4,7 @@ import _stage  # isort: split
 
 import numpy as np
 
+from reprocnn.artifacts.copies import COPIES, read_copies
 from reprocnn.artifacts.dataset import DATASET, read_dataset
 from reprocnn.artifacts.image_files import read_image_files
 from reprocnn.artifacts.split import RAW_TRAIN, TRAIN, VALIDATION, read_split
@@ -16,8 +17,8 @@ from reprocnn.params import PreprocessParams, load_params
 def main() -> None:
     params = load_params(PreprocessParams)
     dataset, raw = read_dataset(DATASET), read_split(RAW_TRAIN)
-    names = dataset.class_names
-    held_out, message = validation_images(raw.labels, names, read_image_files(RAW_TRAIN), params)
+    names, files, copies = dataset.class_names, read_image_files(RAW_TRAIN), read_copies(COPIES)
+    held_out, message = validation_images(raw.labels, names, files, copies, params)
     print(message)
     train, validation = np.flatnonzero(~held_out), np.flatnonzero(held_out)
     normalization = preprocessing.fit_normalization(raw.images, train, params.normalization)

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from made_files import NO_COPIES
 from reprocnn.artifacts.copies import COPIES, write_copies
 from reprocnn.artifacts.dataset import DATASET, write_dataset
 from reprocnn.artifacts.model import ONNX_MODEL
@@ -35,7 +36,7 @@ def make_audited(folder: Path) -> None:
     files = [f"{'train' if i < 24 else 'test'}/{names[labels[i]]}/<b>{i},.png" for i in range(N)]
     given = ["train"] * 18 + ["validation"] * 6 + ["test"] * 6
     data = RawData(names, labels.astype(np.int64), pixels, files, given, [""] * N)
-    division = divide(data, DownloadParams(), {})
+    division = divide(data, NO_COPIES, DownloadParams(), {})
     write_split(data, division.train, folder / RAW_TRAIN)
     write_split(data, division.test, folder / RAW_TEST)
     write_dataset(folder / DATASET, card(division, "colours"))

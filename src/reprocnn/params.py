@@ -29,7 +29,7 @@ PARAMS = Path("params.yaml")
 
 Auto = Literal["auto"]
 ColorMode = Literal["rgb", "grayscale"]
-SplitBy = Literal["image", "group"]
+SplitBy = Literal["image", "group", "near_duplicate"]
 NormalizationKind = Literal["unit", "standardize"]
 Padding = Literal["same", "valid"]
 Pooling = Literal["max", "average"]
@@ -161,7 +161,8 @@ class DownloadParams(Section):
     split_seed: Seed = 0
     """Draws the splits."""
     split_by: SplitBy = "image"
-    """What is kept in one split when a split is drawn: each image on its own, or the images of a group."""
+    """What is kept in one split when a split is drawn: each image on its own, the images of a group, or copies of an
+    image."""
 
 
 class PreprocessParams(Section):
@@ -172,7 +173,8 @@ class PreprocessParams(Section):
     split_seed: Seed = 0
     """Draws the splits."""
     split_by: SplitBy = "image"
-    """What is kept in one split when a split is drawn: each image on its own, or the images of a group."""
+    """What is kept in one split when a split is drawn: each image on its own, the images of a group, or copies of an
+    image."""
     normalization: NormalizationKind = "unit"
     """`unit`: pixels / 255; `standardize`: per channel, mean 0 and std 1 of the training split."""
 

@@ -9,6 +9,7 @@ from reprocnn.artifacts.tables import write_csv
 from reprocnn.errors import UserError
 
 TABLE = pd.DataFrame({"index": [0, 3], "actual": ["NA", "007"], "predicted": ["007", "NA"], "confidence": [0.9, 0.625]})
+TABLE["file"] = ["007", "NA"]
 TABLE["image"] = ["0000000000000012", "12345678e0000001"]  # digits are text, not numbers
 
 
@@ -24,5 +25,5 @@ def test_examples_are_read_back_with_their_images(tmp_path: Path, n: int) -> Non
 
 def test_examples_without_a_column_are_refused(tmp_path: Path) -> None:
     write_csv(tmp_path / "examples.csv", TABLE.drop(columns="index"))
-    with pytest.raises(UserError, match="expected the columns index, actual, predicted, confidence, found actual"):
+    with pytest.raises(UserError, match="the columns index, actual, predicted, confidence, file, found actual"):
         read_examples(tmp_path)

@@ -12,6 +12,7 @@ ROWS = pd.DataFrame(
     {
         "kind": ["mistake", "hit"],
         "index": [3, 0],
+        "file": ["007", "NA"],
         "actual": ["007", "NA"],
         "predicted": ["NA", "NA"],
         "second": ["007", "007"],

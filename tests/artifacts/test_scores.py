@@ -11,6 +11,7 @@ from reprocnn.artifacts.scores import (
     read_confusion,
     read_per_class,
     read_scores,
+    without_copies,
     write_confusion,
     write_per_class,
     write_scores,
@@ -29,6 +30,15 @@ def test_metrics_are_one_flat_object_without_those_that_are_none(tmp_path: Path)
     write_scores(tmp_path / "a.json", augmented)
     assert json.loads((tmp_path / "a.json").read_text())["tta_accuracy"] == 0.625
     assert read_scores(tmp_path / "a.json") == augmented
+
+
+def test_copies_of_training_images_are_told_in_words(tmp_path: Path) -> None:
+    copied = replace(SCORES, n_copies=2, accuracy_without_copies=0.4)
+    write_scores(tmp_path / "a.json", copied)
+    assert read_scores(tmp_path / "a.json") == copied
+    assert without_copies(copied) == ", without 2 copies of training images 40.00%"
+    assert without_copies(replace(copied, n_copies=1)) == ", without 1 copy of training images 40.00%"
+    assert without_copies(SCORES) == without_copies(replace(SCORES, n_copies=4)) == ""
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,14 @@
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from made_files import NO_COPIES
 from reprocnn.artifacts.corrections import Correction
 from reprocnn.artifacts.dataset import DatasetCard
-from reprocnn.data.division import card, describe_counts, divide
+from reprocnn.data.division import Division, card, describe_counts, name_copies
+from reprocnn.data.division import divide as divide_with_copies
 from reprocnn.data.raw import RawData, numbered
 from reprocnn.errors import UserError
 from reprocnn.params import DownloadParams
@@ -18,11 +21,24 @@ def _data(given: Sequence[str] = ("",) * 40, groups: Sequence[str] = ("",) * 40,
     return RawData(names, labels, np.zeros((n, 2, 2, 1), np.uint8), numbered("x", n), given, groups)
 
 
+def _pairs(*pairs: tuple[int, int]) -> pd.DataFrame:
+    """Make a table of copies, as `find_copies` returns them."""
+    if not pairs:
+        return NO_COPIES
+    first, second = zip(*pairs, strict=True)
+    return pd.DataFrame({"first": first, "second": second, "kind": "near_duplicate", "similarity": 0.97})
+
+
+def divide(data: RawData, params: DownloadParams, corrections: dict[str, Correction]) -> Division:
+    return divide_with_copies(data, _pairs(), params, corrections)
+
+
 def test_the_test_split_of_the_source_is_taken() -> None:
     data = _data(["train"] * 3 + ["test"] * 2 + ["validation"])
     division = divide(data, DownloadParams(), {})
     assert (division.train.tolist(), division.test.tolist()) == ([0, 1, 2, 5], [3, 4])
     assert division.messages == []
+    assert name_copies(NO_COPIES, division).empty
     assert card(division, "mine") == DatasetCard("mine", ("c0", "c1"), (2, 2, 1), n_train=4, n_test=2)
 
 
@@ -92,3 +108,31 @@ def test_the_messages_list_the_images_per_class_or_with_many_classes_the_range()
     lines = describe_counts(divide(_data([""] * 90, [""] * 90, classes=30), DownloadParams(test_fraction=0.34), {}))
     assert lines[-1].strip() == "and 20 more, each with 1 to 2 training and 1 to 2 test images"
     assert len(lines) == 2 + 10 + 1
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_copies_are_kept_in_one_split_if_asked_for(seed: int) -> None:
+    pairs = _pairs(*((i, i + 1) for i in range(0, 30, 2)))
+    division = divide_with_copies(_data(), pairs, DownloadParams(split_by="near_duplicate", split_seed=seed), {})
+    tested = set(division.test.tolist())
+    assert len(tested) == 8
+    assert all((i in tested) == (i + 1 in tested) for i in range(0, 30, 2))
+    assert division.messages[1] == "copies: 15 pairs of images; 0 test images are copies of training images"
+
+
+def test_copies_across_the_splits_are_counted_and_named_by_file() -> None:
+    data = _data(["train"] * 4 + ["test"] * 4)
+    pairs = _pairs((0, 1), (0, 4), (1, 4), (2, 5), (3, 6), (4, 7))
+    left_out = {"x#3": Correction(None, in_test=False)}
+    division = divide_with_copies(data, pairs, DownloadParams(), left_out)
+    assert division.messages[-1] == (
+        "copies: 6 pairs of images; 2 test images are copies of training images, see `split_by` in params.yaml"
+    )
+    named = name_copies(pairs, division)
+    assert named[["first", "second"]].to_numpy().tolist() == [
+        ["x#0", "x#1"],
+        ["x#0", "x#4"],
+        ["x#1", "x#4"],
+        ["x#2", "x#5"],
+        ["x#4", "x#7"],
+    ]

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from made_files import NO_COPIES
 from reprocnn.data import folder
 from reprocnn.data.division import Division, divide
 from reprocnn.data.raw import RawData
@@ -27,7 +28,7 @@ def _load(path: Path, size: int = 8, mode: str = "rgb") -> tuple[RawData, np.nda
 
 
 def _divide(path: Path) -> Division:
-    return divide(_load(path)[0], DownloadParams(test_fraction=0.34), {})
+    return divide(_load(path)[0], NO_COPIES, DownloadParams(test_fraction=0.34), {})
 
 
 def _zip(source: Path, path: Path) -> Path:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from made_files import NO_COPIES
 from reprocnn.data import folder, raw, source, unreadable_files
 from reprocnn.data.division import divide
 from reprocnn.errors import UserError
@@ -24,7 +25,7 @@ def _load(path: Path, size: int = 8) -> raw.RawData:
 
 def _write(path: Path, into: Path) -> None:
     """Load and write the data as the download stage does."""
-    division = divide(_load(path), DownloadParams(test_fraction=0.34), {})
+    division = divide(_load(path), NO_COPIES, DownloadParams(test_fraction=0.34), {})
     raw.write_split(division.data, division.train, into / "train")
     raw.write_split(division.data, division.test, into / "test")
 

@@ -1,21 +1,40 @@
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from made_files import made_files
 from reprocnn.artifacts.model_card import ModelCard
-from reprocnn.evaluation.assessment import assess
+from reprocnn.evaluation.assessment import Assessment, assess
 from reprocnn.models.build import build
 from reprocnn.params import EvaluateParams, ModelParams
 
 
-@pytest.mark.parametrize("robustness", [True, False])
-def test_robustness_is_measured_on_request(robustness: bool) -> None:
+def _assess(robustness: bool, copied: list[int]) -> tuple[Assessment, NDArray[np.int64]]:
+    """Assess a new model on 12 images of noise, of which those at `copied` are copies."""
     model = build(ModelParams(model="mlp"), (8, 8, 1), 3, 0)
     images = np.random.default_rng(0).integers(0, 256, (12, 8, 8, 1)).astype(np.uint8)
-    card = ModelCard("data", "mlp", tuple("abc"), (8, 8, 1))
-    found = assess(
-        model, images, np.arange(12) % 3, made_files(images), card=card, params=EvaluateParams(robustness=robustness)
-    )
+    card, labels = ModelCard("data", "mlp", tuple("abc"), (8, 8, 1)), np.arange(12) % 3
+    mask, params = np.isin(np.arange(12), copied), EvaluateParams(robustness=robustness)
+    return assess(model, images, labels, made_files(images), mask, card=card, params=params), labels
+
+
+@pytest.mark.parametrize("robustness", [True, False])
+def test_robustness_is_measured_on_request(robustness: bool) -> None:
+    found, _ = _assess(robustness, [])
     assert ("robust_accuracy" in found.scores.others) == robustness
     assert len(found.robustness) == (19 if robustness else 0)
-    assert len(found.predictions) == found.scores.n == 12
+    assert (found.scores.n_copies, found.scores.accuracy_without_copies) == (None, None)
+
+
+def test_the_accuracy_is_measured_without_copies_too() -> None:
+    found, labels = _assess(robustness=False, copied=[0, 1, 5])
+    right = found.predictions["predicted"].to_numpy() == np.array(list("abc"))[labels]
+    assert found.scores.n_copies == 3
+    assert found.scores.accuracy_without_copies == pytest.approx(np.delete(right, [0, 1, 5]).mean(), abs=1e-6)
+    all_copied, _ = _assess(robustness=False, copied=list(range(12)))
+    assert (all_copied.scores.n_copies, all_copied.scores.accuracy_without_copies) == (12, None)
+
+
+def test_explained_images_have_the_names_of_their_files() -> None:
+    rows = _assess(robustness=False, copied=[])[0].explanations.rows
+    assert rows["file"].tolist() == [f"made#{index}" for index in rows["index"]]

@@ -31,4 +31,4 @@ def test_a_mistake_is_one_picture_with_two_maps() -> None:
 def test_the_report_names_the_classes_of_the_maps() -> None:
     content = made_content(["cat", "dog"], right=0.0)
     page = unescape(report.html(content))
-    assert re.search(r"#\d+: <bdi>(cat|dog)</bdi> taken for <bdi>(cat|dog)</bdi>\.\nMaps of", page)
+    assert re.search(r"<bdi>made#\d+</bdi>: <bdi>(cat|dog)</bdi> taken for <bdi>(cat|dog)</bdi>\.\nMaps of", page)

@@ -90,7 +90,7 @@ def test_the_images_of_a_cell_are_its_most_confident() -> None:
     images = _embedded(report.html(content), "matrix-data")["images"]
     rows = content.examples.rows
     cell = rows[(rows["actual"] == "a") & (rows["predicted"] == "b")]
-    assert [image[0] for image in images["0,1"]] == cell["index"].tolist()[:8]
+    assert [image[0] for image in images["0,1"]] == cell["file"].tolist()[:8]
 
 
 def test_the_charts_have_the_numbers_and_a_description() -> None:

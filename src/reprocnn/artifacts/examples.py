@@ -14,7 +14,7 @@ if TYPE_CHECKING:  # the import takes a second
 
 EXAMPLES = Path("data/examples")
 
-_COLUMNS = ("index", "actual", "predicted", "confidence")
+_COLUMNS = ("index", "actual", "predicted", "confidence", "file")
 _TEXT = ("actual", "predicted", "file", "image")
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:  # the import takes a second
 
 EXPLANATIONS = Path("data/explanations")
 
-_TEXT = ("kind", "actual", "predicted", "second", "explained")
+_TEXT = ("kind", "file", "actual", "predicted", "second", "explained")
 _COLUMNS = (*_TEXT, "index", "confidence", "second_confidence", "probability")
 
 
@@ -22,10 +22,10 @@ class Explanations(NamedTuple):
     """Heat maps of some test images."""
 
     rows: "pd.DataFrame"
-    """One row per heat map: kind (`mistake`, `near miss` or `hit`), index of the image in the split, actual, predicted
-    and second most probable class, confidence and second_confidence (probabilities of the latter two, 0-1), explained
-    (the class that the map explains) and its probability (0-1). A mistake has two rows, which explain the predicted and
-    the actual class."""
+    """One row per heat map: kind (`mistake`, `near miss` or `hit`), index of the image in the split, name of its file,
+    actual, predicted and second most probable class, confidence and second_confidence (probabilities of the latter two,
+    0-1), explained (the class that the map explains) and its probability (0-1). A mistake has two rows, which explain
+    the predicted and the actual class."""
     images: NDArray[np.uint8]
     """uint8 (n, height, width, channels), 0-255, in the order of `rows`."""
     maps: NDArray[np.uint8]

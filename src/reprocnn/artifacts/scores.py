@@ -39,6 +39,10 @@ class Scores(Card):
     """Accuracy with test-time augmentation, 0-1; None without it."""
     n: int
     """Number of images."""
+    n_copies: int | None = None
+    """Number of images that are copies of training images; None if there are none."""
+    accuracy_without_copies: float | None = None
+    """Accuracy on the other images, 0-1; None if there are no copies, or no other images."""
     others: Mapping[str, float]
     """Metric name -> value, for all other metrics. In the file they are on the same level as those above."""
 
@@ -46,6 +50,14 @@ class Scores(Card):
         """Return metric name -> value for all metrics that are not None, as in the file."""
         own = {name: value for name, value in asdict(self).items() if name != "others" and value is not None}
         return own | dict(self.others)
+
+
+def without_copies(scores: Scores) -> str:
+    """Return `, without 31 copies of training images 91.40%`; empty if there are no copies."""
+    if scores.n_copies is None or scores.accuracy_without_copies is None:
+        return ""
+    noun = "copy" if scores.n_copies == 1 else "copies"
+    return f", without {scores.n_copies} {noun} of training images {scores.accuracy_without_copies:.2%}"
 
 
 def write_scores(path: Path, scores: Scores) -> None:

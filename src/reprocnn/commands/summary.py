@@ -3,7 +3,7 @@
 from reprocnn.artifacts.figures import FIGURES, REPORT
 from reprocnn.artifacts.model import MODEL, ONNX_MODEL
 from reprocnn.artifacts.model_card import MODEL_CARD, read_model_card
-from reprocnn.artifacts.scores import METRICS, read_scores
+from reprocnn.artifacts.scores import METRICS, read_scores, without_copies
 from reprocnn.errors import UserError
 
 
@@ -22,7 +22,7 @@ def print_summary() -> None:
         tta = f"  {scores.tta_accuracy:.2%} with test-time augmentation (tta)\n"
     print(
         f"\n{card.model} on {card.dataset}: test accuracy {scores.accuracy:.2%} "
-        f"(95 % interval {low:.2%} to {high:.2%}, {scores.n} images)\n{tta}"
+        f"(95 % interval {low:.2%} to {high:.2%}, {scores.n} images{without_copies(scores)})\n{tta}"
         f"  report   {REPORT}   figures {FIGURES}/\n"
         f"  metrics  {METRICS}   model {MODEL}, {ONNX_MODEL}\n"
         "  predict  python -m reprocnn predict IMAGE\n"

@@ -5,10 +5,12 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from reprocnn.artifacts.corrections import Correction
 from reprocnn.artifacts.dataset import DatasetCard
+from reprocnn.data.copies import copy_groups
 from reprocnn.data.corrections import correct
 from reprocnn.data.raw import RawData
 from reprocnn.data.splits import Draw, group_numbers, held_out, proportions
@@ -32,11 +34,14 @@ class Division(NamedTuple):
     """How the data were divided and corrected, for the user."""
 
 
-def divide(data: RawData, params: DownloadParams, corrections: Mapping[str, Correction]) -> Division:
+def divide(
+    data: RawData, copies: pd.DataFrame, params: DownloadParams, corrections: Mapping[str, Correction]
+) -> Division:
     """Take the test split of the source, or draw one, and then apply the corrections.
 
     Args:
         data: the raw data.
+        copies: the pairs of copies among its images, as `find_copies` returns them.
         params: if the source has no test split, `test_fraction` of its images, drawn with `split_seed` and kept
             together as `split_by` says, become the test split.
         corrections: file name -> its correction.
@@ -44,7 +49,7 @@ def divide(data: RawData, params: DownloadParams, corrections: Mapping[str, Corr
     Raises:
         UserError: the images can't be divided like this, or a class has no training image.
     """
-    groups, messages = _groups(data, params.split_by), []
+    groups, messages = _groups(data, copies, params.split_by), []
     given = np.asarray(data.given, dtype=str)
     is_test = given == "test"
     if not is_test.any():
@@ -56,10 +61,36 @@ def divide(data: RawData, params: DownloadParams, corrections: Mapping[str, Corr
     train, test = (np.flatnonzero(corrected.kept & chosen) for chosen in (~is_test, is_test))
     data = replace(data, labels=corrected.labels)
     _refuse_missing_classes(data, train)
-    return Division(data, train, test, [*messages, *corrected.messages])
+    messages += corrected.messages + _describe_copies(copies, train, test)
+    return Division(data, train, test, messages)
 
 
-def _groups(data: RawData, split_by: SplitBy) -> NDArray[np.int64] | None:
+def _describe_copies(copies: pd.DataFrame, train: NDArray[np.int64], test: NDArray[np.int64]) -> list[str]:
+    """Say how many images are copies, and how many test images are copies of training images."""
+    if not len(copies):
+        return []
+    pairs = copies[["first", "second"]].to_numpy()
+    in_train, in_test = np.isin(pairs, train), np.isin(pairs, test)
+    across = pairs[in_test & in_train[:, ::-1]]
+    n = len(np.unique(across))
+    message = f"copies: {len(pairs)} pairs of images; {n} test images are copies of training images"
+    return [message + (", see `split_by` in params.yaml" if n else "")]
+
+
+def name_copies(copies: pd.DataFrame, division: Division) -> pd.DataFrame:
+    """Return the pairs of copies in the two splits, with the names of their files instead of their rows.
+
+    Args:
+        copies: as `find_copies` returns them.
+        division: the data set and its splits.
+    """
+    kept = np.concatenate([division.train, division.test])
+    found = copies[copies["first"].isin(kept) & copies["second"].isin(kept)]
+    files = np.array(division.data.files, dtype=object)
+    return found.assign(first=files[found["first"].to_numpy()], second=files[found["second"].to_numpy()])
+
+
+def _groups(data: RawData, copies: pd.DataFrame, split_by: SplitBy) -> NDArray[np.int64] | None:
     """Return the group of each image, int64 (N,); None if each is a group of its own.
 
     Raises:
@@ -67,6 +98,8 @@ def _groups(data: RawData, split_by: SplitBy) -> NDArray[np.int64] | None:
     """
     if split_by == "image":
         return None
+    if split_by == "near_duplicate":
+        return copy_groups(copies, len(data.labels))
     if not any(data.groups):
         raise UserError(
             "split_by: group needs a group for each image, found none",

@@ -50,6 +50,7 @@ def assess(
     images: NDArray[np.uint8],
     labels: NDArray[np.int64],
     files: ImageFiles,
+    copied: NDArray[np.bool_],
     *,
     card: ModelCard,
     params: EvaluateParams,
@@ -61,6 +62,7 @@ def assess(
         images: uint8 (N, height, width, channels), 0-255; may be memory-mapped.
         labels: int64 (N,), 0 to classes - 1.
         files: the file of each image.
+        copied: bool (N,), True for images that are copies of training images.
         card: its class names, temperature, threshold and conformal quantile.
         params: what to measure.
     """
@@ -71,9 +73,16 @@ def assess(
     names = card.class_names
     table = predictions.table(probabilities, labels, names, files)
     robust = robustness.measure(model, images, labels) if params.robustness else robustness.not_measured()
+    explanations = explain(model, images, labels, probabilities, names)
+    rows = explanations.rows.assign(file=table["file"].to_numpy()[explanations.rows["index"]])
     scores = metrics.overall(probabilities, labels, params.top_k, augmented, robustness.mean_accuracy(robust))
     return Assessment(
-        scores=replace(scores, others={**scores.others, "ece": trust["ece"]}),
+        scores=replace(
+            scores,
+            n_copies=int(copied.sum()) or None,
+            accuracy_without_copies=metrics.accuracy_without(probabilities, labels, copied),
+            others={**scores.others, "ece": trust["ece"]},
+        ),
         confidence=trust,
         reliability=confidence.reliability(probabilities, calibrated, labels),
         coverage=confidence.coverage(calibrated, labels),
@@ -81,6 +90,6 @@ def assess(
         confusion=metrics.confusion(probabilities, labels),
         predictions=table,
         examples=examples(table, probabilities, images),
-        explanations=explain(model, images, labels, probabilities, names),
+        explanations=explanations._replace(rows=rows),
         robustness=robust,
     )

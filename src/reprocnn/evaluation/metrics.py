@@ -65,6 +65,19 @@ def accuracy(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) -> f
     return rounded((probabilities.argmax(axis=1) == labels).mean())
 
 
+def accuracy_without(
+    probabilities: NDArray[np.float64], labels: NDArray[np.int64], left_out: NDArray[np.bool_]
+) -> float | None:
+    """Compute the accuracy, 0-1, without some images; None if none is left out, or all are.
+
+    Args:
+        probabilities: float64 (N, classes), 0-1.
+        labels: int64 (N,), 0 to classes - 1.
+        left_out: bool (N,), True for the images to leave out.
+    """
+    return None if left_out.all() or not left_out.any() else accuracy(probabilities[~left_out], labels[~left_out])
+
+
 def wilson_interval(count: int, n: int) -> tuple[float, float]:
     """Compute the 95 % confidence interval of a fraction.
 

@@ -38,7 +38,7 @@ def explained(explanations: Explanations) -> dict[str, list[dict[str, Any]]]:
     for number, row in enumerate(explanations.rows.to_dict("records")):
         image, heat = explanations.images[number], explanations.maps[number]
         group = found[KINDS[row["kind"]]]
-        if not group or group[-1]["index"] != row["index"]:
+        if not group or group[-1]["file"] != row["file"]:
             group.append({**row, "image": data_uri(image), "maps": []})
         group[-1]["maps"].append((row["explained"], row["probability"], data_uri(overlay(image, heat))))
     return {heading: group for heading, group in found.items() if group}

@@ -40,7 +40,7 @@ def cells(counts: NDArray[np.int64]) -> list[list[int]]:
 
 
 def images(examples: Examples, names: Sequence[str]) -> dict[str, list[Any]]:
-    """Return the images of each cell: "actual,predicted" -> [index in the test split, confidence, data URI] of each.
+    """Return the images of each cell: "actual,predicted" -> [file name, confidence, data URI] of each.
 
     At most 8 per cell, the most confident first, and at most 1.4 MB in all: first the most confident of each cell, and
     of these first the hits.
@@ -60,7 +60,7 @@ def images(examples: Examples, names: Sequence[str]) -> dict[str, list[Any]]:
         uri = data_uri(examples.images[i])
         if len(cell) < _PER_CELL and size + len(uri) <= _BYTES:
             size += len(uri)
-            cell.append([int(row["index"]), float(row["confidence"]), uri])
+            cell.append([row["file"], float(row["confidence"]), uri])
     return {key: cell for key, cell in found.items() if cell}
 
 

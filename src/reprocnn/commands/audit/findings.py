@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reprocnn.artifacts.copies import COPIES
+from reprocnn.artifacts.copies import COPIES, read_copies
 from reprocnn.artifacts.dataset import DATASET, read_dataset
 from reprocnn.artifacts.image_files import read_image_files
 from reprocnn.artifacts.split import RAW_TEST, RAW_TRAIN, Split, read_split
@@ -90,7 +90,7 @@ def read_data() -> Audited:
     card, splits = read_dataset(DATASET), (read_split(RAW_TRAIN), read_split(RAW_TEST))
     train, test = read_image_files(RAW_TRAIN), read_image_files(RAW_TEST)
     names = card.class_names
-    held_out, _ = validation_images(splits[0].labels, names, train, load_params(PreprocessParams))
+    held_out, _ = validation_images(splits[0].labels, names, train, read_copies(COPIES), load_params(PreprocessParams))
     return Audited(
         name=card.dataset,
         class_names=names,

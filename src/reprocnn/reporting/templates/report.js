@@ -24,10 +24,10 @@ const show = (actual, predicted, count) => {
     actual === predicted ? ", recognised" : " taken for ", actual === predicted ? "" : element("bdi", {}, names[predicted]));
   const left = count - found.length;
   const note = element("p", { className: "hint" },
-    `${count} image${count === 1 ? "" : "s"}` + (left ? `; ${left} of them are left out` : "") + ". # is the index in the test split.");
-  const pictures = found.map(([index, confidence, source]) => element("figure", {},
-    element("img", { src: source, alt: `test image ${index}: ${names[actual]} taken for ${names[predicted]}` }),
-    element("figcaption", {}, `#${index}, ${percent(confidence)}`)));
+    `${count} image${count === 1 ? "" : "s"}` + (left ? `; ${left} of them are left out` : "") + ".");
+  const pictures = found.map(([file, confidence, source]) => element("figure", {},
+    element("img", { src: source, alt: `${file}: ${names[actual]} taken for ${names[predicted]}` }),
+    element("figcaption", {}, element("bdi", {}, file), `, ${percent(confidence)}`)));
   document.getElementById("cell").replaceChildren(heading, note,
     element("div", { className: "images" }, ...pictures));
 };
