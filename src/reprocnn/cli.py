@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from reprocnn import environment
-from reprocnn.commands import compare, export, models, preset, reproduce, summary, sync, ui, verify
+from reprocnn.commands import compare, export, manifest, models, preset, reproduce, summary, sync, ui, verify
 from reprocnn.commands.audit import audit
 from reprocnn.commands.doctor import doctor
 from reprocnn.commands.doctor.runs import QUICK
@@ -150,6 +150,15 @@ _HELP = {
             "scan.tif --white 4095  # 12 bits",
         ),
     ),
+    "manifest": _Help(
+        "list the files of a large folder with their hashes, so that DVC needn't hash it",
+        """
+        Write the size and sha256 of each file in a folder of images to a table, FOLDER.manifest.csv beside it. With it
+        as `folder` in params.yaml, DVC hashes only this file, and download checks each image that it reads. Write the
+        manifest again after each change of the images.
+        """,
+        ("data/pets  # then: dvc exp run -S dataset=folder -S folder=data/pets.manifest.csv",),
+    ),
     "summary": _Help(
         "print the result in the workspace and where its files are",
         "Print the test accuracy of the result in the workspace, and where its report, figures, metrics and model are.",
@@ -250,6 +259,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, title="commands", metavar="COMMAND")
     _add_models(commands)
     _add_predict(commands)
+    _add_manifest(commands)
     _add_results(commands)
     _add_runs(commands)
     _add(commands, "doctor").set_defaults(run=_doctor, settings=QUICK, anywhere=True)
@@ -282,6 +292,15 @@ def _add_models(commands: "_Commands") -> None:
     command = _add(commands, "preset")
     command.add_argument("name", nargs="?", help="name of the recipe")
     command.set_defaults(run=lambda a: preset.apply_preset(a.name) if a.name else preset.list_presets())
+
+
+def _add_manifest(commands: "_Commands") -> None:
+    """Add the command `manifest`."""
+    command = _add(commands, "manifest")
+    command.add_argument("folder", type=os.path.abspath, metavar="FOLDER", help="the folder of images")
+    output = "file to write, which ends with .manifest.csv (default: FOLDER.manifest.csv)"
+    command.add_argument("--output", type=os.path.abspath, metavar="FILE", help=output)
+    command.set_defaults(run=lambda a: manifest.write_manifest(a.folder, a.output), anywhere=True)
 
 
 def _add_results(commands: "_Commands") -> None:

@@ -19,7 +19,7 @@ SPLITS = ["train", "val", "test"]
 
 def _read(images: Sequence[str], tables: dict[str, str], **params: str) -> Layout:
     contents = {name: content.encode() for name, content in tables.items()}
-    source = Source(Path("pets"), [*images, *contents], [], [], contents, None)
+    source = Source(Path("pets"), [*images, *contents], [], [], contents, None, None)
     return choose_layout(source, DownloadParams(dataset="folder", **params))  # type: ignore[arg-type]
 
 

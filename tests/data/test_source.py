@@ -43,8 +43,8 @@ def after_listing(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], obj
     """Calls a function after the files were listed and before they are read."""
 
     def call(change: Callable[[], object]) -> None:
-        def list_then_change(path: Path) -> source.Source:
-            listed = source.list_source(path)
+        def list_then_change(path: Path, manifest: None) -> source.Source:
+            listed = source.list_source(path, manifest)
             change()
             return listed
 

@@ -14,6 +14,7 @@ from reprocnn.data.fetch import Places
 from reprocnn.data.folder_tree import first_few
 from reprocnn.data.junk import is_junk, is_note
 from reprocnn.data.layout import LAYOUT
+from reprocnn.data.manifest import is_manifest, read_manifest
 from reprocnn.data.raw import RawData
 from reprocnn.data.source import list_source, read_images
 from reprocnn.errors import UserError
@@ -25,9 +26,9 @@ def load(params: DownloadParams, _: Places) -> RawData:
     """Load the images at `params.folder`, each cropped to a centred square and resized.
 
     Args:
-        params: `folder` is a directory or an archive, or a directory with one archive and nothing else. If it has no
-            test/ folder, `test_fraction` of the images, chosen with `split_seed`, become the test split. `image_size`,
-            `color_mode` and `white` are explained at `decoding.decode`.
+        params: `folder` is a directory or an archive, a directory with one archive and nothing else, or the manifest of
+            a directory. The parameters of `choose_layout` say where classes and groups are. `image_size`, `color_mode`
+            and `white` are explained at `decoding.decode`.
 
     Returns:
         Images uint8 (N, image_size, image_size, 3 for `rgb` or 1 for `grayscale`), 0-255, with messages about how the
@@ -40,7 +41,8 @@ def load(params: DownloadParams, _: Places) -> RawData:
     path, size = Path(params.folder), params.image_size
     if not path.exists():
         raise UserError(f"folder: {path} does not exist", f"create it, with {LAYOUT}")
-    source = list_source(archive_or_folder(path))
+    manifest = read_manifest(path) if is_manifest(path) else None
+    source = list_source(manifest.folder if manifest else archive_or_folder(path), manifest)
     layout = choose_layout(source, params)
     class_names, labels = _labels(source.path, layout.classes)
     messages = [f"{source.path}:", *layout.messages]

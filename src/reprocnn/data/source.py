@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from reprocnn.data.archives import Read, members, report_corrupt
 from reprocnn.data.junk import is_junk, is_note
+from reprocnn.data.manifest import ChangedError, Manifest
 from reprocnn.data.progress import progress
 from reprocnn.data.table import TABLES
 from reprocnn.data.unreadable_files import MAX_COLLECTED, UnreadableFiles
@@ -28,6 +29,7 @@ class Source:
         folders: the names of the folders; an archive may not list all of them.
         junk: the names of hidden, system and temporary files.
         tables: name -> content of the files that may be tables, by their suffix.
+        manifest: sizes and hashes that the files must have; None: they may have any.
         state: a value that changes when an archive is replaced; None for a directory.
     """
 
@@ -36,16 +38,22 @@ class Source:
     folders: list[str]
     junk: list[str]
     tables: dict[str, bytes]
+    manifest: Manifest | None
     state: object
 
 
-def list_source(path: Path) -> Source:
+def list_source(path: Path, manifest: Manifest | None = None) -> Source:
     """List the files of a directory or archive.
 
+    Args:
+        path: the directory or archive.
+        manifest: that of the directory, if it has one.
+
     Raises:
-        UserError: the archive is corrupt or unsafe, a name is not readable text, or an archive has a file twice.
+        UserError: the archive is corrupt or unsafe, a name is not readable text, an archive has a file twice, or the
+            manifest has other files.
     """
-    source = Source(path, [], [], [], {}, _state(path))
+    source = Source(path, [], [], [], {}, manifest, _state(path))
     seen = set()
     for member in members(path):
         if is_junk(member.name):
@@ -58,15 +66,26 @@ def list_source(path: Path) -> Source:
                 raise UserError(f"{path}: the archive has {member.name} twice", "create it again without duplicates")
             seen.add(member.name)
             if member.name.lower().endswith(TABLES):
-                source.tables[member.name] = _content(path, member.name, member.read)
+                source.tables[member.name] = _content(source, member.name, member.read)
+    if manifest:
+        manifest.refuse_other_files(source.files)
     return source
 
 
-def _content(path: Path, name: str, read: Read) -> bytes:
+def _content(source: Source, name: str, read: Read) -> bytes:
+    """Read a table."""
     try:
-        return read()
+        return _checked(source, name, read)()
+    except ChangedError:
+        raise source.manifest.out_of_date({"changed": [name]}) from None  # type: ignore[union-attr]
     except UnreadableError as error:
-        raise UserError(f"{path}: {name} can't be read: {error.cause}", error.fix) from None
+        raise UserError(f"{source.path}: {name} can't be read: {error.cause}", error.fix) from None
+
+
+def _checked(source: Source, name: str, read: Read) -> Read:
+    """Return a function that reads a file and compares it with the manifest, if there is one that has it."""
+    listed = source.manifest is not None and name in source.manifest.files
+    return source.manifest.checked(name, read) if source.manifest and listed else read
 
 
 def read_images(
@@ -104,12 +123,15 @@ def _chunks(
 ) -> Iterator[Pixels]:
     unreadable, wanted = UnreadableFiles(source.path, len(names)), set(names)
     chunk: list[Pixels] = []
+    changed: list[str] = []
     with progress(len(names), "reading images", unit="image") as bar:
         for name, read in _listed_files(source):
             if name not in wanted:
                 continue
             try:
-                chunk.append(decode(name, read))
+                chunk.append(decode(name, _checked(source, name, read)))
+            except ChangedError:
+                changed.append(name)
             except UnreadableError as error:
                 unreadable.add(name, error)
             except FileNotFoundError:
@@ -117,11 +139,13 @@ def _chunks(
             bar.update()
             if len(unreadable) == MAX_COLLECTED:
                 break
-            if unreadable:
+            if unreadable or changed:
                 chunk.clear()  # reading will fail; the remaining images are decoded only to list all unreadable ones
             elif len(chunk) == per_chunk:
                 yield np.stack(chunk)
                 chunk.clear()
+    if changed and source.manifest:
+        raise source.manifest.out_of_date({"changed": changed})
     if unreadable:
         raise unreadable.error()
     if chunk:
