@@ -128,6 +128,20 @@ def test_class_folders_need_no_complete_table_that_adds_nothing() -> None:
     assert "3 image(s) have no row in labels.csv: d/3.jpg, c/4.jpg, d/5.jpg" in message
 
 
+def test_the_table_may_be_in_a_folder_of_its_own_beside_class_folders() -> None:
+    table = _csv("file,patient", "{i}.jpg,p{h}")
+    source = Source(
+        Path("pets"), [*CLASSES, "list/a.csv"], ["c", "d", "list"], [], {"list/a.csv": table.encode()}, None, None
+    )
+    layout = choose_layout(source, DownloadParams(dataset="folder"))
+    assert (layout.classes, layout.groups) == (list("cdcdcd"), ["p0", "p0", "p1", "p1", "p2", "p2"])
+
+
+def test_without_labels_in_the_table_the_folders_must_be_classes() -> None:
+    message = _error(LOOSE, {"labels.csv": _csv("file,label", "{i}.jpg,{c}")}, label_column="none")
+    assert "img/ is beside class folders, but its name doesn't look like a class" in message
+
+
 @pytest.mark.parametrize("table", ["x,y\n1\n", "notes, as text\n", "name,label\ncat,1\n"])
 def test_class_folders_may_have_any_table_beside_them(table: str) -> None:
     assert _read(CLASSES, {"notes.csv": table}).classes == list("cdcdcd")

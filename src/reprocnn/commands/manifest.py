@@ -43,7 +43,7 @@ def write_manifest(folder: str, output: str | None = None) -> None:
                 writer.writerow((top + name, size, sha256))
                 total += size
                 bar.update()
-    print(f"{file}: {len(names)} files, {total / 1e6:.1f} MB")
+    print(f"{_shown(file)}: {len(names)} files, {total / 1e6:.1f} MB")
     print(f"next: dvc exp run -S dataset=folder -S folder={_shown(file)}")
 
 

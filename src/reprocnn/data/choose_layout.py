@@ -52,43 +52,50 @@ def choose_layout(source: Source, params: DownloadParams) -> Layout:
 
 
 def _from_table_or_folders(source: Source, images: list[str], params: DownloadParams) -> Layout:
-    folders, problem = _class_folders(source, [])
-    tables = _tables(source, params, strict=folders is None)
+    tables, unreadable = _tables(source, params)
     table = find_image_table(source.path, tables, images, params) if tables else None
+    folders = _class_folders(source, table.files if table else [])
     if table is None:
         _refuse_unused_columns(source, tables, params)
-        if problem is None and folders is not None:
+        if isinstance(folders, Layout):
             return folders
-        raise _nothing_found(problem, images, tables)
-    if folders is None or params.label_column not in ("auto", "none"):
-        return _from_table(source, images, table)
-    return _agreed(source, table, _class_folders(source, table.files)[0] or folders, images)
+        raise unreadable or _nothing_found(folders, images, tables)
+    if isinstance(folders, Layout) and params.label_column in ("auto", "none"):
+        return _agreed(source, table, folders, images)
+    if isinstance(folders, UserError) and params.label_column == "none":
+        raise folders
+    return _from_table(source, images, table)
 
 
-def _class_folders(source: Source, without: Sequence[str]) -> tuple[Layout | None, UserError | None]:
-    """Return the layout by class folders; None and the reason if it is wrong or ambiguous."""
+def _class_folders(source: Source, without: Sequence[str]) -> Layout | UserError:
+    """Return the layout by class folders, or the reason why it is wrong or ambiguous.
+
+    Args:
+        source: the directory or archive.
+        without: the tables that are read.
+    """
     files = [name for name in source.files if name not in without]
+    folders = [name for name in source.folders if not any(table.startswith(f"{name}/") for table in without)]
     try:
-        layout = read_class_folders(source.path, files, source.folders)
+        layout = read_class_folders(source.path, files, folders)
     except UserError as error:
-        return None, error
+        return error
     if len(names := set(layout.classes)) < 2:
         drawing = build_tree([name for name in files if is_image(name)]).draw()
         problem = f"{source.path}: expected at least two classes, found only {names.pop()!r}; it contains\n{drawing}"
-        return None, UserError(problem, f"use {LAYOUT}")
-    return layout, None
+        return UserError(problem, f"use {LAYOUT}")
+    return layout
 
 
-def _tables(source: Source, params: DownloadParams, strict: bool) -> list[Table]:
-    """Read all tables. Leave out what isn't a table, unless `strict`."""
-    tables = []
+def _tables(source: Source, params: DownloadParams) -> tuple[list[Table], UserError | None]:
+    """Read all tables; return also the error of the first one that can't be read."""
+    tables, first = [], None
     for name, content in source.tables.items() if params.file_column != "none" else ():
         try:
             tables.append(read_table(source.path, name, content))
         except UserError as error:
-            if strict:
-                raise UserError(error.problem, f"{error.fix}; {IGNORE_TABLES}") from None
-    return tables
+            first = first or UserError(error.problem, f"{error.fix}; {IGNORE_TABLES}")
+    return tables, first
 
 
 def _refuse_unused_columns(source: Source, tables: list[Table], params: DownloadParams) -> None:
@@ -102,9 +109,8 @@ def _refuse_unused_columns(source: Source, tables: list[Table], params: Download
             )
 
 
-def _nothing_found(error: UserError | None, images: list[str], tables: list[Table]) -> UserError:
+def _nothing_found(error: UserError, images: list[str], tables: list[Table]) -> UserError:
     """Return the error for a source that has no layout: with the tables in it, or a pattern that fits the names."""
-    assert error is not None
     problem, fix = error.problem, error.fix
     if tables:
         problem += "".join(f"\n    {table.describe()}, of which none has names of images" for table in tables[:3])
