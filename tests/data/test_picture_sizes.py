@@ -3,6 +3,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from reprocnn.commands.manifest import write_manifest
 from reprocnn.data.picture_sizes import odd_sizes
 from reprocnn.params import DownloadParams
 
@@ -37,3 +38,11 @@ def test_an_archive_has_the_same_findings(tmp_path: Path) -> None:
             archive.write(file, file.relative_to(tmp_path / "in"))
     found, expected = (odd_sizes(_params(path), FILES) for path in (tmp_path / "a.zip", tmp_path / "in"))
     assert found.sort_values("row").to_numpy().tolist() == expected.sort_values("row").to_numpy().tolist()
+
+
+def test_a_manifest_stands_for_its_folder(tmp_path: Path) -> None:
+    _make(tmp_path / "pets")
+    write_manifest(str(tmp_path / "pets"))
+    found = odd_sizes(_params(tmp_path / "pets.manifest.csv"), FILES)
+    assert found.equals(odd_sizes(_params(tmp_path / "pets"), FILES))
+    assert len(found) == 2

@@ -74,7 +74,9 @@ def _labels(path: Path, classes: Sequence[str]) -> tuple[list[str], NDArray[np.i
 
 
 def archive_or_folder(path: Path) -> Path:
-    """Return the archive in a directory that has no other files, else the path itself."""
+    """Return the folder of a manifest, the archive in a directory that has no other files, else the path itself."""
+    if is_manifest(path):
+        return read_manifest(path).folder
     if not path.is_dir():
         return path
     entries = [p for p in path.iterdir() if not is_junk(p.name) and not is_note(p.name)]
