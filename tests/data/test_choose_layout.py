@@ -92,12 +92,12 @@ def test_one_table_per_split_is_read_as_one() -> None:
 
 
 def test_the_test_images_of_a_competition_are_ignored() -> None:
-    images = [*(f"train/{i}.jpg" for i in range(6)), "test/6.jpg", "test/7.jpg"]
+    images = [*(f"train/{i}.jpg" for i in range(6)), "test1/images/6.jpg", "test1/images/7.jpg"]
     tables = {"train.csv": _csv("id,breed", "{i},{c}"), "sample_submission.csv": _csv("id,c,d", "{i},0.5,0.5", 2, 6)}
     assert "2 tables name images:\n    train.csv with the columns id (0), breed (c)" in _error(images, tables)
     layout = _read(images, tables, label_column="breed")
     assert len(layout.names) == 6
-    assert layout.messages[1] == "ignored 2 image(s) in test/, which have no class"
+    assert layout.messages[1] == "ignored 2 image(s) in test1/images/, which have no class"
 
 
 def test_a_table_that_repeats_the_classes_of_the_folders_adds_splits_and_groups() -> None:

@@ -3,6 +3,7 @@
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,7 +11,10 @@ from reprocnn.data.folder_tree import first_few
 from reprocnn.data.split_names import is_unlabelled, split_of
 from reprocnn.errors import UserError
 
-LAYOUT = "one folder per class, for example cats/*.jpg and dogs/*.jpg, with or without train/ and test/ above them"
+LAYOUT = (
+    "one folder per class, for example cats/*.jpg and dogs/*.jpg, with or without train/ and test/ above them; "
+    "data/README.md has other layouts"
+)
 
 OTHER_SUFFIXES = (
     *(
@@ -79,11 +83,8 @@ def split_in_path(name: str) -> str:
     Args:
         name: the path of the image, with `/` as separator.
     """
-    for folder in name.split("/")[:-1]:
-        split, other_words = split_of(folder)
-        if split and split != "unclear" and not other_words:
-            return split
-    return "all"
+    found = (_certain_split(folder) for folder in name.split("/")[:-1])
+    return next(filter(None, found), "all")
 
 
 def lay_out(names: Iterable[str], labels: Sequence[Labels | None], messages: list[str]) -> tuple[Layout, list[str]]:
@@ -132,5 +133,12 @@ def refuse_wrong_splits(source: Path, layout: Layout) -> None:
 
 def may_lack_labels(name: str) -> bool:
     """Return whether an image is in a folder named after the test split or predictions, as in competitions."""
-    folder = name.rpartition("/")[0].rpartition("/")[2]
-    return is_unlabelled(folder) or split_of(folder)[0] == "test"
+    folders = name.split("/")[:-1]
+    return any(_certain_split(folder) == "test" or is_unlabelled(folder) for folder in folders)
+
+
+@lru_cache(maxsize=1024)
+def _certain_split(folder: str) -> str:
+    """Return the split that a folder name stands for without doubt; empty if there is none."""
+    split, other_words = split_of(folder)
+    return split if split and split != "unclear" and not other_words else ""
