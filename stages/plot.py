@@ -10,6 +10,7 @@ from reprocnn.artifacts.confidence import (
     read_coverage,
     read_reliability,
 )
+from reprocnn.artifacts.dataset import DATASET, read_dataset
 from reprocnn.artifacts.examples import EXAMPLES, read_examples
 from reprocnn.artifacts.explanations import EXPLANATIONS, read_explanations
 from reprocnn.artifacts.figures import DESCRIPTION, FIGURES, REPORT, png, write_figures, write_text
@@ -64,6 +65,7 @@ def read_content() -> report.Content:
         coverage=read_coverage(COVERAGE),
         robustness=read_robustness(ROBUSTNESS),
         split_counts=samples.split_counts(raw.labels, validation.labels, per_class["n"].to_numpy()),
+        skipped=read_dataset(DATASET).skipped,
         samples=samples.one_per_class(raw.images, raw.labels, card.class_names),
     )
 

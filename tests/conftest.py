@@ -33,7 +33,7 @@ def _own_temporary_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 
 @pytest.fixture(autouse=True)
-def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Remove the user's settings, and DVC's variables in case the tests themselves run in a stage."""
     for name in list(os.environ):
         if name.startswith(("DVC_", "MLFLOW_", "REPROCNN_")):
@@ -41,6 +41,7 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name, value in store.DEFAULTS.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("REPROCNN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("reprocnn.run.downloads.READING", tmp_path_factory.mktemp("reading"))
 
 
 @pytest.fixture

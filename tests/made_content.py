@@ -83,6 +83,7 @@ def made_content(
         "coverage": confidence.coverage(calibrated, labels),
         "robustness": _robustness() if robustness else not_measured(),
         "split_counts": samples.split_counts(labels, validation, per_class["n"].to_numpy()),
+        "skipped": (),
         "samples": samples.one_per_class(images, labels, names),
     }
     return Content(**values)

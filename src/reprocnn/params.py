@@ -29,6 +29,7 @@ PARAMS = Path("params.yaml")
 
 Auto = Literal["auto"]
 ColorMode = Literal["rgb", "grayscale"]
+Unreadable = Literal["refuse", "skip"]
 SplitBy = Literal["image", "group", "near_duplicate"]
 NormalizationKind = Literal["unit", "standardize"]
 Padding = Literal["same", "valid"]
@@ -156,6 +157,8 @@ class DownloadParams(Section):
     """Regular expression that finds the group in the path of an image; `none`: use `group_column`."""
     white: Auto | Annotated[float, Field(gt=0, le=2**32 - 1)] = "auto"
     """Value of white in images of `folder` with more than 8 bits per channel; `auto`: read it from the file."""
+    unreadable: Unreadable = "refuse"
+    """What to do with files of `folder` that can't be read as images."""
     test_fraction: Fraction = 0.2
     """Fraction of the images in the test split if the source has none."""
     split_seed: Seed = 0

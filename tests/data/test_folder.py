@@ -107,7 +107,10 @@ def _labels(data: RawData) -> dict[str, tuple[str, str, str]]:
 
 @pytest.mark.parametrize("pack", [None, _zip, _tar])
 def test_a_table_is_read_from_a_folder_and_from_an_archive(
-    tmp_path: Path, make_images: Make, pack: Callable[[Path, Path], Path] | None
+    tmp_path: Path,
+    make_images: Make,
+    pack: Callable[[Path, Path], Path] | None,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     make_images(tmp_path / "in", ("Übung 1",), n=4)
     lines = [
@@ -125,7 +128,8 @@ def test_a_table_is_read_from_a_folder_and_from_an_archive(
         "Übung 1/2.png": ("Hund", "validation", "p2"),
         "Übung 1/3.png": ("Hund", "test", "p3"),
     }
-    assert data.messages[1] == "labels.csv: file from Datei, class from Klasse, split from split, group from patient"
+    told = "labels.csv: file from Datei, class from Klasse, split from split, group from patient"
+    assert capsys.readouterr().out.splitlines()[1] == told
     assert len(images) == 4
 
 
@@ -141,13 +145,16 @@ def test_a_table_in_parquet_is_read(
 
 @pytest.mark.parametrize("pack", [None, _zip, _tar])
 def test_the_given_validation_split_is_kept(
-    tmp_path: Path, make_images: Make, pack: Callable[[Path, Path], Path] | None
+    tmp_path: Path,
+    make_images: Make,
+    pack: Callable[[Path, Path], Path] | None,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     for split, n in (("train", 4), ("valid", 2), ("test", 1)):
         make_images(tmp_path / "in" / split, n=n)
     data, _ = _load(pack(tmp_path / "in", tmp_path / "a") if pack else tmp_path / "in")
     assert Counter(data.given) == {"train": 8, "validation": 4, "test": 2}
-    assert "validation images from the class folders in valid/" in data.messages
+    assert "validation images from the class folders in valid/" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("pack", [None, _zip, _tar])

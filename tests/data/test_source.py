@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from made_files import NO_COPIES
-from reprocnn.data import folder, raw, source, unreadable_files
+from reprocnn.data import decoding, folder, raw, reading, source, unreadable_files
 from reprocnn.data.division import divide
 from reprocnn.errors import UserError
 from reprocnn.params import DownloadParams
@@ -68,14 +68,14 @@ def test_the_error_names_an_image_that_is_deleted_just_before_it_is_read(
     tmp_path: Path, make_images: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_images(tmp_path / "images")
-    gone, read_bytes = tmp_path / "images" / "cat" / "3.png", Path.read_bytes
+    gone, read_file = tmp_path / "images" / "cat" / "3.png", decoding._read_file
 
-    def read(path: Path) -> bytes:
-        if path == gone:
-            path.unlink()
-        return read_bytes(path)
+    def read(path: str) -> bytes:
+        if path == str(gone):
+            gone.unlink()
+        return read_file(path)
 
-    monkeypatch.setattr(Path, "read_bytes", read)
+    monkeypatch.setattr(decoding, "_read_file", read)
     assert "changed while it was read: cat/3.png was deleted" in _error(tmp_path / "images", tmp_path / "out")
 
 
@@ -141,7 +141,9 @@ def test_the_error_names_a_class_folder_without_images_in_an_archive(tmp_path: P
     assert "no images in bird/" in _error(tmp_path / "a.zip", tmp_path / "out")
 
 
-def test_junk_files_are_ignored_and_counted(tmp_path: Path, make_images: Make) -> None:
+def test_junk_files_are_ignored_and_counted(
+    tmp_path: Path, make_images: Make, capsys: pytest.CaptureFixture[str]
+) -> None:
     make_images(tmp_path / "images")
     before = _load(tmp_path / "images").images
     for name in ("@eaDir/cat/0.png", "cat/@eaDir/0.png/SYNOPHOTO_THUMB_M.png", "dog/Thumbs.db", "cat/1.png.part"):
@@ -149,7 +151,7 @@ def test_junk_files_are_ignored_and_counted(tmp_path: Path, make_images: Make) -
         (tmp_path / "images" / name).write_bytes(b"x")
     data = _load(tmp_path / "images")
     assert (data.images == before).all()
-    assert any(line.startswith("ignored 4 hidden, system or temporary file(s): ") for line in data.messages)
+    assert "ignored 4 hidden, system or temporary file(s): " in capsys.readouterr().out
 
 
 def _unreadable_files() -> Iterator[tuple[str, bytes]]:
@@ -196,14 +198,14 @@ def test_the_error_tells_camera_raw_files_missing_permission_and_broken_links_ap
     make_images(tmp_path / "raw", classes=("x",), n=1)
     (tmp_path / "raw" / "x" / "0.png").rename(tmp_path / "images" / "cat" / "small preview.NEF")
     (tmp_path / "images" / "dog" / "link.png").symlink_to("nowhere")
-    read_bytes = Path.read_bytes
+    read_file = decoding._read_file
 
-    def read(path: Path) -> bytes:
-        if path.name == "5.png":  # chmod has no effect if the tests run as root
-            raise PermissionError(13, "Permission denied", str(path))
-        return read_bytes(path)
+    def read(path: str) -> bytes:
+        if path.endswith("/5.png"):  # chmod has no effect if the tests run as root
+            raise PermissionError(13, "Permission denied", path)
+        return read_file(path)
 
-    monkeypatch.setattr(Path, "read_bytes", read)
+    monkeypatch.setattr(decoding, "_read_file", read)
     message = _error(tmp_path / "images", tmp_path / "out")
     assert "4 of 14 images can't be read" in message
     assert "no permission to read it (2):\n    cat/5.png\n    dog/5.png\n  fix: run `chmod u+r` on it" in message
@@ -220,7 +222,7 @@ def test_one_error_counts_all_unreadable_files_and_names_the_first(
     message = _error(tmp_path / "images", tmp_path / "out")
     assert "25 of 37 images can't be read\n  empty file (25):\n    cat/x00.jpg\n" in message
     assert "    cat/x19.jpg\n    and 5 more\n  fix: " in message
-    monkeypatch.setattr(source, "MAX_COLLECTED", 22)
+    monkeypatch.setattr(reading, "MAX_COLLECTED", 22)
     monkeypatch.setattr(unreadable_files, "MAX_COLLECTED", 22)
     assert "22 or more of 37 images can't be read" in _error(tmp_path / "images", tmp_path / "out")
 

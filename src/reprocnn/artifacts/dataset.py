@@ -22,6 +22,8 @@ class DatasetCard(Card):
     """Number of training images, including those of the later validation split."""
     n_test: int
     """Number of test images."""
+    skipped: tuple[str, ...] = ()
+    """Files that were left out because they can't be read, each as `name: cause`."""
     white: float | None = None
     """Value of white of images with more than 8 bits per channel, if the user set it."""
 

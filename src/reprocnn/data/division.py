@@ -62,6 +62,8 @@ def divide(
     data = replace(data, labels=corrected.labels)
     _refuse_missing_classes(data, train)
     messages += corrected.messages + _describe_copies(copies, train, test)
+    if data.skipped:
+        messages.append(f"skipped {len(data.skipped)} files that can't be read (unreadable: skip), see the report")
     return Division(data, train, test, messages)
 
 
@@ -127,7 +129,8 @@ def card(division: Division, name: str) -> DatasetCard:
     data = division.data
     height, width, channels = data.images.shape[1:]
     sizes = (len(division.train), len(division.test))
-    return DatasetCard(name, tuple(data.class_names), (height, width, channels), *sizes, data.white)
+    skipped = tuple(f"{file}: {cause}" for file, cause in sorted(data.skipped.items()))
+    return DatasetCard(name, tuple(data.class_names), (height, width, channels), *sizes, skipped, data.white)
 
 
 def describe_counts(division: Division) -> list[str]:

@@ -68,10 +68,12 @@ class Places:
         cache: the folder where downloads are kept.
         mirror: a URL or an absolute folder with the files under their published names, tried before the published
             URLs; empty if there is none.
+        reading: the folder where the images of `dataset: folder` are kept while they are read.
     """
 
     cache: Path
     mirror: str = ""
+    reading: Path = Path()
 
 
 def fetch(places: Places, *sources: Source, timeout: tuple[float, float] | None = None) -> Path:

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from reprocnn.artifacts.split import rows_per_chunk
 from reprocnn.data.archives import ARCHIVES
 from reprocnn.data.choose_layout import choose_layout
 from reprocnn.data.fetch import Places
@@ -16,27 +15,29 @@ from reprocnn.data.junk import is_junk, is_note
 from reprocnn.data.layout import LAYOUT
 from reprocnn.data.manifest import is_manifest, read_manifest
 from reprocnn.data.raw import RawData
-from reprocnn.data.source import list_source, read_images
+from reprocnn.data.reading import read_images
+from reprocnn.data.source import list_source
 from reprocnn.errors import UserError
 from reprocnn.inference.decoding import read_image
 from reprocnn.params import DownloadParams
 
 
-def load(params: DownloadParams, _: Places) -> RawData:
+def load(params: DownloadParams, places: Places) -> RawData:
     """Load the images at `params.folder`, each cropped to a centred square and resized.
 
     Args:
         params: `folder` is a directory or an archive, a directory with one archive and nothing else, or the manifest of
             a directory. The parameters of `choose_layout` say where classes and groups are. `image_size`, `color_mode`
-            and `white` are explained at `decoding.decode`.
+            and `white` are explained at `decoding.decode`, `unreadable` at `read_images`.
+        places: where the images are kept until the splits are written.
 
     Returns:
-        Images uint8 (N, image_size, image_size, 3 for `rgb` or 1 for `grayscale`), 0-255, with messages about how the
-        folders were understood. The images are read and decoded only when the chunks are iterated over; this raises
-        UserError if files aren't readable images, or if the folder changes meanwhile.
+        Images uint8 (N, image_size, image_size, 3 for `rgb` or 1 for `grayscale`), 0-255, memory-mapped, with messages
+        about how the folders were understood.
 
     Raises:
-        UserError: the folder does not exist, its layout is wrong or ambiguous, or it has too few images or classes.
+        UserError: the folder does not exist, its layout is wrong or ambiguous, it has too few images or classes, files
+            aren't readable images, or the folder changes meanwhile.
     """
     path, size = Path(params.folder), params.image_size
     if not path.exists():
@@ -51,16 +52,18 @@ def load(params: DownloadParams, _: Places) -> RawData:
     white = None if params.white == "auto" else params.white
     decode = partial(read_image, image_size=size, color_mode=params.color_mode, white=white)
     shape = (size, size, 3 if params.color_mode == "rgb" else 1)
-    chunks = read_images(source, layout.names, decode, rows_per_chunk((size, size, 3)))
+    for line in messages:
+        print(line, flush=True)  # before the images are read, which may take long
+    read = read_images(source, layout.names, decode, shape, places.reading, unreadable=params.unreadable)
     return RawData(
         class_names=class_names,
-        labels=labels,
-        images=np.concatenate(list(chunks)).reshape(-1, *shape),
-        files=layout.names,
-        given=["" if split == "all" else split for split in layout.splits],
-        groups=layout.groups,
+        labels=labels[read.kept],
+        images=read.images,
+        files=[layout.names[row] for row in read.kept],
+        given=[layout.splits[row].replace("all", "") for row in read.kept],
+        groups=[layout.groups[row] for row in read.kept],
         white=white,
-        messages=messages,
+        skipped=read.skipped,
     )
 
 

@@ -1,8 +1,8 @@
 """Raw data, the form in which every data set is loaded, and how a part of it is written as a split."""
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +25,7 @@ class RawData:
         groups: the group of each image, such as the patient or the film; empty: none. `split_by: group` keeps a group
             in one split.
         white: the value of white that the user set for images with more than 8 bits per channel; None: not set.
-        messages: what to tell the user about the data, one message per line.
+        skipped: file name -> why it could not be read, of the files that the user wants to be skipped.
     """
 
     class_names: list[str]
@@ -35,7 +35,7 @@ class RawData:
     given: Sequence[str]
     groups: Sequence[str]
     white: float | None = None
-    messages: Sequence[str] = ()
+    skipped: Mapping[str, str] = field(default_factory=dict)
 
 
 def combine_splits(

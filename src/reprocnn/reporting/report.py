@@ -52,6 +52,8 @@ class Content:
     """Accuracy on corrupted images, with the columns of `write_robustness`; empty if it was not measured."""
     split_counts: Mapping[str, NDArray[np.int64]]
     """Name of a split -> the number of its images per class, int64 (classes,)."""
+    skipped: tuple[str, ...]
+    """Files that were left out because they can't be read, each as `name: cause`."""
     samples: Mapping[str, NDArray[np.uint8]]
     """Class name -> a training image, uint8 (height, width, channels), 0-255; of at most 40 classes."""
 

@@ -1,12 +1,13 @@
 """Choose where downloads are cached and which mirror is tried first."""
 
 import os
+import shutil
 from pathlib import Path
 
 from platformdirs import user_cache_path
 
 from reprocnn.data.fetch import CACHE_VARIABLE, MIRROR_VARIABLE, Places, is_url
-from reprocnn.run.state import repository
+from reprocnn.run.state import READING, repository
 
 
 def places() -> Places:
@@ -18,7 +19,12 @@ def places() -> Places:
     mirror = os.environ.get(MIRROR_VARIABLE, "")
     if mirror and not is_url(mirror):
         mirror = str(_absolute(mirror.removeprefix("file://")))
-    return Places(_absolute(cache), mirror)
+    return Places(_absolute(cache), mirror, READING)
+
+
+def clear_reading() -> None:
+    """Delete the images that were kept while they were read; the splits have them now."""
+    shutil.rmtree(READING, ignore_errors=True)
 
 
 def _absolute(path: str) -> Path:

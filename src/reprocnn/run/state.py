@@ -8,6 +8,8 @@ from reprocnn.errors import UserError
 
 STAGE_LOCK = Path(".dvc/tmp/stage.lock")
 """Lock of the running stage; a relative path, because each experiment has its own workspace."""
+READING = Path(".dvc/tmp/reprocnn/reading")
+"""Folder with the images that download has read so far; a relative path, for the same reason."""
 
 
 def repository() -> Path:
