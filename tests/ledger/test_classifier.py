@@ -206,7 +206,7 @@ def test_it_has_a_signature_a_real_picture_as_example_and_requirements_without_t
     assert (picture.size, picture.mode, picture.getpixel((0, 0))) == ((8, 8), "L", ANSWERS["bright"])
     assert list(mlflow.pyfunc.load_model(folder.as_uri()).predict(example)["class"]) == ["bright"]
     packages = {line.partition("==")[0] for line in (folder / "requirements.txt").read_text().splitlines()}
-    assert packages == {"mlflow", "onnxruntime", "pillow", "numpy"}
+    assert packages == {"mlflow", "onnxruntime", "pillow", "simplejpeg", "numpy"}
     names = {file.relative_to(folder).as_posix() for file in folder.rglob("*")}
     assert {"mlflow_model.py", "code/reprocnn_inference/classifier.py", "artifacts/model.onnx"} <= names
     assert not [name for name in names if name.endswith((".pkl", ".pyc", "uv.lock"))]

@@ -186,7 +186,8 @@ def _remarks(rows: list[Reports]) -> list[str]:
             remarks.append(f"{row.name} has the same model as {first.name}; they count once")
         if (other := row.metrics.get("test_accuracy_without_copies")) is not None:
             n, accuracy = row.metrics["test_n_copies"], row.metrics["test_accuracy"]
-            remarks.append(f"{row.name}: {accuracy:.2%}, without {n:.0f} copies of training images {other:.2%}")
+            noun = "copy" if n == 1 else "copies"
+            remarks.append(f"{row.name}: {accuracy:.2%}, without {n:.0f} {noun} of training images {other:.2%}")
     return remarks
 
 

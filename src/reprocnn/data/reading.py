@@ -32,8 +32,8 @@ Pixels = NDArray[np.uint8]
 
 _BATCH_IMAGES, _BATCH_BYTES = 512, 2**22
 """Images and bytes that a worker gets at a time, at most."""
-_FEW_IMAGES = 256
-"""Up to this many images are decoded in this process: workers take half a second to start."""
+_FEW_IMAGES, _FEW_BYTES = 2000, 2**24
+"""Up to this many images and bytes are decoded in this process: workers take half a second to start."""
 _SAVED_EVERY = 5.0
 """Seconds after which what was decoded is saved."""
 _MOST_SKIPPED = 0.5
@@ -97,9 +97,10 @@ def read_images(
         UserError: files can't be read as images (it lists them), the source has changed since it was listed, or a
             worker was killed.
     """
-    if workers is None:
-        workers = 1 if len(names) <= _FEW_IMAGES else len(os.sched_getaffinity(0))
     states = _file_states(source, names)
+    if workers is None:
+        n_bytes = sum(size for size, _ in states.values()) if states else source.path.stat().st_size
+        workers = 1 if len(names) <= _FEW_IMAGES and n_bytes <= _FEW_BYTES else os.cpu_count() or 1
     with _Store(folder, _key(source, names, states, decode), shape) as store:
         failure = None
         try:

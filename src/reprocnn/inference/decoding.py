@@ -5,6 +5,7 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
+import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, PngImagePlugin
 
@@ -15,7 +16,12 @@ MAX_PIXELS = 2**28
 """Largest accepted image, in pixels. Cameras have up to 200 million."""
 
 _REDUCED = 3
-"""JPEGs are decoded at 1/2, 1/4 or 1/8 of their size if they are then still this many times as large as the result."""
+"""JPEGs are decoded at a reduced size if they are then still this many times as large as the result. On sharp
+photographs the result differs from that of the full size by less than 2.5 of 255 levels in the mean."""
+_COLOURS = {"YCbCr": "RGB", "Gray": "GRAY"}
+"""Colours of ordinary JPEGs -> what they are decoded to."""
+_ORIENTED, _HEADER = (b"Exif\0", b"http://ns.adobe.com/xap/"), 2**20
+"""How data that may have an orientation begin, and the first bytes of a file, in which they are."""
 
 # Pillow's limits protect servers from malicious uploads. These files are the user's own, and MAX_PIXELS limits memory.
 Image.MAX_IMAGE_PIXELS = None
@@ -77,24 +83,51 @@ def decode(content: bytes, image_size: int, color_mode: str, white: float | None
         UnreadableError: the image is too large, or Pillow can't read all its bits.
         Exception: the content is corrupt or not an image; the type depends on the format.
     """
-    mode, size = ("RGB" if color_mode == "rgb" else "L"), (image_size, image_size)
+    image = _open_jpeg(content, _REDUCED * image_size) or _open(content, white)
+    ImageOps.exif_transpose(image, in_place=True)
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    if image.mode != (mode := "RGB" if color_mode == "rgb" else "L"):
+        image = image.convert(mode)
+    if image.size != (size := (image_size, image_size)):
+        image = ImageOps.fit(image, size)
+    pixels = np.asarray(image, dtype=np.uint8)
+    return pixels if color_mode == "rgb" else pixels[..., np.newaxis]
+
+
+def _open_jpeg(content: bytes, least: int) -> Image.Image | None:
+    """Decode an ordinary JPEG, at a reduced size if it is then still `least` pixels high and wide.
+
+    simplejpeg gives the pixels that Pillow gives, in less time.
+
+    Returns:
+        The image with its EXIF data; None if it is something else, or Pillow has to say what is wrong with it.
+    """
+    if not content.startswith(b"\xff\xd8\xff"):
+        return None
+    try:
+        height, width, colours, _ = simplejpeg.decode_jpeg_header(content)
+        if colours not in _COLOURS or width * height > MAX_PIXELS:
+            return None
+        pixels = simplejpeg.decode_jpeg(content, _COLOURS[colours], min_height=least, min_width=least)
+    except ValueError:
+        return None
+    image = Image.fromarray(pixels if colours != "Gray" else pixels[..., 0])
+    if any(mark in content[:_HEADER] for mark in _ORIENTED):
+        with Image.open(BytesIO(content)) as opened:  # reads the header only
+            image.info = opened.info
+    return image
+
+
+def _open(content: bytes, white: float | None) -> Image.Image:
+    """Decode an image with Pillow."""
     with Image.open(BytesIO(content)) as opened:
         _refuse_too_large(opened)
-        image: Image.Image = opened
         if exceeds_8_bits(opened, content):
-            image = to_8_bits(opened, content, white)
-        elif opened.format == "JPEG":
-            opened.draft(None, (_REDUCED * image_size, _REDUCED * image_size))
-        ImageOps.exif_transpose(image, in_place=True)
-        if image.has_transparency_data:
-            image = image.convert("RGBA")
-            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-        if image.mode != mode:
-            image = image.convert(mode)
-        if image.size != size:
-            image = ImageOps.fit(image, size)
-        pixels = np.array(image, dtype=np.uint8)
-    return pixels if color_mode == "rgb" else pixels[..., np.newaxis]
+            return to_8_bits(opened, content, white)
+        opened.load()
+        return opened
 
 
 def _refuse_too_large(image: Image.Image) -> None:

@@ -123,7 +123,7 @@ class LoggedModels:
                 # Given a signature without an example, MLflow prints a warning; given neither, it keeps the one above.
                 signature=signature if example is not None else None,
                 input_example=example,
-                pip_requirements=_pinned("onnxruntime", "pillow", "numpy"),
+                pip_requirements=_pinned("onnxruntime", "pillow", "simplejpeg", "numpy"),
             )
 
     def add_keras(self, path: Path) -> None:

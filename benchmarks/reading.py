@@ -1,0 +1,191 @@
+"""Measure how fast `dataset: folder` reads pictures: the whole job, from the list of files to the prepared images.
+
+The base is one process with Pillow that decodes each picture at full size, as this project did at first. PyTorch and
+simplejpeg, if a Python that has them is given, do the same job in two processes each, with the same crop and size.
+
+    python benchmarks/reading.py photographs          # 500 photographs of 12 megapixels, made from two of scikit-learn
+    python benchmarks/reading.py FOLDER --size 32     # the pictures of a folder
+    python benchmarks/reading.py FOLDER --size 32 --other PYTHON
+"""
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import psutil
+from PIL import Image, ImageOps
+from sklearn.datasets import load_sample_images
+
+from reprocnn.data.junk import is_junk
+from reprocnn.data.reading import read_images
+from reprocnn.data.source import list_source
+from reprocnn.inference.decoding import read_image
+
+OTHER = r"""
+import sys, time, io
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+import numpy as np
+kind, folder, size = sys.argv[1], sys.argv[2], int(sys.argv[3])
+
+def fit(image):
+    from PIL import Image, ImageOps
+    return np.asarray(ImageOps.fit(ImageOps.exif_transpose(Image.fromarray(image)), (size, size)))
+
+def by_simplejpeg(path):
+    import simplejpeg
+    from PIL import Image
+    content = open(path, "rb").read()
+    least = 3 * size
+    image = simplejpeg.decode_jpeg(content, min_height=least, min_width=least)
+    return image if image.shape[:2] == (size, size) else fit(image)
+
+def by_torchvision(path):
+    import torch
+    from torchvision.io import read_file, decode_jpeg
+    from torchvision.transforms.v2.functional import resize, center_crop
+    torch.set_num_threads(1)
+    image = decode_jpeg(read_file(path), apply_exif_orientation=True)
+    if image.shape[1:] == (size, size):
+        return image.permute(1, 2, 0).numpy()
+    return center_crop(resize(image, size, antialias=True), size).permute(1, 2, 0).numpy()
+
+if __name__ == "__main__":
+    files = sorted(str(p) for p in Path(folder).rglob("*.jp*g"))
+    start = time.perf_counter()
+    with ProcessPoolExecutor(2) as pool:
+        images = np.stack(list(pool.map(globals()["by_" + kind], files, chunksize=64 if size < 64 else 4)))
+    print(len(images) / (time.perf_counter() - start))
+"""
+
+
+def main() -> None:
+    """Print pictures per second of each way, and the ratio to the base."""
+    arguments = _arguments()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(arguments.pictures)
+        if arguments.pictures == "photographs":
+            folder = Path(temporary, "photographs")
+            _make_photographs(folder, arguments.photographs)
+        ways: dict[str, Callable[[], float]] = {
+            "base": lambda: _base(folder, arguments.size),
+            "reprocnn": lambda: _own(folder, arguments.size, Path(temporary, "reading")),
+        }
+        for kind in ("torchvision", "simplejpeg") if arguments.other else ():
+            ways[kind] = partial(_other, arguments.other, kind, folder, arguments.size)
+        rates: dict[str, list[float]] = {name: [] for name in ways}
+        for _ in range(arguments.rounds):
+            for name, measure in ways.items():  # in turn, so that a change of the machine's speed hits all
+                rates[name].append(measure())
+    base = statistics.median(rates["base"])
+    for name, values in rates.items():
+        low, high, middle = min(values), max(values), statistics.median(values)
+        print(f"{name:12} {middle:9,.1f} pictures/s ({low:,.1f} to {high:,.1f}), {middle / base:.2f} times the base")
+    print(json.dumps({"size": arguments.size, "cores": os.cpu_count(), "rates": rates}))
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__.split("\n\n")[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    parser.add_argument("pictures", help="a folder of JPEGs, or `photographs`: make some")
+    parser.add_argument("--photographs", type=int, default=500, help="how many to make")
+    parser.add_argument("--size", type=int, default=224, help="pixels per side of the prepared images")
+    parser.add_argument("--rounds", type=int, default=3, help="how often each way is measured")
+    parser.add_argument("--other", help="a Python with torch, torchvision and simplejpeg")
+    return parser.parse_args()
+
+
+def _make_photographs(folder: Path, n: int) -> None:
+    """Make n JPEGs of 4096x2932 pixels with noise, some of them rotated by EXIF."""
+    folder.mkdir()
+    random = np.random.default_rng(0)
+    kinds = 10
+    for number in range(kinds):
+        photograph = Image.fromarray(load_sample_images().images[number % 2])
+        pixels = np.asarray(photograph.resize((4096, 2932), Image.Resampling.LANCZOS)).astype(np.int16)
+        noisy = Image.fromarray((pixels + random.integers(-12, 13, pixels.shape)).clip(0, 255).astype(np.uint8))
+        exif = Image.Exif()
+        exif[0x0112] = (1, 6, 1, 8, 1)[number % 5]
+        noisy.save(folder / f"{number:04}.jpg", quality=90, exif=exif)
+    for number in range(kinds, n):
+        shutil.copy(folder / f"{number % kinds:04}.jpg", folder / f"{number:04}.jpg")
+
+
+def _base(folder: Path, size: int) -> float:
+    """Read the pictures one after the other, each at full size; return pictures per second."""
+    start, images = time.perf_counter(), []
+    for file in sorted(folder.rglob("*.jp*g")):
+        with Image.open(file) as opened:
+            image = ImageOps.exif_transpose(opened).convert("RGB")
+            images.append(np.asarray(image if image.size == (size, size) else ImageOps.fit(image, (size, size))))
+    n = len(np.stack(images))
+    return n / (time.perf_counter() - start)
+
+
+def _own(folder: Path, size: int, kept: Path) -> float:
+    """Read the pictures as download does; return pictures per second."""
+    shutil.rmtree(kept, ignore_errors=True)
+    decode = partial(read_image, image_size=size, color_mode="rgb", white=None)
+    peak = _Peak()
+    start = time.perf_counter()
+    source = list_source(folder)
+    names = [name for name in source.files if not is_junk(name)]
+    images = read_images(source, names, decode, (size, size, 3), kept).images
+    rate = len(images) / (time.perf_counter() - start)
+    print(f"reprocnn: at most {peak.stop() / 2**20:,.0f} MiB of anonymous memory in all processes", file=sys.stderr)
+    return rate
+
+
+class _Peak(threading.Thread):
+    """Measure the largest sum of the anonymous memory of this process and its children."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self._most, self._ended = 0, threading.Event()
+        self.start()
+
+    def run(self) -> None:
+        """Look ten times per second."""
+        own = psutil.Process()
+        while not self._ended.wait(0.1):
+            total = 0
+            for process in (own, *own.children()):
+                try:
+                    memory = process.memory_info()
+                    total += memory.rss - memory.shared
+                except psutil.NoSuchProcess:
+                    pass
+            self._most = max(self._most, total)
+
+    def stop(self) -> int:
+        """Return the largest sum in bytes."""
+        self._ended.set()
+        self.join()
+        return self._most
+
+
+def _other(python: str, kind: str, folder: Path, size: int) -> float:
+    """Read the pictures with another library; return pictures per second."""
+    with tempfile.NamedTemporaryFile("w", suffix=".py") as script:
+        script.write(OTHER)
+        script.flush()
+        done = subprocess.run(
+            [python, script.name, kind, str(folder), str(size)], check=True, capture_output=True, text=True
+        )
+    return float(done.stdout)
+
+
+if __name__ == "__main__":
+    main()
