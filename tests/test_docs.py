@@ -412,6 +412,7 @@ def test_a_figure_as_extending_says(follow: Callable[[str], Checkout]) -> None:
     write_model_card(checkout.folder / MODEL_CARD, ModelCard("data", "net", names, (8, 8, 1)))
     write_bytes(checkout.folder / MODEL, b"")
     row = pd.DataFrame({"index": [0], "actual": [names[0]], "predicted": [names[1]], "confidence": [0.9]})
+    row["file"] = "digits#0"
     images = np.zeros((1, 8, 8, 1), np.uint8)
     write_examples(checkout.folder / EXAMPLES, Examples(row, images))
     row = row.assign(kind="mistake", second=names[0], second_confidence=0.1, explained=names[1], probability=0.9)

@@ -28,8 +28,8 @@ def _make_pictures(folder: Path) -> None:
     A temple is also, re-saved, among the flowers; another one also, equal, among the temples; a portrait is dark; and a
     flower is no picture.
     """
-    with matplotlib.cbook.get_sample_data("grace_hopper.jpg") as file:
-        portrait = np.asarray(Image.open(file).convert("RGB").resize((600, 600)))
+    file = str(matplotlib.cbook.get_sample_data("grace_hopper.jpg", asfileobj=False))
+    portrait = np.asarray(Image.open(file).convert("RGB").resize((600, 600)))
     photographs = {"temple": load_sample_image("china.jpg"), "flower": load_sample_image("flower.jpg")}
     for name, photograph in {**photographs, "portrait": portrait}.items():
         (folder / name).mkdir(parents=True)

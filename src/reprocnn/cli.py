@@ -260,6 +260,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_models(commands)
     _add_predict(commands)
     _add_manifest(commands)
+    _add_audit(commands)
     _add_results(commands)
     _add_runs(commands)
     _add(commands, "doctor").set_defaults(run=_doctor, settings=QUICK, anywhere=True)
@@ -303,6 +304,17 @@ def _add_manifest(commands: "_Commands") -> None:
     command.set_defaults(run=lambda a: manifest.write_manifest(a.folder, a.output), anywhere=True)
 
 
+def _add_audit(commands: "_Commands") -> None:
+    """Add the command `audit`."""
+    command = _add(commands, "audit")
+    command.add_argument("--json", action="store_true", help="print a JSON object per finding, and write no page")
+    training = "do not train nets: the labels of training images are not checked"
+    command.add_argument("--no-training", action="store_true", help=training)
+    limit = "findings of each kind to print (default: 5)"
+    command.add_argument("--limit", type=_at_least_one, default=5, metavar="N", help=limit)
+    command.set_defaults(run=lambda a: audit.audit(a.json, not a.no_training, a.limit))
+
+
 def _add_results(commands: "_Commands") -> None:
     """Add the commands about a result of the pipeline."""
     _add(commands, "summary").set_defaults(run=lambda _: summary.print_summary())
@@ -318,14 +330,6 @@ def _add_results(commands: "_Commands") -> None:
     page = "also write reports/compare.html: the tables, curves and parallel coordinates, on one page without network"
     command.add_argument("--html", action="store_true", help=page)
     command.set_defaults(run=lambda a: compare.compare(a.revision, a.group_by, a.best_by, a.json, a.html))
-
-    command = _add(commands, "audit")
-    command.add_argument("--json", action="store_true", help="print a JSON object per finding, and write no page")
-    training = "do not train nets: the labels of training images are not checked"
-    command.add_argument("--no-training", action="store_true", help=training)
-    limit = "findings of each kind to print (default: 5)"
-    command.add_argument("--limit", type=_at_least_one, default=5, metavar="N", help=limit)
-    command.set_defaults(run=lambda a: audit.audit(a.json, not a.no_training, a.limit))
 
     command = _add(commands, "export")
     command.add_argument("--format", required=True, choices=FORMATS, help="the format to write")

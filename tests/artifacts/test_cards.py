@@ -31,7 +31,7 @@ CARDS = [
     (write_training, read_training, SUMMARY),
 ]
 KEYS = [
-    ["dataset", "class_names", "image_shape", "n_train", "n_test", "white"],
+    ["dataset", "class_names", "image_shape", "n_train", "n_test", "skipped", "white"],
     ["dataset", "class_names", "image_shape", "normalization", "white"],
     [
         *("dataset", "model", "class_names", "image_shape", "white"),
@@ -80,7 +80,10 @@ def _without(key: str) -> Callable[[dict[str, Any]], Any]:
         (lambda values: values | {"n_train": "3"}, "'3' for `n_train`"),
         (lambda values: values | {"image_shape": [8, 8]}, "no `image_shape.2`"),
         (lambda values: values | {"class_names": ["a", 7]}, "7 for `class_names.1`"),
-        (lambda values: list(values), "['dataset', 'class_names', 'image_shape', 'n_train', 'n_test', 'white']"),
+        (
+            lambda values: list(values),
+            "['dataset', 'class_names', 'image_shape', 'n_train', 'n_test', 'skipped', 'white']",
+        ),
     ],
 )
 def test_a_file_of_another_version_raises_a_two_line_error(
@@ -92,7 +95,8 @@ def test_a_file_of_another_version_raises_a_two_line_error(
     with pytest.raises(UserError) as error:
         read_dataset(path)
     assert str(error.value) == (
-        f"error: {path}: expected the keys dataset, class_names, image_shape, n_train, n_test, white, found {found}\n"
+        f"error: {path}: expected the keys dataset, class_names, image_shape, n_train, n_test, skipped, white, "
+        f"found {found}\n"
         "  fix: dvc repro --force download"
     )
 

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageEnhance
 from sklearn.datasets import load_digits, load_sample_image
 
-from reprocnn.data.copies import copy_groups, find_copies
+from reprocnn.data.copies import find_copies
+from reprocnn.data.copy_groups import copy_groups
 
 Pixels = NDArray[np.uint8]
 Change = Callable[[Image.Image], Image.Image]

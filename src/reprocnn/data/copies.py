@@ -13,8 +13,6 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from reprocnn.artifacts.split import rows_per_chunk
 from reprocnn.data.alignment import agreement
@@ -58,21 +56,6 @@ def find_copies(images: Images) -> pd.DataFrame:
     rows = [(*pair, "duplicate", 1.0) for pair in found] + [(a, b, "near_duplicate", s) for a, b, s in near]
     table = pd.DataFrame(sorted(rows), columns=["first", "second", "kind", "similarity"])
     return table.astype({"first": np.int64, "second": np.int64, "kind": str, "similarity": np.float64})
-
-
-def copy_groups(copies: pd.DataFrame, n: int) -> NDArray[np.int64]:
-    """Number the groups of images that are copies of each other, directly or by way of other copies.
-
-    Args:
-        copies: pairs in the columns first and second, rows 0 to n - 1.
-        n: the number of images.
-
-    Returns:
-        int64 (n,), equal for images of the same group; an image without copies has a group of its own.
-    """
-    first, second = (copies[name].to_numpy(np.int64) for name in ("first", "second"))
-    graph = coo_array((np.ones(len(first), dtype=bool), (first, second)), shape=(n, n))
-    return connected_components(graph, directed=False)[1].astype(np.int64)
 
 
 def _equal(images: Images) -> list[tuple[int, int]]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from reprocnn.artifacts.corrections import Correction
 from reprocnn.artifacts.dataset import DatasetCard
-from reprocnn.data.copies import copy_groups
+from reprocnn.data.copy_groups import copy_groups
 from reprocnn.data.corrections import correct
 from reprocnn.data.raw import RawData
 from reprocnn.data.splits import Draw, group_numbers, held_out, proportions

@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from reprocnn.artifacts.image_files import ImageFiles
-from reprocnn.data.copies import copy_groups
+from reprocnn.data.copy_groups import copy_groups
 from reprocnn.data.splits import Draw, group_numbers, held_out, proportions
 from reprocnn.params import PreprocessParams
 
