@@ -260,7 +260,6 @@ def _parser() -> argparse.ArgumentParser:
     _add_models(commands)
     _add_predict(commands)
     _add_manifest(commands)
-    _add_audit(commands)
     _add_results(commands)
     _add_runs(commands)
     _add(commands, "doctor").set_defaults(run=_doctor, settings=QUICK, anywhere=True)
@@ -330,6 +329,8 @@ def _add_results(commands: "_Commands") -> None:
     page = "also write reports/compare.html: the tables, curves and parallel coordinates, on one page without network"
     command.add_argument("--html", action="store_true", help=page)
     command.set_defaults(run=lambda a: compare.compare(a.revision, a.group_by, a.best_by, a.json, a.html))
+
+    _add_audit(commands)
 
     command = _add(commands, "export")
     command.add_argument("--format", required=True, choices=FORMATS, help="the format to write")

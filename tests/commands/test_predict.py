@@ -189,10 +189,10 @@ def test_a_picture_for_which_memory_is_short_is_named_and_the_others_are_answere
     Image.new("RGB", (7, 7), COLOURS["red"]).save("large.png")
 
     def short(function: Callable[..., Any], is_large: Callable[..., bool]) -> Callable[..., Any]:
-        def call(*given: Any) -> Any:
+        def call(*given: Any, **options: Any) -> Any:
             if is_large(*given):
                 raise MemoryError
-            return function(*given)
+            return function(*given, **options)
 
         return call
 
@@ -200,7 +200,7 @@ def test_a_picture_for_which_memory_is_short_is_named_and_the_others_are_answere
         monkeypatch.setattr(Path, "read_bytes", short(Path.read_bytes, lambda path: path.name == "large.png"))
     elif owner == "decoding":
         fit = decoding.ImageOps.exif_transpose
-        monkeypatch.setattr(decoding.ImageOps, "exif_transpose", short(fit, lambda image, **_: image.size == (7, 7)))
+        monkeypatch.setattr(decoding.ImageOps, "exif_transpose", short(fit, lambda image: image.size == (7, 7)))
     else:
         read = zipfile.ZipExtFile.read
         monkeypatch.setattr(zipfile.ZipExtFile, "read", short(read, lambda file, *_: file.name == "large.zip.png"))

@@ -73,8 +73,6 @@ def assess(
     names = card.class_names
     table = predictions.table(probabilities, labels, names, files)
     robust = robustness.measure(model, images, labels) if params.robustness else robustness.not_measured()
-    explanations = explain(model, images, labels, probabilities, names)
-    rows = explanations.rows.assign(file=table["file"].to_numpy()[explanations.rows["index"]])
     scores = metrics.overall(probabilities, labels, params.top_k, augmented, robustness.mean_accuracy(robust))
     return Assessment(
         scores=replace(
@@ -90,6 +88,12 @@ def assess(
         confusion=metrics.confusion(probabilities, labels),
         predictions=table,
         examples=examples(table, probabilities, images),
-        explanations=explanations._replace(rows=rows),
+        explanations=_with_files(explain(model, images, labels, probabilities, names), files),
         robustness=robust,
     )
+
+
+def _with_files(explanations: Explanations, files: ImageFiles) -> Explanations:
+    """Add the name of the file of each explained image."""
+    names = [files.file[index] for index in explanations.rows["index"]]
+    return explanations._replace(rows=explanations.rows.assign(file=names))
