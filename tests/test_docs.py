@@ -100,7 +100,15 @@ def test_every_path_of_this_project_exists_or_is_generated(page: Path) -> None:
     stages = read_params(ROOT / "dvc.yaml")["stages"].values()
     named = [out for stage in stages for kind in ("outs", "metrics", "plots") for out in stage.get(kind, [])]
     outs = [next(iter(out)) if isinstance(out, dict) else out for out in named]
-    generated = ("data/images", ".dvc/tmp", "models/", "reports/environment.json", "reports/compare.html", *outs)
+    generated = (
+        "data/images",
+        ".dvc/tmp",
+        "models/",
+        "reports/environment.json",
+        "reports/audit.html",
+        "reports/compare.html",
+        *outs,
+    )
     new = [edit["new"] for edit in _EDIT.finditer(EXTENDING.read_text()) if edit["new"]]
     for name in (code for code in _codes(page.read_text()) if re.fullmatch(rooms, code)):
         assert (ROOT / name).exists() or name.startswith(generated) or name in new, name
