@@ -1,4 +1,4 @@
-"""Download or read the data set, verify it, divide it, and write the raw splits in one format."""
+"""Download or read the data set, verify it, find copies, and write the raw splits in one format."""
 
 import _stage  # isort: split
 

@@ -2,8 +2,6 @@
 
 import _stage  # isort: split
 
-import numpy as np
-
 from reprocnn import backend
 from reprocnn.artifacts.confidence import (
     CONFIDENCE,
@@ -13,7 +11,7 @@ from reprocnn.artifacts.confidence import (
     write_coverage,
     write_reliability,
 )
-from reprocnn.artifacts.copies import COPIES, copied, read_copies
+from reprocnn.artifacts.copies import COPIES, read_copies
 from reprocnn.artifacts.examples import EXAMPLES, write_examples
 from reprocnn.artifacts.explanations import EXPLANATIONS, write_explanations
 from reprocnn.artifacts.image_files import read_image_files
@@ -41,8 +39,7 @@ def main() -> None:
     backend.prepare(0, params.threads, params.portable)
     model, card = load_model(MODEL), read_model_card(MODEL_CARD)
     images, labels = read_split(RAW_TEST)
-    files = read_image_files(RAW_TEST)
-    copies = np.array(copied(files.file, read_copies(COPIES)), dtype=bool)
+    files, copies = read_image_files(RAW_TEST), read_copies(COPIES)
     found = assess(model, images, labels, files, copies, card=card, params=params)
     write_scores(METRICS, found.scores)
     write_confidence(CONFIDENCE, found.confidence)

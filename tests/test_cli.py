@@ -100,3 +100,10 @@ def _help(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
         cli.main(list(arguments))
     assert ended.value.code == 0
     return capsys.readouterr().out
+
+
+def test_the_commands_start_without_slow_imports() -> None:
+    code = "import sys, reprocnn.cli; print(*{'pandas', 'scipy', 'sklearn', 'tensorflow', 'mlflow'} & set(sys.modules))"
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, env=environment)
+    assert done.stdout.split() == []

@@ -52,7 +52,7 @@ def test_a_folder_of_sixty_pictures_goes_through_everything(checkout: Checkout) 
     _make_pictures(checkout.folder / "data" / "images")
     printed = _run(checkout, "first")
     assert stages_run(printed) == ["download", "preprocess", "train", "evaluate", "plot"]
-    assert "skipped 1 files that can't be read" in printed
+    assert "skipped 1 file(s) that can't be read" in printed
     assert "copies: " in printed
     report = (checkout.folder / "reports/report.html").read_text()
     assert "flower/broken.jpg: not an image that Pillow can read" in report
@@ -72,9 +72,9 @@ def test_a_folder_of_sixty_pictures_goes_through_everything(checkout: Checkout) 
     with (checkout.folder / "data/relabel.csv").open("a") as file:
         file.write("portrait/10.png,temple,test,only to try it\n")
     printed = _run(checkout, "cleaned")
-    assert "left out 1 images (data/exclude.csv), changed the label of 1 (data/relabel.csv)" in printed
+    assert "left out 1 image(s) (data/exclude.csv), changed the label of 1 (data/relabel.csv)" in printed
     assert "first" in (compared := checkout.reprocnn("compare", "first", "cleaned"))
     assert "McNemar" in compared
 
     printed = _run(checkout, "apart", "split_by=near_duplicate")
-    assert "0 test images are copies of training images" in printed
+    assert "0 test image(s) are copies of training images" in printed

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from reprocnn import environment
 from reprocnn.commands import compare, export, manifest, models, preset, reproduce, summary, sync, ui, verify
-from reprocnn.commands.audit import audit
 from reprocnn.commands.doctor import doctor
 from reprocnn.commands.doctor.runs import QUICK
 from reprocnn.export.formats import FORMATS
@@ -42,6 +41,12 @@ def _run(parsed: argparse.Namespace) -> None:
 
 def _doctor(_: argparse.Namespace) -> None:
     doctor.run_checks()
+
+
+def _audit(arguments: argparse.Namespace) -> None:
+    from reprocnn.commands.audit.audit import audit  # imports scikit-learn and pandas, which take a second
+
+    audit(arguments.json, not arguments.no_training, arguments.limit)
 
 
 def _image_shape(text: str) -> tuple[int, int, int]:
@@ -311,7 +316,7 @@ def _add_audit(commands: "_Commands") -> None:
     command.add_argument("--no-training", action="store_true", help=training)
     limit = "findings of each kind to print (default: 5)"
     command.add_argument("--limit", type=_at_least_one, default=5, metavar="N", help=limit)
-    command.set_defaults(run=lambda a: audit.audit(a.json, not a.no_training, a.limit))
+    command.set_defaults(run=_audit)
 
 
 def _add_results(commands: "_Commands") -> None:

@@ -3,7 +3,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from reprocnn.artifacts.copies import copied, read_copies, write_copies
+from reprocnn.artifacts.copies import read_copies, write_copies
 from reprocnn.artifacts.tables import write_csv
 from reprocnn.errors import UserError
 
@@ -27,9 +27,3 @@ def test_a_table_without_a_column_is_refused(tmp_path: Path) -> None:
     write_csv(tmp_path / "copies.csv", PAIRS.drop(columns="kind"))
     with pytest.raises(UserError, match="expected the columns first, second, kind, similarity"):
         read_copies(tmp_path / "copies.csv")
-
-
-def test_an_image_is_copied_if_its_copy_is_in_the_other_split() -> None:
-    assert copied(["t0.png", "t1.png", "b,.png", "c.png"], PAIRS) == [False, True, False, False]
-    assert copied(["a.png", "b,.png", "c.png", "1"], PAIRS) == [True, False, True, True]
-    assert copied([], PAIRS) == []

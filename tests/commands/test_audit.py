@@ -72,9 +72,9 @@ def test_labels_of_training_images_are_checked_by_what_an_earlier_audit_kept(
 @pytest.mark.parametrize(
     ("prepare", "note"),
     [
-        (lambda: ONNX_MODEL.unlink(), "there is no trained model"),
-        (lambda: write_tiny_model(ONNX_MODEL, dict(reversed(COLOURS.items()))), "the model is of other data"),
-        (lambda: ONNX_MODEL.write_bytes(b"x"), "there is no trained model"),
+        (lambda: ONNX_MODEL.unlink(), "models/model.onnx is missing or damaged"),
+        (lambda: write_tiny_model(ONNX_MODEL, dict(reversed(COLOURS.items()))), "models/model.onnx is of other data"),
+        (lambda: ONNX_MODEL.write_bytes(b"x"), "models/model.onnx is missing or damaged"),
     ],
 )
 def test_without_a_model_of_these_data_their_labels_are_not_checked(
@@ -104,7 +104,7 @@ def test_the_text_counts_the_findings_of_each_kind_and_names_the_page(
 
 
 def test_without_data_the_error_says_what_to_run(here: Path) -> None:
-    with pytest.raises(UserError, match="no downloaded data\n  fix: dvc repro download"):
+    with pytest.raises(UserError, match="data/raw lacks the data that download writes\n  fix: dvc repro download"):
         audit(as_json=True, train=False, limit=5)
 
 

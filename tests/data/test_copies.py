@@ -91,6 +91,31 @@ def test_images_of_one_colour_are_equal_or_nothing() -> None:
     assert find_copies(np.concatenate([plain, _tiles(32)[:5]])).to_numpy().tolist() == [[0, 1, "duplicate", 1.0]]
 
 
+@pytest.mark.parametrize("n", [1, 3, 20])
+def test_copies_are_found_where_most_images_have_them(n: int) -> None:
+    tiles = _tiles(32)[:100]
+    images = np.concatenate([tiles, *([_changed(_resave, _shift(tile, k)) for tile in tiles] for k in range(n))])
+    found = find_copies(images)
+    assert (found["first"] % len(tiles) == found["second"] % len(tiles)).all()
+    assert len(np.unique(found[["first", "second"]])) >= 0.95 * len(images)
+
+
+def _shift(image: Pixels, k: int) -> Pixels:
+    return _changed(lambda picture: picture.resize(picture.size, box=(0, k / 20, 31, 31 + k / 20)), image)
+
+
+def test_a_set_of_equal_images_only_has_duplicates() -> None:
+    for image in (_tiles(32)[0], np.zeros((32, 32, 3), np.uint8)):
+        found = find_copies(np.stack([image] * 4))
+        assert found.to_numpy().tolist() == [[0, row, "duplicate", 1.0] for row in (1, 2, 3)]
+
+
+def test_two_images_are_enough_to_find_a_copy() -> None:
+    one, other = _tiles(32)[[20, 40]]
+    assert len(find_copies(np.stack([one, _changed(_resave, one)]))) == 1
+    assert find_copies(np.stack([one, other])).empty
+
+
 @pytest.mark.parametrize("shape", [(0, 32, 32, 3), (1, 32, 32, 3), (2, 32, 32, 1), (3, 4, 4, 3), (2, 8, 40, 3)])
 def test_few_or_small_or_long_images_do_no_harm(shape: tuple[int, ...]) -> None:
     found = find_copies(np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8))

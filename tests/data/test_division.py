@@ -86,9 +86,9 @@ def test_corrections_leave_images_out_and_change_labels_but_not_which_images_are
     assert after.train.tolist() == before.train.tolist()[1:]
     assert np.flatnonzero(after.data.labels != data.labels).tolist() == sorted([b, before.test[1]])
     assert after.messages[1:] == [
-        "left out 1 images (data/exclude.csv), changed the label of 2 (data/relabel.csv)",
-        "1 corrections of test images were not applied: their split is not `test`",
-        "1 corrections name no image of this data set",
+        "left out 1 image(s) (data/exclude.csv), changed the label of 2 (data/relabel.csv)",
+        "did not apply 1 correction(s) of test images: their split is not `test`",
+        "ignored 1 correction(s) of images that this data set lacks",
     ]
 
 
@@ -117,7 +117,7 @@ def test_copies_are_kept_in_one_split_if_asked_for(seed: int) -> None:
     tested = set(division.test.tolist())
     assert len(tested) == 8
     assert all((i in tested) == (i + 1 in tested) for i in range(0, 30, 2))
-    assert division.messages[1] == "copies: 15 pairs of images; 0 test images are copies of training images"
+    assert division.messages[1] == "copies: 15 pair(s) of images; 0 test image(s) are copies of training images"
 
 
 def test_copies_across_the_splits_are_counted_and_named_by_file() -> None:
@@ -126,7 +126,7 @@ def test_copies_across_the_splits_are_counted_and_named_by_file() -> None:
     left_out = {"x#3": Correction(None, in_test=False)}
     division = divide_with_copies(data, pairs, DownloadParams(), left_out)
     assert division.messages[-1] == (
-        "copies: 6 pairs of images; 2 test images are copies of training images, see `split_by` in params.yaml"
+        "copies: 6 pair(s) of images; 2 test image(s) are copies of training images, see `split_by` in params.yaml"
     )
     named = name_copies(pairs, division)
     assert named[["first", "second"]].to_numpy().tolist() == [

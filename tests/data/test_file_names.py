@@ -12,7 +12,7 @@ IMAGES = ["train/cats/1.jpg", "train/dogs/1.jpg", "train/dogs/2.JPG", "more/2.5.
         ("cats/1.jpg", [0]),
         ("cats/1", [0]),
         ("./cats/1.jpg", [0]),
-        ("/home/me/pets/train/cats/1.jpg", [0]),
+        ("/data/pets/train/cats/1.jpg", [0]),
         ("C:\\pets\\train\\dogs\\1.jpg", [1]),
         ("1.jpg", [0, 1]),
         ("2.jpg", [2]),

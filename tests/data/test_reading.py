@@ -134,6 +134,22 @@ def _die(name: str, read: Callable[[], bytes]) -> np.ndarray:
     raise AssertionError
 
 
+def test_refused_files_are_read_again_the_next_time(tmp_path: Path, pictures: Path) -> None:
+    for _ in range(2):
+        with pytest.raises(UserError, match="2 of 20 images can't be read"):
+            _read(pictures, tmp_path / "reading")
+        assert not list((tmp_path / "reading").iterdir())
+    assert len(_read(pictures, tmp_path / "reading", unreadable="skip").images) == 18
+
+
+def test_skipping_has_no_limit_but_half_of_the_files(
+    tmp_path: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "MAX_COLLECTED", 1)
+    monkeypatch.setattr(reading, "_BATCH_IMAGES", 1)
+    assert len(_read(pictures, tmp_path / "reading", unreadable="skip").images) == 18
+
+
 @pytest.mark.usefixtures("small_batches")
 def test_a_killed_worker_is_an_error_with_a_fix(tmp_path: Path, pictures: Path) -> None:
     source = list_source(pictures)

@@ -1,10 +1,12 @@
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
 from made_files import made_files
+from reprocnn.artifacts.image_files import ImageFiles
 from reprocnn.artifacts.model_card import ModelCard
-from reprocnn.evaluation.assessment import Assessment, assess
+from reprocnn.evaluation.assessment import Assessment, assess, copied_in_training
 from reprocnn.models.build import build
 from reprocnn.params import EvaluateParams, ModelParams
 
@@ -14,8 +16,9 @@ def _assess(robustness: bool, copied: list[int]) -> tuple[Assessment, NDArray[np
     model = build(ModelParams(model="mlp"), (8, 8, 1), 3, 0)
     images = np.random.default_rng(0).integers(0, 256, (12, 8, 8, 1)).astype(np.uint8)
     card, labels = ModelCard("data", "mlp", tuple("abc"), (8, 8, 1)), np.arange(12) % 3
-    mask, params = np.isin(np.arange(12), copied), EvaluateParams(robustness=robustness)
-    return assess(model, images, labels, made_files(images), mask, card=card, params=params), labels
+    files, params = made_files(images), EvaluateParams(robustness=robustness)
+    copies = pd.DataFrame({"first": [f"train#{i}" for i in copied], "second": [files.file[i] for i in copied]})
+    return assess(model, images, labels, files, copies, card=card, params=params), labels
 
 
 @pytest.mark.parametrize("robustness", [True, False])
@@ -38,3 +41,17 @@ def test_the_accuracy_is_measured_without_copies_too() -> None:
 def test_explained_images_have_the_names_of_their_files() -> None:
     rows = _assess(robustness=False, copied=[])[0].explanations.rows
     assert rows["file"].tolist() == [f"made#{index}" for index in rows["index"]]
+
+
+@pytest.mark.parametrize(
+    ("own", "expected"),
+    [
+        (["t0.png", "t1.png", "b,.png", "c.png"], [False, True, False, False]),
+        (["a.png", "b,.png", "c.png", "1"], [True, False, True, True]),
+        ([], []),
+    ],
+)
+def test_an_image_is_copied_if_its_copy_is_in_the_other_split(own: list[str], expected: list[bool]) -> None:
+    pairs = [("1", "NA"), ("a.png", "t1.png"), ("b,.png", "c.png"), ("c.png", "t1.png")]
+    files = ImageFiles(own, *([""] * len(own) for _ in range(3)))
+    assert copied_in_training(files, pd.DataFrame(pairs, columns=["first", "second"])).tolist() == expected

@@ -1,6 +1,5 @@
 """Write and read data/raw/copies.csv, the pairs of images that are copies of each other."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,20 +23,6 @@ def write_copies(path: Path, pairs: "pd.DataFrame") -> None:
             pixels) or `near_duplicate`; similarity, 0-1.
     """
     write_csv(path, pairs[list(_COLUMNS)])
-
-
-def copied(files: Sequence[str], pairs: "pd.DataFrame") -> list[bool]:
-    """Return for each image of a split whether it has a copy in the other split.
-
-    Args:
-        files: the files of the images of the split.
-        pairs: pairs of copies in both splits, as `read_copies` returns them.
-    """
-    own = set(files)
-    first, second = pairs["first"].tolist(), pairs["second"].tolist()
-    across = [(a, b) for a, b in zip(first, second, strict=True) if (a in own) != (b in own)]
-    found = {a if a in own else b for a, b in across}
-    return [file in found for file in files]
 
 
 def read_copies(path: Path) -> "pd.DataFrame":

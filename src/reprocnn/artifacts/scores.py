@@ -40,9 +40,9 @@ class Scores(Card):
     n: int
     """Number of images."""
     n_copies: int | None = None
-    """Number of images that are copies of training images; None if there are none."""
+    """Number of images that are copies of training images; None instead of 0."""
     accuracy_without_copies: float | None = None
-    """Accuracy on the other images, 0-1; None if there are no copies, or no other images."""
+    """Accuracy without these images, 0-1; None if all images are copies, or none is."""
     others: Mapping[str, float]
     """Metric name -> value, for all other metrics. In the file they are on the same level as those above."""
 
@@ -53,7 +53,7 @@ class Scores(Card):
 
 
 def without_copies(scores: Scores) -> str:
-    """Return `, without 31 copies of training images 91.40%`; empty if there are no copies."""
+    """Return `, without 31 copies of training images 91.40%`, or an empty text if the test split has no copies."""
     if scores.n_copies is None or scores.accuracy_without_copies is None:
         return ""
     noun = "copy" if scores.n_copies == 1 else "copies"

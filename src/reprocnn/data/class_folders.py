@@ -25,7 +25,7 @@ def read_class_folders(source: Path, files: list[str], folders: list[str]) -> La
         folders: the paths of all folders in it, without junk; an archive may not list all of them.
 
     Raises:
-        UserError: there are no images, a folder is empty, or the layout is wrong or ambiguous.
+        UserError: the source or a folder lacks images, or the layout is wrong or ambiguous.
     """
     images = [name for name in files if is_image(name)]
     if not images:

@@ -29,6 +29,8 @@ _UNEXPLAINED = 0.04
 _LOOK_ALIKE = 0.2
 """Where images look alike, a copy must be closer, see `_limit`."""
 _SAMPLE = 1000
+_RANKS = (1, 2, 4, 8, 16, 32, 64)
+"""Neighbours among which the nearest one that is not a copy is searched, see `_typical`."""
 _PAIRS = 128
 """Pairs that are compared at a time."""
 
@@ -48,11 +50,8 @@ def find_copies(images: Images) -> pd.DataFrame:
         only.
     """
     found = _equal(images)
-    if min(images.shape[1:3], default=0) >= 8 and len(images) > 1:
-        distinct = np.setdiff1d(np.arange(len(images)), [second for _, second in found])
-        near = _near(images, distinct)
-    else:
-        near = []
+    distinct = np.setdiff1d(np.arange(len(images)), [second for _, second in found])
+    near = _near(images, distinct) if min(images.shape[1:3], default=0) >= 8 and len(distinct) > 1 else []
     rows = [(*pair, "duplicate", 1.0) for pair in found] + [(a, b, "near_duplicate", s) for a, b, s in near]
     table = pd.DataFrame(sorted(rows), columns=["first", "second", "kind", "similarity"])
     return table.astype({"first": np.int64, "second": np.int64, "kind": str, "similarity": np.float64})
@@ -80,15 +79,39 @@ def _near(images: Images, rows: NDArray[np.int64]) -> list[tuple[int, int, float
     candidates = _unique_pairs(query, other, (other >= 0) & (similarity >= _CANDIDATE))
     pairs, mirrored = rows[np.stack([query[candidates], other[candidates]], axis=1)], gain[candidates] > 0
     agreements = _compare(images, pairs, mirrored)
-    sample = np.linspace(0, len(rows) - 1, min(_SAMPLE, len(rows)), dtype=np.int64)
-    nearest_of_sample = np.stack([rows[sample], rows[found.rows[sample, 0]]], axis=1)
-    limit = _limit(_compare(images, nearest_of_sample, found.mirror_gain[sample, 0] > 0))
+    limit = _limit(_typical(images, prints, rows))
     copied = agreements.round(4) >= 1 - limit
     kept = zip(np.sort(pairs[copied], axis=1).tolist(), agreements[copied].tolist(), strict=True)
     return [(first, second, round(value, 4)) for (first, second), value in kept]
 
 
-def _limit(agreements: NDArray[np.float64]) -> float:
+def _typical(images: Images, prints: Fingerprints, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the unexplained share of variance between images and the nearest other image that is not a copy.
+
+    Where most images have copies, as in a folder with augmented pictures, the very nearest ones tell nothing about how
+    much different images look alike.
+
+    Args:
+        images: uint8 (N, height, width, channels), 0-255.
+        prints: the fingerprints of the images at `rows`.
+        rows: int64 (n,), at least 2.
+
+    Returns:
+        float64 (at most `_SAMPLE`,), above `_UNEXPLAINED`; without the images of which all neighbours are that close.
+    """
+    sample = np.linspace(0, len(rows) - 1, min(_SAMPLE, len(rows)), dtype=np.int64)
+    found = nearest(prints, sample, min(_RANKS[-1], len(rows) - 1))
+    unexplained, pending = np.zeros(len(sample)), np.arange(len(sample))
+    for rank in _RANKS:
+        if rank <= found.rows.shape[1] and len(pending):
+            near = found.rows[pending, rank - 1]
+            pairs = np.stack([rows[sample[pending]], rows[near]], axis=1)
+            unexplained[pending] = 1 - _compare(images, pairs, found.mirror_gain[pending, rank - 1] > 0)
+            pending = pending[unexplained[pending] <= _UNEXPLAINED]
+    return unexplained[unexplained > _UNEXPLAINED]
+
+
+def _limit(unexplained: NDArray[np.float64]) -> float:
     """Return the largest unexplained share of variance with which two images are copies.
 
     Handwritten digits look alike without being copies: the nearest neighbour of a typical one explains most of it. How
@@ -97,10 +120,11 @@ def _limit(agreements: NDArray[np.float64]) -> float:
     which it does not lower the limit, and on MNIST, where it leaves re-saved images alone; see docs/data.md.)
 
     Args:
-        agreements: of images with their nearest neighbours.
+        unexplained: of images and their nearest neighbours, as `_typical`; may be empty.
     """
-    typical = 1 - float(np.median(agreements))
-    return min(_UNEXPLAINED, _LOOK_ALIKE * typical**2)
+    if not len(unexplained):
+        return _UNEXPLAINED
+    return min(_UNEXPLAINED, _LOOK_ALIKE * float(np.median(unexplained)) ** 2)
 
 
 def _unique_pairs(first: NDArray[np.int64], second: NDArray[np.int64], kept: NDArray[np.bool_]) -> NDArray[np.int64]:

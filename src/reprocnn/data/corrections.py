@@ -19,7 +19,7 @@ class Corrected(NamedTuple):
     kept: NDArray[np.bool_]
     """bool (N,), False for the images to leave out."""
     messages: list[str]
-    """What was changed, for the user; empty if there are no corrections."""
+    """What was changed, for the user; empty without corrections."""
 
 
 def correct(data: RawData, is_test: NDArray[np.bool_], corrections: Mapping[str, Correction]) -> Corrected:
@@ -48,11 +48,11 @@ def correct(data: RawData, is_test: NDArray[np.bool_], corrections: Mapping[str,
     if not corrections:
         return Corrected(labels, kept, [])
     changed = int((labels != data.labels).sum())
-    messages = [f"left out {int((~kept).sum())} images ({EXCLUDE}), changed the label of {changed} ({RELABEL})"]
+    messages = [f"left out {int((~kept).sum())} image(s) ({EXCLUDE}), changed the label of {changed} ({RELABEL})"]
     if refused:
-        messages.append(f"{refused} corrections of test images were not applied: their split is not `test`")
+        messages.append(f"did not apply {refused} correction(s) of test images: their split is not `test`")
     if unknown := len(corrections) - len(found):
-        messages.append(f"{unknown} corrections name no image of this data set")
+        messages.append(f"ignored {unknown} correction(s) of images that this data set lacks")
     return Corrected(labels, kept, messages)
 
 

@@ -64,9 +64,7 @@ def decode_batch(decode: Decode, folder: str, batch: Batch) -> Decoded:
     decoded = Decoded(len(batch.names), [], {})
     for index, name in enumerate(batch.names):
         content = partial(_read_file, f"{folder}/{name}") if batch.contents is None else batch.contents[index]
-        found = (
-            content if isinstance(content, (Failure, str)) else outcome(name, partial(_decode, decode, name, content))
-        )
+        found = _decode(decode, name, content)
         if isinstance(found, (Failure, str)):
             decoded.failures[index] = found
         else:
@@ -79,8 +77,10 @@ def _read_file(path: str) -> bytes:
         return file.read()
 
 
-def _decode(decode: Decode, name: str, content: bytes | Read) -> Pixels:
-    return decode(name, (lambda: content) if isinstance(content, bytes) else content)
+def _decode(decode: Decode, name: str, content: bytes | Read | Failure | str) -> Pixels | Failure | str:
+    if isinstance(content, (Failure, str)):
+        return content
+    return outcome(name, lambda: decode(name, (lambda: content) if isinstance(content, bytes) else content))
 
 
 def outcome(name: str, act: Callable[[], T]) -> T | Failure | str:

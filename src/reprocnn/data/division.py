@@ -63,7 +63,7 @@ def divide(
     _refuse_missing_classes(data, train)
     messages += corrected.messages + _describe_copies(copies, train, test)
     if data.skipped:
-        messages.append(f"skipped {len(data.skipped)} files that can't be read (unreadable: skip), see the report")
+        messages.append(f"skipped {len(data.skipped)} file(s) that can't be read (unreadable: skip), see the report")
     return Division(data, train, test, messages)
 
 
@@ -75,7 +75,7 @@ def _describe_copies(copies: pd.DataFrame, train: NDArray[np.int64], test: NDArr
     in_train, in_test = np.isin(pairs, train), np.isin(pairs, test)
     across = pairs[in_test & in_train[:, ::-1]]
     n = len(np.unique(across))
-    message = f"copies: {len(pairs)} pairs of images; {n} test images are copies of training images"
+    message = f"copies: {len(pairs)} pair(s) of images; {n} test image(s) are copies of training images"
     return [message + (", see `split_by` in params.yaml" if n else "")]
 
 

@@ -36,7 +36,7 @@ def read_class_pattern(source: Path, files: Sequence[str], pattern: str) -> Layo
         pattern: a regular expression with one group, or with a group named `class`.
 
     Raises:
-        UserError: there are no images, some do not match, or a class has no training images.
+        UserError: the pattern finds nothing in some paths, or a class only has test or validation images.
     """
     images = [name for name in files if is_image(name)]
     labels = [

@@ -37,6 +37,7 @@ _FEW_IMAGES, _FEW_BYTES = 2000, 2**24
 _SAVED_EVERY = 5.0
 """Seconds after which what was decoded is saved."""
 _MOST_SKIPPED = 0.5
+"""If more than this part of the files can't be read, it is the wrong folder."""
 
 
 class ReadImages(NamedTuple):
@@ -66,7 +67,7 @@ class _Done(BaseModel):
 
 
 _States = Mapping[str, tuple[int, int]]
-"""File name -> size in bytes, and time of the last change in ns."""
+"""File name -> size in bytes, and time of the last change, also of its permissions, in ns."""
 
 
 def read_images(
@@ -90,7 +91,7 @@ def read_images(
             raises UnreadableError. It is sent to other processes.
         shape: (height, width, channels) of every image.
         folder: where the images are kept; the caller deletes it when it has used them.
-        unreadable: `refuse` files that can't be read, or `skip` them if they are less than half of all.
+        unreadable: `refuse` files that can't be read, or `skip` them if they are at most half of all.
         workers: the number of processes; None: one per core, but with few images none but this one.
 
     Raises:
@@ -101,12 +102,15 @@ def read_images(
     if workers is None:
         n_bytes = sum(size for size, _ in states.values()) if states else source.path.stat().st_size
         workers = 1 if len(names) <= _FEW_IMAGES and n_bytes <= _FEW_BYTES else os.cpu_count() or 1
-    with _Store(folder, _key(source, names, states, decode), shape) as store:
+    most_failures = int(_MOST_SKIPPED * len(names)) if unreadable == "skip" else 0
+    with _Store(folder, _key(source, names, states, decode), shape, most_failures) as store:
         failure = None
         try:
             with report_corrupt(source.path):
                 _read(source, states, names, partial(_decoded, decode, os.fspath(source.path), workers), store)
-            _refuse(source, names, store, unreadable)
+            if len(store.done.failures) > store.most_failures:
+                store.discard()  # the files may be readable the next time
+                raise _unreadable(source, names, store)
         except UserError as error:
             failure = error
         except TerminatedWorkerError:
@@ -128,9 +132,11 @@ class _Store:
         folder: the folder of all stores; those of other sources are deleted.
         key: identifies the source and how it is decoded.
         shape: (height, width, channels) of every image.
+        most_failures: how many files may be unreadable.
     """
 
-    def __init__(self, folder: Path, key: str, shape: tuple[int, int, int]) -> None:
+    def __init__(self, folder: Path, key: str, shape: tuple[int, int, int], most_failures: int) -> None:
+        self.most_failures = most_failures
         if folder.is_dir():
             for other in folder.iterdir():
                 if other.name != key:
@@ -169,11 +175,16 @@ class _Store:
         write_bytes(self._folder / "done.json", self.done.model_dump_json().encode())
         self._saved = time.monotonic()
 
+    def discard(self) -> None:
+        """Delete what was saved."""
+        shutil.rmtree(self._folder)
+
     def __enter__(self) -> "_Store":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.save()  # also after an error or Ctrl-C: the next call goes on from here
+        if self._folder.exists():
+            self.save()  # also after an error or Ctrl-C: the next call goes on from here
         self._file.close()
 
     def result(self, n: int) -> ReadImages:
@@ -188,7 +199,7 @@ class _Store:
 
 
 def _file_states(source: Source, names: Sequence[str]) -> _States:
-    """Return the size and the time of the last change of each file in a directory; nothing for an archive."""
+    """Return the state of each file in a directory; an archive has one of its own."""
     folder = os.fspath(source.path)
     return {name: _file_state(f"{folder}/{name}") for name in names} if source.path.is_dir() else {}
 
@@ -198,7 +209,7 @@ def _file_state(file: str) -> tuple[int, int]:
         status = os.stat(file)  # noqa: PTH116  a path object takes as long as the call itself
     except OSError:  # reading it will fail
         return 0, 0
-    return status.st_size, status.st_mtime_ns
+    return status.st_size, status.st_ctime_ns
 
 
 def _key(source: Source, names: Sequence[str], states: _States, decode: Decode) -> str:
@@ -237,25 +248,18 @@ def _read(
                 store.add(batch)
             position += batch.n
             bar.update(batch.n)
-            if len(store.done.failures) >= MAX_COLLECTED:
+            if len(store.done.failures) >= store.most_failures + MAX_COLLECTED:
                 break
     if changed and source.manifest:
         raise source.manifest.out_of_date({"changed": changed})
 
 
-def _refuse(source: Source, names: Sequence[str], store: _Store, unreadable: Unreadable) -> None:
-    """Refuse files that can't be read; with `skip`, only if they are more than half of all, or very many.
-
-    Raises:
-        UserError: it names them.
-    """
-    failures = list(store.done.failures.values())[:MAX_COLLECTED]
-    most = min(_MOST_SKIPPED * len(names), MAX_COLLECTED - 1) if unreadable == "skip" else 0
-    if len(failures) > most:
-        files = UnreadableFiles(source.path, len(names))
-        for failure in failures:
-            files.add(failure.name, UnreadableError(failure.cause, failure.fix, failure.detail))
-        raise files.error()
+def _unreadable(source: Source, names: Sequence[str], store: _Store) -> UserError:
+    """Return the error for files that can't be read; it names the first ones."""
+    files = UnreadableFiles(source.path, len(names))
+    for failure in list(store.done.failures.values())[:MAX_COLLECTED]:
+        files.add(failure.name, UnreadableError(failure.cause, failure.fix, failure.detail))
+    return files.error()
 
 
 def _decoded(decode: Decode, folder: str, workers: int, batches: Iterable[Batch]) -> Iterator[Decoded]:

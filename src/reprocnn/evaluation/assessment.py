@@ -50,7 +50,7 @@ def assess(
     images: NDArray[np.uint8],
     labels: NDArray[np.int64],
     files: ImageFiles,
-    copied: NDArray[np.bool_],
+    copies: pd.DataFrame,
     *,
     card: ModelCard,
     params: EvaluateParams,
@@ -62,11 +62,11 @@ def assess(
         images: uint8 (N, height, width, channels), 0-255; may be memory-mapped.
         labels: int64 (N,), 0 to classes - 1.
         files: the file of each image.
-        copied: bool (N,), True for images that are copies of training images.
+        copies: pairs of copies in this split and the training split, as `read_copies` returns them.
         card: its class names, temperature, threshold and conformal quantile.
         params: what to measure.
     """
-    probabilities = predictions.predict(model, images)
+    probabilities, copied = predictions.predict(model, images), copied_in_training(files, copies)
     augmented = predictions.predict_augmented(model, images, params.tta) if params.tta else None
     calibrated = apply_temperature(probabilities, card.temperature)
     trust = confidence.scores(probabilities, calibrated, labels, card.threshold_99, card.conformal_quantile_90)
@@ -97,3 +97,15 @@ def _with_files(explanations: Explanations, files: ImageFiles) -> Explanations:
     """Add the name of the file of each explained image."""
     names = [files.file[index] for index in explanations.rows["index"]]
     return explanations._replace(rows=explanations.rows.assign(file=names))
+
+
+def copied_in_training(files: ImageFiles, copies: pd.DataFrame) -> NDArray[np.bool_]:
+    """Return which images of a split are copies of images of the other split, bool (N,).
+
+    Args:
+        files: the file of each image of the split.
+        copies: pairs of copies in both splits, as `read_copies` returns them.
+    """
+    first_is_own, second_is_own = (copies[name].isin(files.file) for name in ("first", "second"))
+    across = [*copies["first"][first_is_own & ~second_is_own], *copies["second"][second_is_own & ~first_is_own]]
+    return np.isin(np.array(files.file, dtype=object).astype(str), np.array(across, dtype=object).astype(str))

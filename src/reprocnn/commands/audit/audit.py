@@ -21,7 +21,7 @@ def audit(as_json: bool, train: bool, limit: int) -> None:
         limit: how many findings of each kind to print.
 
     Raises:
-        UserError: there is no data set.
+        UserError: download did not run.
     """
     data = read_data()
     findings = find(data, train)

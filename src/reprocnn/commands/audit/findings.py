@@ -83,10 +83,10 @@ def read_data() -> Audited:
     """Read the splits that download wrote.
 
     Raises:
-        UserError: it did not run.
+        UserError: download did not run.
     """
     if not (RAW_TRAIN.is_dir() and RAW_TEST.is_dir() and DATASET.is_file() and COPIES.is_file()):
-        raise UserError("there are no downloaded data", "dvc repro download")
+        raise UserError(f"{RAW_TRAIN.parent} lacks the data that download writes", "dvc repro download")
     card, splits = read_dataset(DATASET), (read_split(RAW_TRAIN), read_split(RAW_TEST))
     train, test = read_image_files(RAW_TRAIN), read_image_files(RAW_TEST)
     names = card.class_names

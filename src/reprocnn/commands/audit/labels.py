@@ -50,13 +50,14 @@ def _model_of(data: Audited) -> Classifier | None:
     """Return the trained model if it is one of this data set, else None, with a message."""
     try:
         model = Classifier(ONNX_MODEL)
+        of_these_data = (model.info.dataset, model.class_names) == (data.name, data.class_names)
+        problem = "" if of_these_data else "is of other data"
     except (OSError, ValueError):
-        print("note: there is no trained model: labels of validation and test images are not checked", file=sys.stderr)
-        return None
-    if (model.info.dataset, model.class_names) != (data.name, data.class_names):
-        print("note: the model is of other data: labels of validation and test images are not checked", file=sys.stderr)
-        return None
-    return model
+        problem = "is missing or damaged"
+    if problem:  # to standard error: standard output has the findings
+        note = f"note: {ONNX_MODEL} {problem}: labels of validation and test images are not checked"
+        print(note, file=sys.stderr)
+    return None if problem else model
 
 
 def _predict(model: Classifier, data: Audited, rows: NDArray[np.int64]) -> NDArray[np.float64]:
