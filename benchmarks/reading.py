@@ -1,7 +1,8 @@
 """Measure how fast `dataset: folder` reads pictures: the whole job, from the list of files to the prepared images.
 
-The base is one process with Pillow that decodes each picture at full size, as this project did at first. PyTorch and
-simplejpeg, if a Python that has them is given, do the same job in two processes each, with the same crop and size.
+The base is one process with Pillow that decodes each picture at full size, as this project did at first. torchvision,
+TensorFlow and simplejpeg, if a Python that has them is given, do the same job in two processes each, with the same
+crop and size; the import of the library is not counted.
 
     python benchmarks/reading.py photographs          # 500 photographs of 12 megapixels, made from two of scikit-learn
     python benchmarks/reading.py FOLDER --size 32     # the pictures of a folder
@@ -34,22 +35,41 @@ from reprocnn.inference.decoding import read_image
 
 OTHER = r"""
 import sys, time, io
-from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import Pool
 from pathlib import Path
 import numpy as np
 kind, folder, size = sys.argv[1], sys.argv[2], int(sys.argv[3])
 
-def fit(image):
-    from PIL import Image, ImageOps
-    return np.asarray(ImageOps.fit(ImageOps.exif_transpose(Image.fromarray(image)), (size, size)))
-
 def by_simplejpeg(path):
     import simplejpeg
-    from PIL import Image
+    from PIL import Image, ImageOps
     content = open(path, "rb").read()
     least = 3 * size
     image = simplejpeg.decode_jpeg(content, min_height=least, min_width=least)
-    return image if image.shape[:2] == (size, size) else fit(image)
+    exif = content.find(b"Exif\0", 0, 2**20) >= 0
+    if image.shape[:2] == (size, size) and not exif:
+        return image
+    image = Image.fromarray(image)
+    if exif:
+        with Image.open(io.BytesIO(content)) as opened:
+            image.info = opened.info
+    return np.asarray(ImageOps.fit(ImageOps.exif_transpose(image), (size, size)))
+
+def by_tensorflow(path):
+    import tensorflow as tf
+    content = tf.io.read_file(path)
+    height, width, _ = tf.io.extract_jpeg_shape(content).numpy()
+    ratio = max(r for r in (1, 2, 4, 8) if r == 1 or min(height, width) / r >= 3 * size)
+    image = tf.io.decode_jpeg(content, channels=3, ratio=ratio)
+    if b"Exif\0" in content.numpy()[:2**20]:
+        from PIL import Image
+        turns = {6: 3, 3: 2, 8: 1}.get(Image.open(io.BytesIO(content.numpy())).getexif().get(0x0112, 1), 0)
+        image = tf.image.rot90(image, turns)
+    if image.shape[:2] == (size, size):
+        return image.numpy()
+    side = min(image.shape[:2])
+    image = tf.image.resize_with_crop_or_pad(image, side, side)
+    return tf.cast(tf.image.resize(image, (size, size), antialias=True), tf.uint8).numpy()
 
 def by_torchvision(path):
     import torch
@@ -63,10 +83,11 @@ def by_torchvision(path):
 
 if __name__ == "__main__":
     files = sorted(str(p) for p in Path(folder).rglob("*.jp*g"))
-    start = time.perf_counter()
-    with ProcessPoolExecutor(2) as pool:
-        images = np.stack(list(pool.map(globals()["by_" + kind], files, chunksize=64 if size < 64 else 4)))
-    print(len(images) / (time.perf_counter() - start))
+    with Pool(2) as pool:
+        pool.map(globals()["by_" + kind], files[:8], chunksize=1)  # imports the library
+        start = time.perf_counter()
+        images = np.stack(list(pool.imap(globals()["by_" + kind], files, chunksize=64 if size < 64 else 4)))
+        print(len(images) / (time.perf_counter() - start))
 """
 
 
@@ -82,7 +103,7 @@ def main() -> None:
             "base": lambda: _base(folder, arguments.size),
             "reprocnn": lambda: _own(folder, arguments.size, Path(temporary, "reading")),
         }
-        for kind in ("torchvision", "simplejpeg") if arguments.other else ():
+        for kind in ("torchvision", "tensorflow", "simplejpeg") if arguments.other else ():
             ways[kind] = partial(_other, arguments.other, kind, folder, arguments.size)
         rates: dict[str, list[float]] = {name: [] for name in ways}
         for _ in range(arguments.rounds):
@@ -103,7 +124,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--photographs", type=int, default=500, help="how many to make")
     parser.add_argument("--size", type=int, default=224, help="pixels per side of the prepared images")
     parser.add_argument("--rounds", type=int, default=3, help="how often each way is measured")
-    parser.add_argument("--other", help="a Python with torch, torchvision and simplejpeg")
+    parser.add_argument("--other", help="a Python with torchvision, tensorflow and simplejpeg")
     return parser.parse_args()
 
 
@@ -138,7 +159,7 @@ def _own(folder: Path, size: int, kept: Path) -> float:
     """Read the pictures as download does; return pictures per second."""
     shutil.rmtree(kept, ignore_errors=True)
     decode = partial(read_image, image_size=size, color_mode="rgb", white=None)
-    peak = _Peak()
+    peak = PeakMemory()
     start = time.perf_counter()
     source = list_source(folder)
     names = [name for name in source.files if not is_junk(name)]
@@ -148,26 +169,32 @@ def _own(folder: Path, size: int, kept: Path) -> float:
     return rate
 
 
-class _Peak(threading.Thread):
-    """Measure the largest sum of the anonymous memory of this process and its children."""
+class PeakMemory(threading.Thread):
+    """Measure the largest sum of the anonymous memory of a process and its children.
 
-    def __init__(self) -> None:
+    Args:
+        pid: the process; None: this one.
+    """
+
+    def __init__(self, pid: int | None = None) -> None:
         super().__init__(daemon=True)
-        self._most, self._ended = 0, threading.Event()
+        self._process, self._most, self._ended = psutil.Process(pid), 0, threading.Event()
         self.start()
 
     def run(self) -> None:
         """Look ten times per second."""
-        own = psutil.Process()
         while not self._ended.wait(0.1):
-            total = 0
-            for process in (own, *own.children()):
-                try:
-                    memory = process.memory_info()
-                    total += memory.rss - memory.shared
-                except psutil.NoSuchProcess:
-                    pass
-            self._most = max(self._most, total)
+            self._most = max(self._most, self._anonymous())
+
+    def _anonymous(self) -> int:
+        total = 0
+        try:
+            for process in (self._process, *self._process.children(recursive=True)):
+                memory = process.memory_info()
+                total += memory.rss - memory.shared
+        except psutil.NoSuchProcess:  # it ended meanwhile
+            return 0
+        return total
 
     def stop(self) -> int:
         """Return the largest sum in bytes."""

@@ -58,5 +58,5 @@ def test_a_jpeg_in_cmyk_is_left_to_pillow(photograph: Image.Image) -> None:
 def test_simplejpeg_gives_the_pixels_of_pillow(photograph: Image.Image, monkeypatch: pytest.MonkeyPatch) -> None:
     small = _jpeg(photograph.resize((64, 64)), quality=70)
     fast = decode(small, 64, "rgb")
-    monkeypatch.setattr(decoding, "_open_jpeg", lambda *_: None)
+    monkeypatch.setattr(decoding, "_decode_jpeg", lambda *_: None)
     np.testing.assert_array_equal(decode(small, 64, "rgb"), fast)

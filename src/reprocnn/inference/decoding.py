@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import simplejpeg
@@ -83,7 +84,11 @@ def decode(content: bytes, image_size: int, color_mode: str, white: float | None
         UnreadableError: the image is too large, or Pillow can't read all its bits.
         Exception: the content is corrupt or not an image; the type depends on the format.
     """
-    image = _open_jpeg(content, image_size) or _open(content, white)
+    n_channels = 3 if color_mode == "rgb" else 1
+    jpeg = _decode_jpeg(content, image_size)
+    if jpeg and jpeg.pixels.shape == (image_size, image_size, n_channels) and not _may_be_rotated(content):
+        return jpeg.pixels
+    image = _jpeg_image(jpeg, content, image_size) if jpeg else _open(content, white)
     ImageOps.exif_transpose(image, in_place=True)
     if image.has_transparency_data:
         image = image.convert("RGBA")
@@ -96,13 +101,25 @@ def decode(content: bytes, image_size: int, color_mode: str, white: float | None
     return pixels if color_mode == "rgb" else pixels[..., np.newaxis]
 
 
-def _open_jpeg(content: bytes, image_size: int) -> Image.Image | None:
-    """Decode an ordinary JPEG; a large one at a reduced size, and then crop and resize it.
+class _Jpeg(NamedTuple):
+    """A decoded JPEG.
+
+    Args:
+        pixels: uint8 (height, width, 3 or 1), 0-255.
+        full_size: width and height of the picture in the file.
+    """
+
+    pixels: NDArray[np.uint8]
+    full_size: tuple[int, int]
+
+
+def _decode_jpeg(content: bytes, image_size: int) -> _Jpeg | None:
+    """Decode an ordinary JPEG; a large one at a reduced size.
 
     simplejpeg gives the pixels that Pillow gives, in less time.
 
     Returns:
-        The image with its EXIF data; None if it is something else, or Pillow has to say what is wrong with it.
+        None if it is something else, or Pillow has to say what is wrong with it.
     """
     least = _REDUCED * image_size
     if not content.startswith(b"\xff\xd8\xff"):
@@ -114,10 +131,21 @@ def _open_jpeg(content: bytes, image_size: int) -> Image.Image | None:
         pixels = simplejpeg.decode_jpeg(content, _COLOURS[colours], min_height=least, min_width=least)
     except ValueError:
         return None
-    image = Image.fromarray(pixels if colours != "Gray" else pixels[..., 0])
-    if image.size != (width, height):
-        image = _fit_reduced(image, (width, height), image_size)
-    if any(mark in content[:_HEADER] for mark in _ORIENTED):
+    return _Jpeg(pixels, (width, height))
+
+
+def _may_be_rotated(content: bytes) -> bool:
+    """Tell whether a JPEG has data that may have an orientation."""
+    return any(content.find(mark, 0, _HEADER) >= 0 for mark in _ORIENTED)
+
+
+def _jpeg_image(jpeg: _Jpeg, content: bytes, image_size: int) -> Image.Image:
+    """Return a decoded JPEG with its EXIF data, cropped and resized if its size was reduced."""
+    pixels, full_size = jpeg
+    image = Image.fromarray(pixels if pixels.shape[2] == 3 else pixels[..., 0])
+    if image.size != full_size:
+        image = _fit_reduced(image, full_size, image_size)
+    if _may_be_rotated(content):
         with Image.open(BytesIO(content)) as opened:  # reads the header only
             image.info = opened.info
     return image
