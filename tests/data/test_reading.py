@@ -2,6 +2,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from functools import partial
@@ -13,7 +14,7 @@ import pytest
 from PIL import Image
 
 from checkouts import ROOT
-from reprocnn.data import reading
+from reprocnn.data import decoding, reading
 from reprocnn.data.reading import ReadImages, read_images
 from reprocnn.data.source import list_source
 from reprocnn.errors import UserError
@@ -158,3 +159,22 @@ def test_a_killed_worker_is_an_error_with_a_fix(tmp_path: Path, pictures: Path) 
         read_images(source, source.files, _die, (8, 8, 3), tmp_path / "reading", workers=2)
     assert time.monotonic() - start < 60
     assert _workers() == []
+
+
+def test_large_pictures_are_decoded_one_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(0)
+    for side in (200, 300):
+        Image.fromarray(random.integers(0, 256, (side, side, 3), dtype=np.uint8)).save(tmp_path / f"{side}.png")
+    turn, locked = threading.Lock(), {}
+    monkeypatch.setattr(decoding, "_turn", turn)
+    monkeypatch.setattr(decoding, "_LARGE", 200 * 200)
+
+    def decode(name: str, read: Callable[[], bytes]) -> np.ndarray:
+        image = read_image(name, read, image_size=8, color_mode="rgb", white=None)
+        locked[name] = turn.locked()
+        return image
+
+    batch = decoding.Batch(["200.png", "300.png"], None)
+    assert len(decoding.decode_batch(decode, str(tmp_path), batch).images) == 2
+    assert locked == {"200.png": False, "300.png": True}
+    assert not turn.locked()

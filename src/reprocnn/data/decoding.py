@@ -1,11 +1,14 @@
 """Decode batches of files, in a worker: this module and what it imports are all that a worker loads."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from functools import partial
+from io import BytesIO
 from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from reprocnn.inference.unreadable import UnreadableError
 
@@ -14,7 +17,18 @@ Read = Callable[[], bytes]
 Decode = Callable[[str, Read], Pixels]
 CHANGES = (DELETED, CHANGED) = ("deleted", "changed")
 """Why a file that was listed can't be read."""
+_LARGE, _SMALL_FILE = 2**25, 2**16
+"""Pixels from which one picture is decoded at a time; files of at most so many bytes are not looked at."""
 T = TypeVar("T")
+
+_turn: AbstractContextManager[object] = nullcontext()
+"""Lock that the workers share, see `share_turn`."""
+
+
+def share_turn(lock: AbstractContextManager[object]) -> None:
+    """Set the lock that a worker holds while it decodes a large picture; one of 50 megapixels takes up to 0.8 GB."""
+    global _turn
+    _turn = lock
 
 
 class Failure(NamedTuple):
@@ -80,7 +94,26 @@ def _read_file(path: str) -> bytes:
 def _decode(decode: Decode, name: str, content: bytes | Read | Failure | str) -> Pixels | Failure | str:
     if isinstance(content, (Failure, str)):
         return content
-    return outcome(name, lambda: decode(name, (lambda: content) if isinstance(content, bytes) else content))
+    with ExitStack() as stack:
+
+        def read() -> bytes:
+            found = content if isinstance(content, bytes) else content()
+            if _is_large(found):
+                stack.enter_context(_turn)
+            return found
+
+        return outcome(name, lambda: decode(name, read))
+
+
+def _is_large(content: bytes) -> bool:
+    """Tell whether a file is a picture of so many pixels that decoding several at a time takes much memory."""
+    if len(content) <= _SMALL_FILE:
+        return False
+    try:
+        with Image.open(BytesIO(content)) as opened:
+            return opened.width * opened.height > _LARGE
+    except Exception:  # `decode` says what is wrong
+        return False
 
 
 def outcome(name: str, act: Callable[[], T]) -> T | Failure | str:

@@ -19,7 +19,18 @@ from pydantic import BaseModel, ValidationError
 
 from reprocnn.artifacts.files import write_bytes
 from reprocnn.data.archives import Read, report_corrupt
-from reprocnn.data.decoding import CHANGED, CHANGES, DELETED, Batch, Decode, Decoded, Failure, decode_batch, outcome
+from reprocnn.data.decoding import (
+    CHANGED,
+    CHANGES,
+    DELETED,
+    Batch,
+    Decode,
+    Decoded,
+    Failure,
+    decode_batch,
+    outcome,
+    share_turn,
+)
 from reprocnn.data.manifest import ChangedError
 from reprocnn.data.progress import progress
 from reprocnn.data.source import Source, changed_error, checked, listed_files, state
@@ -267,7 +278,8 @@ def _decoded(decode: Decode, folder: str, workers: int, batches: Iterable[Batch]
     if workers == 1:
         yield from (decode_batch(decode, folder, batch) for batch in batches)
         return
-    pool, waiting = ProcessPoolExecutor(workers, context=get_context("loky")), deque[Future]()
+    context, waiting = get_context("loky"), deque[Future]()
+    pool = ProcessPoolExecutor(workers, context=context, initializer=share_turn, initargs=(context.Lock(),))
     try:
         for batch in batches:
             waiting.append(pool.submit(decode_batch, decode, folder, batch))
