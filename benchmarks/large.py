@@ -64,6 +64,7 @@ def main() -> None:
             seconds, memory = measure(clone, "dvc", "repro", "--single-item", stage)
             rate = arguments.images / seconds
             print(f"| {stage} | {seconds:.0f} | {rate:,.0f} | {memory / 2**20:,.0f} MiB |", flush=True)
+        print(f"\n`dvc repro` with nothing to do: {run(clone, 'dvc', 'repro'):.2f} s", flush=True)
         compare_training(clone, arguments.rounds)
 
 

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from reprocnn.artifacts.split import rows_per_chunk
 from reprocnn.data.alignment import agreement
@@ -51,7 +52,10 @@ def find_copies(images: Images) -> pd.DataFrame:
     """
     found = _equal(images)
     distinct = np.setdiff1d(np.arange(len(images)), [second for _, second in found])
-    near = _near(images, distinct) if min(images.shape[1:3], default=0) >= 8 and len(distinct) > 1 else []
+    near: list[tuple[int, int, float]] = []
+    if min(images.shape[1:3], default=0) >= 8 and len(distinct) > 1:
+        with threadpool_limits(1, "blas"):  # its threads and those of this module slow each other down
+            near = _near(images, distinct)
     rows = [(*pair, "duplicate", 1.0) for pair in found] + [(a, b, "near_duplicate", s) for a, b, s in near]
     table = pd.DataFrame(sorted(rows), columns=["first", "second", "kind", "similarity"])
     return table.astype({"first": np.int64, "second": np.int64, "kind": str, "similarity": np.float64})
