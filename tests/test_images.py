@@ -52,6 +52,22 @@ def test_a_run_says_that_its_images_are_not_tracked(checkout: Checkout, make_ima
 
 
 @pytest.mark.slow
+def test_an_experiment_in_a_copy_of_the_checkout_reads_the_images_of_a_manifest(
+    checkout: Checkout, make_images: Callable[..., None]
+) -> None:
+    make_images(checkout.folder / "data" / "images", n=10)
+    checkout.reprocnn("manifest", "data/images")
+    checkout.commit("a manifest of the images")
+    options = [*FOLDER, "-S", "folder=data/images.manifest.csv"]
+    printed = checkout.run("dvc", "exp", "run", "--temp", *options, "download")
+    assert "images: 16 + 4 images of 8x8x3" in printed
+    (checkout.folder / "data" / "images" / "cat" / "3.png").write_bytes(b"another")
+    printed = checkout.run("dvc", "exp", "run", "--temp", *options, "-S", "split_seed=1", "download", fails=True)
+    assert "images.manifest.csv is out of date" in printed
+    assert "1 changed (cat/3.png)" in printed
+
+
+@pytest.mark.slow
 def test_the_images_of_an_experiment_are_those_of_its_revision(
     checkout: Checkout, make_images: Callable[..., None], tmp_path: Path
 ) -> None:

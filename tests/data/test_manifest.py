@@ -1,3 +1,4 @@
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -106,6 +107,19 @@ def test_what_is_no_manifest_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "a.manifest.csv").write_text(content)
     with pytest.raises(UserError, match="a.manifest.csv is not a manifest with the columns path, size, sha256"):
         read_manifest(tmp_path / "a.manifest.csv")
+
+
+def test_the_folder_of_a_manifest_may_be_in_the_checkout_of_which_here_is_a_copy(
+    pets: Path, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = here / "copy"
+    copy.mkdir()
+    shutil.copytree(here / "data", copy / "data", ignore=shutil.ignore_patterns("my pets"))
+    monkeypatch.chdir(copy)
+    (listed,) = Path("data").iterdir()
+    assert read_manifest(listed, here).folder == here / "data" / "my pets"
+    with pytest.raises(UserError, match="which does not exist"):
+        read_manifest(listed)
 
 
 def test_a_manifest_of_a_folder_that_is_gone_is_refused(tmp_path: Path) -> None:

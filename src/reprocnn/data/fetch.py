@@ -69,11 +69,13 @@ class Places:
         mirror: a URL or an absolute folder with the files under their published names, tried before the published
             URLs; empty if there is none.
         reading: the folder where the images of `dataset: folder` are kept while they are read.
+        checkout: the user's checkout, also in an experiment that works in a copy of it.
     """
 
     cache: Path
     mirror: str = ""
     reading: Path = Path()
+    checkout: Path = Path()
 
 
 def fetch(places: Places, *sources: Source, timeout: tuple[float, float] | None = None) -> Path:

@@ -42,7 +42,7 @@ def load(params: DownloadParams, places: Places) -> RawData:
     path, size = Path(params.folder), params.image_size
     if not path.exists():
         raise UserError(f"folder: {path} does not exist", f"create it, with {LAYOUT}")
-    manifest = read_manifest(path) if is_manifest(path) else None
+    manifest = read_manifest(path, places.checkout) if is_manifest(path) else None
     source = list_source(manifest.folder if manifest else archive_or_folder(path), manifest)
     layout = choose_layout(source, params)
     class_names, labels = _labels(source.path, layout.classes)

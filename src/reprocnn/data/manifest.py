@@ -92,8 +92,13 @@ def is_manifest(file: Path) -> bool:
     return file.name.lower().endswith(MANIFEST)
 
 
-def read_manifest(file: Path) -> Manifest:
+def read_manifest(file: Path, checkout: Path = Path()) -> Manifest:
     """Read a manifest. Its first row names the folder, relative to the manifest, and the others the files.
+
+    Args:
+        file: the manifest.
+        checkout: the user's checkout. A `--temp` or `--queue` experiment works in a copy of it that lacks the images;
+            their hashes say that those in the checkout are the right ones.
 
     Raises:
         UserError: it is not a manifest, or its folder does not exist.
@@ -109,7 +114,8 @@ def read_manifest(file: Path) -> Manifest:
             f"{file} is not a manifest with the columns {', '.join(COLUMNS)}",
             "write it with `python -m reprocnn manifest FOLDER`",
         )
-    folder = Path(path.normpath(file.parent / top))
+    here, there = (Path(path.normpath(root / file.parent / top)) for root in (Path(), checkout))
+    folder = here if here.is_dir() else there
     if not folder.is_dir():
         raise UserError(f"{file} names the folder {folder}, which does not exist", "put the images there")
     return Manifest(file, folder, files)

@@ -19,7 +19,7 @@ def places() -> Places:
     mirror = os.environ.get(MIRROR_VARIABLE, "")
     if mirror and not is_url(mirror):
         mirror = str(_absolute(mirror.removeprefix("file://")))
-    return Places(_absolute(cache), mirror, READING)
+    return Places(_absolute(cache), mirror, READING, repository())
 
 
 def clear_reading() -> None:
