@@ -15,6 +15,7 @@ from reprocnn.artifacts.copies import COPIES, read_copies
 from reprocnn.artifacts.examples import EXAMPLES, write_examples
 from reprocnn.artifacts.explanations import EXPLANATIONS, write_explanations
 from reprocnn.artifacts.image_files import read_image_files
+from reprocnn.artifacts.label_errors import LABEL_ERRORS, write_label_errors
 from reprocnn.artifacts.model import MODEL, load_model
 from reprocnn.artifacts.model_card import MODEL_CARD, read_model_card
 from reprocnn.artifacts.predictions import PREDICTIONS, write_predictions
@@ -50,6 +51,7 @@ def main() -> None:
     write_predictions(PREDICTIONS, found.predictions)
     write_examples(EXAMPLES, found.examples)
     write_explanations(EXPLANATIONS, found.explanations)
+    write_label_errors(LABEL_ERRORS, found.label_errors)
     write_robustness(ROBUSTNESS, found.robustness)
     print(f"test accuracy {found.scores.accuracy:.2%} of {found.scores.n} images{without_copies(found.scores)}")
     if note := absent_classes_note(labels, card.class_names):

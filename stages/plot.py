@@ -10,20 +10,24 @@ from reprocnn.artifacts.confidence import (
     read_coverage,
     read_reliability,
 )
+from reprocnn.artifacts.copies import COPIES, read_copies
 from reprocnn.artifacts.dataset import DATASET, read_dataset
 from reprocnn.artifacts.examples import EXAMPLES, read_examples
 from reprocnn.artifacts.explanations import EXPLANATIONS, read_explanations
 from reprocnn.artifacts.figures import DESCRIPTION, FIGURES, REPORT, png, write_figures, write_text
 from reprocnn.artifacts.files import content_md5, md5
 from reprocnn.artifacts.history import HISTORY, read_history
+from reprocnn.artifacts.image_files import read_image_files
+from reprocnn.artifacts.label_errors import LABEL_ERRORS, read_label_errors
 from reprocnn.artifacts.model import MODEL
 from reprocnn.artifacts.model_card import MODEL_CARD, read_model_card
+from reprocnn.artifacts.predictions import PREDICTIONS, read_predictions
 from reprocnn.artifacts.robustness import ROBUSTNESS, read_robustness
 from reprocnn.artifacts.scores import CONFUSION_MATRIX, METRICS, PER_CLASS, read_confusion, read_per_class, read_scores
 from reprocnn.artifacts.split import RAW_TRAIN, VALIDATION, read_split
 from reprocnn.artifacts.training import TRAINING, read_training
 from reprocnn.params import Params, changed_params, load_params
-from reprocnn.reporting import figures, fonts, model_card, report, samples
+from reprocnn.reporting import data_findings, figures, fonts, model_card, report, samples
 
 
 def main() -> None:
@@ -48,7 +52,9 @@ def main() -> None:
 def read_content() -> report.Content:
     """Read what the report shows."""
     raw, validation = read_split(RAW_TRAIN), read_split(VALIDATION)
-    card, per_class = read_model_card(MODEL_CARD), read_per_class(PER_CLASS)
+    card, per_class, examples = read_model_card(MODEL_CARD), read_per_class(PER_CLASS), read_examples(EXAMPLES)
+    pairs, files, predictions = read_copies(COPIES), read_image_files(RAW_TRAIN).file, read_predictions(PREDICTIONS)
+    names = card.class_names
     return report.Content(
         card=card,
         changed=changed_params(),
@@ -58,7 +64,7 @@ def read_content() -> report.Content:
         scores=read_scores(METRICS),
         per_class=per_class,
         counts=read_confusion(CONFUSION_MATRIX),
-        examples=read_examples(EXAMPLES),
+        examples=examples,
         explanations=read_explanations(EXPLANATIONS),
         confidence=read_confidence(CONFIDENCE),
         reliability=read_reliability(RELIABILITY),
@@ -66,7 +72,9 @@ def read_content() -> report.Content:
         robustness=read_robustness(ROBUSTNESS),
         split_counts=samples.split_counts(raw.labels, validation.labels, per_class["n"].to_numpy()),
         skipped=read_dataset(DATASET).skipped,
-        samples=samples.one_per_class(raw.images, raw.labels, card.class_names),
+        samples=samples.one_per_class(raw.images, raw.labels, names),
+        copies=data_findings.copies(pairs, raw, files, predictions, examples, class_names=names),
+        label_errors=read_label_errors(LABEL_ERRORS),
     )
 
 

@@ -1,23 +1,26 @@
 """Make the content of a report."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from made_files import made_files
+from made_files import NO_COPIES, made_files
 from reprocnn.artifacts.explanations import Explanations
 from reprocnn.artifacts.history import Epoch, best_epoch
 from reprocnn.artifacts.model_card import ModelCard
 from reprocnn.artifacts.robustness import COLUMNS
+from reprocnn.artifacts.split import Split
 from reprocnn.artifacts.training import TrainingSummary
 from reprocnn.evaluation import confidence, metrics, predictions
 from reprocnn.evaluation.calibration import calibrate
 from reprocnn.evaluation.examples import examples
 from reprocnn.evaluation.robustness import not_measured
+from reprocnn.evaluation.suspicious_labels import suspicious_labels
 from reprocnn.inference.temperature import apply_temperature
-from reprocnn.reporting import samples
+from reprocnn.reporting import data_findings, samples
 from reprocnn.reporting.report import Content
 
 
@@ -29,6 +32,7 @@ def made_content(
     epochs: int = 3,
     right: float = 0.8,
     robustness: bool = True,
+    copies: Sequence[tuple[str, str, str, float]] = (),
 ) -> Content:
     """Make the content of a report about random images.
 
@@ -40,6 +44,8 @@ def made_content(
         epochs: number of epochs.
         right: fraction of the images that are classified correctly, about.
         robustness: whether robustness was measured.
+        copies: pairs of copies, as rows of copies.csv. The training images are `<i>train#0`, `<i>train#1` and so on,
+            the test images `made#0` and so on; image i has the class i modulo the number of classes.
     """
     random = np.random.default_rng(0)
     names = names or ["</script><b>", "قطة", "a|b & c"]
@@ -50,7 +56,8 @@ def made_content(
     probabilities[np.arange(n), found] += 0.9 - random.random(n) * 0.3
     probabilities /= probabilities.sum(axis=1, keepdims=True)
     images = random.integers(0, 256, (n, side, side, channels)).astype(np.uint8)
-    table = predictions.table(probabilities, labels, names, made_files(images))
+    files, train_files = made_files(images), [f"<i>train#{i}" for i in range(n)]
+    table = predictions.table(probabilities, labels, names, files)
     per_class = metrics.per_class(probabilities, labels, names)
     parts = [(i, i / epochs) for i in range(1, epochs + 1)]
     history = [Epoch(i, 1 / i, 0.5 + 0.4 * part, 1.1 / i, 0.5 + 0.3 * part, 0.001) for i, part in parts]
@@ -58,6 +65,7 @@ def made_content(
     fitted = calibrate(probabilities, labels)
     calibrated = apply_temperature(probabilities, fitted.temperature)
     trust = confidence.scores(probabilities, calibrated, labels, *fitted[1:])
+    pairs, shown = pd.DataFrame(copies, columns=NO_COPIES.columns), examples(table, probabilities, images)
     scores = metrics.overall(probabilities, labels, 5, None, 0.7 if robustness else None)
     values: dict[str, Any] = {
         "card": ModelCard("made up", "deep_cnn", tuple(names), (side, side, channels), **fitted._asdict()),
@@ -77,7 +85,7 @@ def made_content(
         "confidence": trust,
         "per_class": per_class,
         "counts": metrics.confusion(probabilities, labels),
-        "examples": examples(table, probabilities, images),
+        "examples": shown,
         "explanations": _explanations(table, images, names),
         "reliability": confidence.reliability(probabilities, calibrated, labels),
         "coverage": confidence.coverage(calibrated, labels),
@@ -85,6 +93,8 @@ def made_content(
         "split_counts": samples.split_counts(labels, validation, per_class["n"].to_numpy()),
         "skipped": (),
         "samples": samples.one_per_class(images, labels, names),
+        "copies": data_findings.copies(pairs, Split(images, labels), train_files, table, shown, class_names=names),
+        "label_errors": suspicious_labels(probabilities, labels, images, files, names),
     }
     return Content(**values)
 

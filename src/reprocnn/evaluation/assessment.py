@@ -10,12 +10,14 @@ from numpy.typing import NDArray
 from reprocnn.artifacts.examples import Examples
 from reprocnn.artifacts.explanations import Explanations
 from reprocnn.artifacts.image_files import ImageFiles
+from reprocnn.artifacts.label_errors import LabelErrors
 from reprocnn.artifacts.model_card import ModelCard
 from reprocnn.artifacts.scores import Scores
 from reprocnn.backend import keras
 from reprocnn.evaluation import confidence, metrics, predictions, robustness
 from reprocnn.evaluation.examples import examples
 from reprocnn.evaluation.explanations import explain
+from reprocnn.evaluation.suspicious_labels import suspicious_labels
 from reprocnn.inference.temperature import apply_temperature
 from reprocnn.params import EvaluateParams
 
@@ -41,6 +43,8 @@ class Assessment(NamedTuple):
     """Classified images to show."""
     explanations: Explanations
     """Heat maps for some images."""
+    label_errors: LabelErrors
+    """Labels that are probably wrong."""
     robustness: pd.DataFrame
     """The accuracy on corrupted images, as `robustness.measure` returns it; without rows if it was not measured."""
 
@@ -89,6 +93,7 @@ def assess(
         predictions=table,
         examples=examples(table, probabilities, images),
         explanations=_with_files(explain(model, images, labels, probabilities, names), files),
+        label_errors=suspicious_labels(probabilities, labels, images, files, names),
         robustness=robust,
     )
 

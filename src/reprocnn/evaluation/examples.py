@@ -31,11 +31,11 @@ def examples(predictions: pd.DataFrame, probabilities: NDArray[np.float64], imag
     chosen = rank.index[rank < _PER_CELL]
     by_rank = sorted(chosen, key=lambda i: (rank[i], wrong[i]))[:_MOST]  # hits first: each class gets one
     kept = rows.loc[sorted(by_rank)].reset_index(drop=True)
-    shown = [_reduced(images[index]) for index in kept["index"]]
+    shown = [reduced(images[index]) for index in kept["index"]]
     return Examples(kept, np.stack(shown) if shown else images[:0])
 
 
-def _reduced(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def reduced(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Reduce an image, uint8 (height, width, channels), to at most 128 pixels per side."""
     height, width, channels = image.shape
     scale = _SIDE / max(height, width)

@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 from reprocnn.artifacts.examples import Examples
 from reprocnn.artifacts.explanations import Explanations
 from reprocnn.artifacts.history import Epoch, best_epoch
+from reprocnn.artifacts.label_errors import LabelErrors
 from reprocnn.artifacts.model_card import ModelCard
 from reprocnn.artifacts.scores import Scores
 from reprocnn.artifacts.training import TrainingSummary
 from reprocnn.reporting import attention, charts, confusion, pages, words
+from reprocnn.reporting.data_findings import Copied, Copies
 from reprocnn.reporting.thumbnails import data_uri
 
 
@@ -56,6 +58,10 @@ class Content:
     """Files that were left out because they can't be read, each as `name: cause`."""
     samples: Mapping[str, NDArray[np.uint8]]
     """Class name -> a training image, uint8 (height, width, channels), 0-255; of at most 40 classes."""
+    copies: Copies
+    """Pairs of copies in the data set."""
+    label_errors: LabelErrors
+    """Labels of test images that are probably wrong."""
 
 
 def html(content: Content) -> str:
@@ -84,6 +90,8 @@ def html(content: Content) -> str:
         rows=[_class_row(number, row, shown) for number, row in enumerate(content.per_class.to_dict("records"))],
         explained=attention.explained(content.explanations),
         samples=[(name, data_uri(image)) for name, image in content.samples.items()],
+        conflicts=[([_copied(one), _copied(other)], reason) for one, other, reason in content.copies.conflicts],
+        label_errors=_label_errors(content.label_errors),
     )
 
 
@@ -99,6 +107,17 @@ def _charts(content: Content, names: list[str]) -> dict[str, charts.Chart]:
 
 def _lists(content: Content) -> dict[str, list[int]]:
     return {split: [int(count) for count in counts] for split, counts in content.split_counts.items()}
+
+
+def _copied(image: Copied) -> dict[str, Any]:
+    """Return what the template shows of an image with a copy."""
+    return image._asdict() | {"uri": None if image.pixels is None else data_uri(image.pixels)}
+
+
+def _label_errors(found: LabelErrors) -> list[dict[str, Any]]:
+    """Return what the template shows of the labels that are probably wrong, of which there are images."""
+    rows = found.rows.head(len(found.images)).to_dict("records")
+    return [{**row, "uri": data_uri(image)} for row, image in zip(rows, found.images, strict=True)]
 
 
 def _class_row(number: int, row: Mapping[str, Any], shown: Mapping[str, list[Any]]) -> dict[str, Any]:

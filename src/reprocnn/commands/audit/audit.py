@@ -4,11 +4,11 @@ import json
 
 import pandas as pd
 
-from reprocnn.artifacts.copies import COPIES, read_copies
 from reprocnn.commands.audit import labels
 from reprocnn.commands.audit.findings import KINDS, Audited, Finding, read_data, to_json
 from reprocnn.data.picture_sizes import odd_sizes
 from reprocnn.data.quality import poor_images
+from reprocnn.evaluation.labelled_copies import labelled_copies
 from reprocnn.params import DownloadParams, load_params
 
 
@@ -40,7 +40,7 @@ def find(data: Audited, train: bool) -> list[Finding]:
     """Return all findings, sorted by kind as in `KINDS`, then the most likely first."""
     parts = [split.images for split in data.splits]
     offsets = (0, len(parts[0]))
-    findings = _copies(data, read_copies(COPIES))
+    findings = _copies(data)
     findings += labels.wrong_labels(data, train)
     for images, offset in zip(parts, offsets, strict=True):
         findings += _of_single_images(poor_images(images), offset)
@@ -51,19 +51,16 @@ def find(data: Audited, train: bool) -> list[Finding]:
     return sorted(findings, key=lambda found: (order.index(found.kind), -found.score, found.rows))
 
 
-def _copies(data: Audited, pairs: pd.DataFrame) -> list[Finding]:
+def _copies(data: Audited) -> list[Finding]:
     """Return a finding per pair of copies."""
-    row_of = {file: row for row, file in enumerate(data.files)}
     findings: list[Finding] = []
-    for first, second, kind, similarity in pairs.itertuples(index=False):
-        rows = tuple(sorted((row_of[first], row_of[second])))
-        splits = dict.fromkeys(data.split[row] for row in rows)
-        reason = "equal pixels" if kind == "duplicate" else f"similarity {similarity:.2f}"
+    pairs = labelled_copies(data.copies, data.files, data.labels)
+    for first, second, kind, similarity, reason in pairs.itertuples(index=False):
+        splits = dict.fromkeys(data.split[row] for row in (first, second))
         reason += f", in {' and '.join(splits)}"
-        labels = [data.label(row) for row in rows]
-        if labels[0] != labels[1]:
-            kind, reason = "conflict", f"{reason}, labelled {labels[0]} and {labels[1]}"
-        findings.append(Finding(kind, rows, float(similarity), reason))
+        if kind == "conflict":
+            reason += f", labelled {data.label(first)} and {data.label(second)}"
+        findings.append(Finding(kind, (first, second), float(similarity), reason))
     return findings
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from reprocnn.artifacts.copies import COPIES, read_copies
@@ -59,6 +60,7 @@ class Audited:
         labels: int64 (N,), 0 to classes - 1.
         files: the file of each image.
         split: `train`, `validation` or `test` for each image.
+        copies: pairs of copies, as `read_copies` returns them.
     """
 
     name: str
@@ -67,6 +69,7 @@ class Audited:
     labels: NDArray[np.int64]
     files: list[str]
     split: NDArray[np.str_]
+    copies: pd.DataFrame
 
     def image(self, row: int) -> NDArray[np.uint8]:
         """Return an image, uint8 (height, width, channels), 0-255."""
@@ -88,9 +91,9 @@ def read_data() -> Audited:
     if not (RAW_TRAIN.is_dir() and RAW_TEST.is_dir() and DATASET.is_file() and COPIES.is_file()):
         raise UserError(f"{RAW_TRAIN.parent} lacks the data that download writes", "dvc repro download")
     card, splits = read_dataset(DATASET), (read_split(RAW_TRAIN), read_split(RAW_TEST))
-    train, test = read_image_files(RAW_TRAIN), read_image_files(RAW_TEST)
+    train, test, copies = read_image_files(RAW_TRAIN), read_image_files(RAW_TEST), read_copies(COPIES)
     names = card.class_names
-    held_out, _ = validation_images(splits[0].labels, names, train, read_copies(COPIES), load_params(PreprocessParams))
+    held_out, _ = validation_images(splits[0].labels, names, train, copies, load_params(PreprocessParams))
     return Audited(
         name=card.dataset,
         class_names=names,
@@ -98,6 +101,7 @@ def read_data() -> Audited:
         labels=np.concatenate([split.labels for split in splits]),
         files=train.file + test.file,
         split=np.concatenate([np.where(held_out, "validation", "train"), np.full(len(test.file), "test")]),
+        copies=copies,
     )
 
 
