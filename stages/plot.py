@@ -54,7 +54,8 @@ def read_content() -> report.Content:
     raw, validation = read_split(RAW_TRAIN), read_split(VALIDATION)
     card, per_class, examples = read_model_card(MODEL_CARD), read_per_class(PER_CLASS), read_examples(EXAMPLES)
     pairs, files, predictions = read_copies(COPIES), read_image_files(RAW_TRAIN).file, read_predictions(PREDICTIONS)
-    names = card.class_names
+    names, wrong = card.class_names, read_label_errors(LABEL_ERRORS)
+    shown = data_findings.test_images(examples, wrong)
     return report.Content(
         card=card,
         changed=changed_params(),
@@ -73,8 +74,8 @@ def read_content() -> report.Content:
         split_counts=samples.split_counts(raw.labels, validation.labels, per_class["n"].to_numpy()),
         skipped=read_dataset(DATASET).skipped,
         samples=samples.one_per_class(raw.images, raw.labels, names),
-        copies=data_findings.copies(pairs, raw, files, predictions, examples, class_names=names),
-        label_errors=read_label_errors(LABEL_ERRORS),
+        copies=data_findings.copies(pairs, raw, files, predictions, shown=shown, class_names=names),
+        label_errors=wrong,
     )
 
 

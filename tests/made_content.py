@@ -65,6 +65,7 @@ def made_content(
     fitted = calibrate(probabilities, labels)
     calibrated = apply_temperature(probabilities, fitted.temperature)
     trust = confidence.scores(probabilities, calibrated, labels, *fitted[1:])
+    wrong = suspicious_labels(probabilities, labels, images, files, names)
     pairs, shown = pd.DataFrame(copies, columns=NO_COPIES.columns), examples(table, probabilities, images)
     scores = metrics.overall(probabilities, labels, 5, None, 0.7 if robustness else None)
     values: dict[str, Any] = {
@@ -93,8 +94,15 @@ def made_content(
         "split_counts": samples.split_counts(labels, validation, per_class["n"].to_numpy()),
         "skipped": (),
         "samples": samples.one_per_class(images, labels, names),
-        "copies": data_findings.copies(pairs, Split(images, labels), train_files, table, shown, class_names=names),
-        "label_errors": suspicious_labels(probabilities, labels, images, files, names),
+        "copies": data_findings.copies(
+            pairs,
+            Split(images, labels),
+            train_files,
+            table,
+            shown=data_findings.test_images(shown, wrong),
+            class_names=names,
+        ),
+        "label_errors": wrong,
     }
     return Content(**values)
 

@@ -142,3 +142,71 @@ def test_the_card_names_imbalance() -> None:
 def test_a_history_longer_than_the_chart_keeps_its_last_epoch() -> None:
     charts = _embedded(report.html(made_content(epochs=1999)), "charts-data")
     assert charts["learning rate"]["data"]["values"][-1]["epoch"] == 1999
+
+
+COPIES = [
+    ("<i>train#0", "made#1", "near_duplicate", 0.97),
+    ("<i>train#1", "made#1", "duplicate", 1.0),
+    ("made#3", "made#4", "near_duplicate", 0.985),
+    ("<i>train#5", "<i>train#6", "duplicate", 1.0),
+]
+
+
+def _section(page: str) -> str:
+    """Return the HTML of the section about copies and labels."""
+    return page.split('<section id="findings"')[1].split("</section>")[0]
+
+
+def _words(page: str) -> str:
+    return " ".join(_Text(page).text.split())
+
+
+def test_the_report_counts_copies_and_shows_those_with_different_labels() -> None:
+    found = _section(report.html(made_content(["a", "b & <b>", "c"], n=24, copies=COPIES, right=1.0)))
+    text = _words(found)
+    assert "other: 1 within training, 1 within test, 2 across training and test; 2 with equal pixels, 3 with" in text
+    cards = [_words(card) for card in found.split("<li>")[1:]]
+    assert cards[0] == "<i>train#5training, c <i>train#6training, a equal pixels"
+    assert cards[1] == "made#3test, a made#4test, b & <b> similarity 0.98"
+    assert cards[2].startswith("<i>train#0training, a made#1test, b & <b> similarity 0.97")
+    assert found.count("<img") == 6
+    assert {"i", "b"}.isdisjoint(_Text(found).tags)
+
+
+def test_the_first_conflicts_are_shown_and_the_others_counted() -> None:
+    copies = [(f"<i>train#{i}", f"<i>train#{i + 1}", "near_duplicate", 0.96) for i in range(30)]
+    found = _section(report.html(made_content(copies=copies, right=1.0)))
+    assert found.count("<li>") == 12
+    assert "The first 12, the most likely first; 18 more are left out." in _words(found)
+
+
+def test_a_test_image_that_evaluate_did_not_keep_has_no_picture() -> None:
+    content = made_content(["a", "b"], n=400, copies=[("<i>train#0", f"made#{i}", "duplicate", 1.0) for i in (399, 7)])
+    kept = set(content.examples.rows["file"])
+    expected = 2 + len(kept & {"made#399", "made#7"})
+    found = _section(report.html(content))
+    assert found.split("<h3>Labels")[0].count("<img") == expected
+    assert found.count("not in this page") == 4 - expected
+    assert expected < 4
+
+
+def test_the_report_shows_labels_that_are_probably_wrong() -> None:
+    content = made_content(n=300)
+    n = len(content.label_errors.rows)
+    assert n > 20
+    found = _section(report.html(content))
+    assert f"{n} labels of test images are probably wrong" in _words(found)
+    assert f"The first 20, the most likely first; {n - 20} more are left out." in _words(found)
+    first = content.label_errors.rows.iloc[0]
+    shown = f"{first['file']}: labelled {first['label']}, probably {first['suggested']} ("
+    assert shown in _words(found)
+    assert found.count("<img") == 20
+    assert "b" not in _Text(found).tags
+
+
+def test_without_findings_the_report_says_so_in_two_sentences() -> None:
+    found = _section(report.html(made_content(right=1.0)))
+    assert "No image is a copy of another one. By the model's answers, no label of a test image is likely to be" in (
+        _words(found)
+    )
+    assert {"img", "li", "h3"}.isdisjoint(_Text(found).tags)

@@ -74,8 +74,7 @@ def assess(
     augmented = predictions.predict_augmented(model, images, params.tta) if params.tta else None
     calibrated = apply_temperature(probabilities, card.temperature)
     trust = confidence.scores(probabilities, calibrated, labels, card.threshold_99, card.conformal_quantile_90)
-    names = card.class_names
-    table = predictions.table(probabilities, labels, names, files)
+    names, table = card.class_names, predictions.table(probabilities, labels, card.class_names, files)
     robust = robustness.measure(model, images, labels) if params.robustness else robustness.not_measured()
     scores = metrics.overall(probabilities, labels, params.top_k, augmented, robustness.mean_accuracy(robust))
     return Assessment(

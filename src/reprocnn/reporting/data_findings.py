@@ -8,10 +8,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from reprocnn.artifacts.examples import Examples
+from reprocnn.artifacts.label_errors import LabelErrors
 from reprocnn.artifacts.split import Split
 from reprocnn.evaluation.labelled_copies import labelled_copies
 
-_MOST = 20
+_MOST = 12
 """Conflicts that the report shows."""
 
 
@@ -38,7 +39,16 @@ class Copies(NamedTuple):
     n_conflicts: int
     """Number of pairs with different labels."""
     conflicts: list[tuple[Copied, Copied, str]]
-    """The 20 most similar pairs with different labels, and how similar they are, in words."""
+    """The most similar pairs with different labels, and how similar they are, in words."""
+
+
+def test_images(examples: Examples, label_errors: LabelErrors) -> dict[str, NDArray[np.uint8]]:
+    """Return file -> uint8 (height, width, channels), 0-255, of the test images that evaluate kept."""
+    return {
+        file: image
+        for rows, images in (examples, label_errors)
+        for file, image in zip(rows["file"], images, strict=False)  # the label errors have fewer images than rows
+    }
 
 
 def copies(
@@ -46,8 +56,8 @@ def copies(
     training: Split,
     files: Sequence[str],
     predictions: pd.DataFrame,
-    examples: Examples,
     *,
+    shown: Mapping[str, NDArray[np.uint8]],
     class_names: Sequence[str],
 ) -> Copies:
     """Count pairs of copies, and describe those with different labels.
@@ -57,7 +67,7 @@ def copies(
         training: the raw training images, those of the validation split included.
         files: their files.
         predictions: the predictions for all test images, as `read_predictions` returns them.
-        examples: some test images.
+        shown: file -> image, of some test images, as `test_images` returns them.
         class_names: the class name of each label.
     """
     n, all_files = len(files), [*files, *predictions["file"]]
@@ -65,7 +75,6 @@ def copies(
     test_labels = np.array([number[name] for name in predictions["actual"]], np.int64)
     labels = np.concatenate([training.labels, test_labels])
     found = labelled_copies(pairs, all_files, labels)
-    shown = dict(zip(examples.rows["file"], examples.images, strict=True))
 
     def image(row: int) -> Copied:
         pixels = np.asarray(training.images[row]) if row < n else shown.get(all_files[row])
