@@ -27,8 +27,10 @@ from reprocnn.artifacts.explanations import EXPLANATIONS, Explanations, write_ex
 from reprocnn.artifacts.figures import FIGURES, REPORT
 from reprocnn.artifacts.files import read_json, write_bytes
 from reprocnn.artifacts.history import HISTORY, read_history
+from reprocnn.artifacts.label_errors import LABEL_ERRORS, LabelErrors, write_label_errors
 from reprocnn.artifacts.model import MODEL
 from reprocnn.artifacts.model_card import MODEL_CARD, ModelCard, read_model_card, write_model_card
+from reprocnn.artifacts.predictions import PREDICTIONS, write_predictions
 from reprocnn.artifacts.scores import METRICS, PER_CLASS, Scores, read_per_class, write_scores
 from reprocnn.artifacts.training import TRAINING, read_training
 from reprocnn.params import PARAMS, Params, check, read_params
@@ -425,6 +427,9 @@ def test_a_figure_as_extending_says(follow: Callable[[str], Checkout]) -> None:
     write_examples(checkout.folder / EXAMPLES, Examples(row, images))
     row = row.assign(kind="mistake", second=names[0], second_confidence=0.1, explained=names[1], probability=0.9)
     write_explanations(checkout.folder / EXPLANATIONS, Explanations(row, images, images[..., 0]))
+    row = row.assign(label=names[0], suggested=names[1], score=0.9, image="0" * 16)
+    write_label_errors(checkout.folder / LABEL_ERRORS, LabelErrors(row, images))
+    write_predictions(checkout.folder / PREDICTIONS, row)
     _run_stages(checkout, "download", "preprocess", "plot")
     assert (checkout.folder / FIGURES / "learning_rate.png").exists()
 

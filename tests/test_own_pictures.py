@@ -56,6 +56,8 @@ def test_a_folder_of_sixty_pictures_goes_through_everything(checkout: Checkout) 
     assert "copies: " in printed
     report = (checkout.folder / "reports/report.html").read_text()
     assert "flower/broken.jpg: not an image that Pillow can read" in report
+    assert "Copies with different labels" in report
+    assert "saved again.jpg</bdi>" in report
     assert "flower/broken.jpg" in (checkout.folder / "reports/model_card.md").read_text()
 
     lines = checkout.reprocnn("audit", "--json", "--no-training").splitlines()

@@ -32,6 +32,7 @@ from reprocnn.artifacts.figures import DESCRIPTION, FIGURES, REPORT
 from reprocnn.artifacts.files import content_md5, md5
 from reprocnn.artifacts.history import HISTORY, Epoch, read_history
 from reprocnn.artifacts.image_files import read_image_files
+from reprocnn.artifacts.label_errors import LABEL_ERRORS, read_label_errors
 from reprocnn.artifacts.model import MODEL, ONNX_MODEL, load_model
 from reprocnn.artifacts.model_card import MODEL_CARD, ModelCard, read_model_card
 from reprocnn.artifacts.predictions import PREDICTIONS, read_predictions
@@ -178,6 +179,16 @@ def test_evaluate_explains_some_test_images(stage_outputs: dict[str, str]) -> No
     np.testing.assert_array_equal(images, read_split(RAW_TEST).images[rows["index"]])
     assert maps.shape == images.shape[:3]
     assert maps.max() == 255
+
+
+def test_evaluate_writes_the_label_errors_of_test_images_and_plot_counts_them(stage_outputs: dict[str, str]) -> None:
+    rows, images = read_label_errors(LABEL_ERRORS)
+    np.testing.assert_array_equal(images, read_split(RAW_TEST).images[rows["index"][:20]])
+    assert rows["file"].tolist() == [read_image_files(RAW_TEST).file[index] for index in rows["index"]]
+    assert (rows["label"] == read_predictions(PREDICTIONS)["actual"][rows["index"]].tolist()).all()
+    n = len(rows)
+    sentence = {0: "no label of a test image is likely", 1: "1 label of test images is probably"}
+    assert sentence.get(n, f"{n} labels of test images are probably wrong") in REPORT.read_text()
 
 
 def test_evaluate_measures_the_confidence_before_and_after_temperature_scaling(stage_outputs: dict[str, str]) -> None:
