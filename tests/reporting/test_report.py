@@ -190,15 +190,15 @@ def test_a_test_image_that_evaluate_did_not_keep_has_no_picture() -> None:
     assert expected < 4
 
 
-def test_the_report_shows_labels_that_are_probably_wrong() -> None:
+def test_the_report_shows_labels_that_look_wrong_to_the_model() -> None:
     content = made_content(n=300)
     n = len(content.label_errors.rows)
     assert n > 20
     found = _section(report.html(content))
-    assert f"{n} labels of test images are probably wrong" in _words(found)
+    assert f"{n} labels of test images look wrong to the model" in _words(found)
     assert f"The first 20, the most likely first; {n - 20} more are left out." in _words(found)
     first = content.label_errors.rows.iloc[0]
-    shown = f"{first['file']}: labelled {first['label']}, probably {first['suggested']} ("
+    shown = f"{first['file']}: labelled {first['label']}; the model says {first['suggested']} ("
     assert shown in _words(found)
     assert found.count("<img") == 20
     assert "b" not in _Text(found).tags
@@ -206,7 +206,5 @@ def test_the_report_shows_labels_that_are_probably_wrong() -> None:
 
 def test_without_findings_the_report_says_so_in_two_sentences() -> None:
     found = _section(report.html(made_content(right=1.0)))
-    assert "No image is a copy of another one. By the model's answers, no label of a test image is likely to be" in (
-        _words(found)
-    )
+    assert "No image is a copy of another one. No label of a test image looks wrong to the model." in _words(found)
     assert {"img", "li", "h3"}.isdisjoint(_Text(found).tags)

@@ -187,8 +187,8 @@ def test_evaluate_writes_the_label_errors_of_test_images_and_plot_counts_them(st
     assert rows["file"].tolist() == [read_image_files(RAW_TEST).file[index] for index in rows["index"]]
     assert (rows["label"] == read_predictions(PREDICTIONS)["actual"][rows["index"]].tolist()).all()
     n = len(rows)
-    sentence = {0: "no label of a test image is likely", 1: "1 label of test images is probably"}
-    assert sentence.get(n, f"{n} labels of test images are probably wrong") in REPORT.read_text()
+    sentence = {0: "No label of a test image looks wrong", 1: "1 label of test images looks wrong"}
+    assert sentence.get(n, f"{n} labels of test images look wrong") in REPORT.read_text()
 
 
 def test_evaluate_measures_the_confidence_before_and_after_temperature_scaling(stage_outputs: dict[str, str]) -> None:
