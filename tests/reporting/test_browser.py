@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.browser
 
+COPIES = [("<i>train#0", "made#1", "duplicate", 1.0), ("made#3", "made#4", "near_duplicate", 0.97)]
 PAGES: dict[str, dict[str, Any]] = {
-    "three classes": {"n": 200},
+    "three classes": {"n": 200, "copies": COPIES},
     "100 classes": {"names": [f"class {i}" for i in range(100)], "n": 2000, "side": 32, "channels": 3, "right": 0.5},
     "one epoch": {"epochs": 1, "n": 60, "right": 0.0},
 }
@@ -38,6 +39,20 @@ def test_any_report_is_drawn_without_errors_requests_or_serious_barriers(
     page = _open(browser, tmp_path, problems, kind, viewport={"width": width, "height": 800}, color_scheme=scheme)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert barriers(page) == []
+    assert problems == []
+
+
+def test_copies_and_labels_are_reached_from_the_top_and_have_their_pictures(
+    browser: "Browser", tmp_path: Path, problems: list[str]
+) -> None:
+    page = _open(browser, tmp_path, problems)
+    page.get_by_role("link", name="Copies and labels").click()
+    section = page.locator("#findings")
+    assert section.locator("li").count() == 2
+    assert section.locator("li figure").count() == 4
+    widths = section.locator("img").evaluate_all("images => images.map(image => image.naturalWidth)")
+    assert len(widths) > 20
+    assert set(widths) == {8}
     assert problems == []
 
 
