@@ -70,5 +70,5 @@ benchmark: setup ## measure the numbers in docs/speed.md (two hours); TORCH=PYTH
 clean: ## remove generated data, models, the MLflow store and caches; keep .venv, DVC's cache, experiments, your images
 	rm -rf data/raw data/processed data/examples data/explanations data/label_errors models mlflow.db* mlartifacts
 	rm -rf .pytest_cache .mypy_cache .ruff_cache
-	rm -rf reports/predictions.csv reports/report.html reports/model_card.md reports/compare.html dvc_plots
+	rm -rf reports/predictions.csv reports/report.html reports/model_card.md reports/compare.html reports/audit.html dvc_plots
 	find src stages tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
