@@ -73,7 +73,7 @@ def test_a_folder_of_which_most_files_can_not_be_read_is_refused_even_so(tmp_pat
     make_images(tmp_path / "in", n=2)
     for i in range(5):
         (tmp_path / "in" / "cat" / f"note{i}.png").write_text("text")
-    with pytest.raises(UserError, match="5 of 9 images can't be read"):
+    with pytest.raises(UserError, match="5 of 9 images can.t be read, more than the 4 that `unreadable: skip` may"):
         _read(tmp_path / "in", tmp_path / "reading", unreadable="skip")
 
 

@@ -1,3 +1,5 @@
+import logging
+
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
@@ -22,3 +24,18 @@ def test_each_image_is_predicted_by_a_net_that_did_not_see_it(capsys: pytest.Cap
     np.testing.assert_allclose(found.sum(axis=1), 1, rtol=1e-5)
     assert right[:490].mean() > 0.85
     assert right[490:].mean() < 0.3
+
+
+def test_tensorflow_does_not_warn_that_each_fold_compiles_a_net(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("reprocnn.evaluation.predictions.rows_per_chunk", lambda *_, **__: 4)
+    backend.prepare(0)
+    logger = logging.getLogger("tensorflow")
+    logger.addHandler(caplog.handler)
+    try:
+        images = np.random.default_rng(0).integers(0, 256, (28, 8, 8, 1)).astype(np.uint8)
+        predict_held_out(images, np.arange(28), np.arange(28) % 2, 2)  # folds of 7: chunks of 4 and 3
+    finally:
+        logger.removeHandler(caplog.handler)
+    assert caplog.text == ""

@@ -267,7 +267,8 @@ def _read(
 
 def _unreadable(source: Source, names: Sequence[str], store: _Store) -> UserError:
     """Return the error for files that can't be read; it names the first ones."""
-    files = UnreadableFiles(source.path, len(names))
+    note = f", more than the {store.most_failures} that `unreadable: skip` may leave out" if store.most_failures else ""
+    files = UnreadableFiles(source.path, len(names), note)
     for failure in list(store.done.failures.values())[:MAX_COLLECTED]:
         files.add(failure.name, UnreadableError(failure.cause, failure.fix, failure.detail))
     return files.error()

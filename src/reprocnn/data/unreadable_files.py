@@ -17,10 +17,11 @@ class UnreadableFiles:
     Args:
         source: the directory or archive, for the messages.
         total: the number of images in it.
+        note: the end of the first line of the error.
     """
 
-    def __init__(self, source: Path, total: int) -> None:
-        self._source, self._total, self._count = source, total, 0
+    def __init__(self, source: Path, total: int, note: str = "") -> None:
+        self._source, self._total, self._note, self._count = source, total, note, 0
         self._by_cause: dict[tuple[str, str], list[str]] = {}
 
     def __len__(self) -> int:
@@ -36,7 +37,7 @@ class UnreadableFiles:
         """Return one error for all files, with the first names and the fix for each cause."""
         limit = max(3, _MAX_NAMED // len(self._by_cause))
         or_more = " or more" if self._count >= MAX_COLLECTED else ""
-        lines, fix = [f"{self._source}: {self._count}{or_more} of {self._total} images can't be read"], ""
+        lines, fix = [f"{self._source}: {self._count}{or_more} of {self._total} images can't be read{self._note}"], ""
         for (cause, next_fix), names in self._by_cause.items():
             lines += [f"  fix: {fix}"] * bool(fix) + [f"  {cause} ({len(names)}):"]
             lines += [f"    {name}" for name in names[:limit]]

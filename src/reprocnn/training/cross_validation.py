@@ -30,12 +30,10 @@ class _Rows:
     Args:
         images: uint8 (N, height, width, channels), 0-255.
         rows: int64 (n,), 0 to N - 1.
-        normalization: how the images are normalised; None: they stay raw pixels.
+        normalization: how the images are normalised.
     """
 
-    def __init__(
-        self, images: NDArray[np.uint8], rows: NDArray[np.int64], normalization: Normalization | None = None
-    ) -> None:
+    def __init__(self, images: NDArray[np.uint8], rows: NDArray[np.int64], normalization: Normalization) -> None:
         self._images, self._rows, self._normalization = images, rows, normalization
         self.shape = (len(rows), *images.shape[1:])
 
@@ -43,8 +41,7 @@ class _Rows:
         return len(self._rows)
 
     def __getitem__(self, index: slice | NDArray[np.int64]) -> Any:
-        images = self._images[self._rows[index]]
-        return images if self._normalization is None else normalize(images, self._normalization)
+        return normalize(self._images[self._rows[index]], self._normalization)
 
 
 def predict_held_out(
@@ -77,22 +74,30 @@ def predict_held_out(
     counts = np.bincount(labels)
     # A class with fewer images than folds can't be in every fold.
     kind = KFold if counts[counts > 0].min() < folds else StratifiedKFold
+    predictor = None
     for train, held_out in kind(folds, shuffle=True, random_state=0).split(rows[:, None], labels):
-        model = _train(images, rows[train], labels[train], n_classes)
-        probabilities[held_out] = predict(model, cast("NDArray[np.uint8]", _Rows(images, rows[held_out])))
+        net, normalization = _train(images, rows[train], labels[train], n_classes)
+        predictor = predictor or net  # one for all folds: TensorFlow compiles each anew, and warns of it
+        predictor.set_weights(net.get_weights())
+        normalized = _Rows(images, rows[held_out], normalization)
+        probabilities[held_out] = predict(predictor, cast("NDArray[np.uint8]", normalized))
         done()
     return probabilities
 
 
 def _train(
     images: NDArray[np.uint8], rows: NDArray[np.int64], labels: NDArray[np.int64], n_classes: int
-) -> keras.Model:
-    """Train a net on the images at `rows`, int64 (n,), with their labels, int64 (n,); it takes raw pixels."""
+) -> tuple[keras.Model, Normalization]:
+    """Train a net on the images at `rows`, int64 (n,), with their labels, int64 (n,).
+
+    Returns:
+        The net, and the normalisation of the images that it takes.
+    """
     size = rows_per_chunk(images.shape[1:])
     chunks = (images[rows[start : start + size]] for start in range(0, len(rows), size))
     normalization = fit_normalization("standardize", chunks, images.shape[-1])
     shape = (images.shape[1], images.shape[2], images.shape[3])
-    net, saved = (build(_NET, shape, n_classes, 0, given) for given in (None, normalization))
+    net = build(_NET, shape, n_classes, 0)
     batch = min(max(_SMALLEST_BATCH, min(_LARGEST_BATCH, len(rows) // _BATCHES)), len(rows))
     recipe = FitParams(
         epochs=max(_LEAST_EPOCHS, min(_MOST_EPOCHS, _LEAST_STEPS * batch // len(rows))),
@@ -109,5 +114,4 @@ def _train(
     initialize(_NET.model, net, train.images)
     with redirect_stdout(io.StringIO()):  # a line per epoch
         fit(net, train, Split(train.images[:1], train.labels[:1]), recipe)
-    saved.set_weights(net.get_weights())
-    return saved
+    return net, normalization

@@ -7,7 +7,8 @@ const same = (a, b) => a.dataset.file === b.dataset.file && a.dataset.label === 
 function write() {
   const lines = { exclude: new Map(), relabel: new Map() };
   for (const box of boxes.filter((box) => box.checked)) {
-    const { file, split, reason, label } = box.dataset;
+    const { file, split, label } = box.dataset;
+    const reason = [...new Set(boxes.filter((other) => same(box, other)).map((other) => other.dataset.reason))].join(" and ");
     const cells = [file, ...(label === undefined ? [] : [label]), split === "test" ? "test" : "", reason];
     lines[label === undefined ? "exclude" : "relabel"].set(file, cells.map(quoted).join(","));
   }
