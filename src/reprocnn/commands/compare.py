@@ -260,7 +260,7 @@ def _groups(rows: Sequence[Reports], keys: list[str]) -> list[Group]:
     return [_group(group, keys) for group in members.values()]
 
 
-def _distinct(rows: Sequence[Reports]) -> list[Reports]:
+def distinct(rows: Sequence[Reports]) -> list[Reports]:
     """Return the results without those that have the same model and metrics as an earlier one."""
     unique = {row.content: row for row in reversed(rows)}
     return list(reversed(unique.values()))
@@ -270,7 +270,7 @@ def _group(members: list[Reports], keys: list[str]) -> Group:
     """Summarise results. The same training counts once, even if several experiments have it."""
     from reprocnn.evaluation.comparison import spread
 
-    trainings = _distinct(members)
+    trainings = distinct(members)
     seconds = [row.seconds for row in trainings if row.seconds is not None]
     values = {name: [row.metrics[name] for row in trainings if name in row.metrics] for name in members[0].metrics}
     metrics = {name: spread(found) for name, found in ({**values, "seconds": seconds}).items() if found}
@@ -317,7 +317,7 @@ def _best(rows: list[Reports], answers: Answers, best_by: BestBy) -> Best:
     """Compare the best result with each of the others, with Holm's correction."""
     from reprocnn.evaluation.comparison import holm
 
-    rows = _distinct(rows)
+    rows = distinct(rows)
     by_test = max(rows, key=_test_accuracy)
     best = rows[0] if best_by == "validation" else by_test
     pairs = [_pair(row, best, answers) for row in rows if row is not best]

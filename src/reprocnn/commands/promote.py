@@ -91,6 +91,8 @@ def _choose(names: list[str], best: bool) -> Reports:
     Raises:
         UserError: one does not exist or can't be read, or the chosen one was not evaluated.
     """
+    if names and best:
+        raise UserError(f"expected names or --best, found both: {' '.join(names)}", "leave out one of them")
     notes: list[str] = []
     if best:
         rows = compare.read_all(record.of_trainings(), notes)
@@ -98,6 +100,7 @@ def _choose(names: list[str], best: bool) -> Reports:
         rows = [reports.read_reports(_find(name), []) for name in names or [compare.WORKSPACE]]
     for note in notes:
         print(note)
+    rows = compare.distinct(rows)
     chosen = max(rows, key=compare.by_validation)
     label, accuracy = _label(chosen.result), chosen.metrics.get("validation_accuracy", 0.0)
     if len(rows) > 1:
@@ -117,10 +120,13 @@ def _find(name: str) -> Result:
         return _of_workspace()
     try:
         return revisions.find(name)
-    except UserError:
+    except UserError as error:
         if not _RUN_ID.fullmatch(name):
             raise
-        return _of_run(name)
+        try:
+            return _of_run(name)
+        except UserError as other:
+            raise UserError(f"{error.problem}; {other.problem}", other.fix) from None
 
 
 def _of_workspace() -> Result:

@@ -1,5 +1,6 @@
 """Find the ONNX file of a model: of a DVC experiment or commit, of an MLflow run, or in MLflow's registry."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +11,8 @@ from reprocnn.ledger import registry, revisions, store
 from reprocnn.ledger.logged_models import CLASSIFIER
 from reprocnn.ledger.masking import masked
 
+_UNREGISTERED = re.compile(r"models:/(?:m-[0-9a-f]+|[^/@]+/latest)")
+"""URIs that MLflow alone understands: of a logged model, or of the newest version."""
 _OLD = "it was made by a version of this project that wrote none"
 
 
@@ -54,12 +57,13 @@ def of_uri(uri: str) -> Path:
     """Return the ONNX file of a model in MLflow, downloaded if its artifacts are on a server.
 
     Args:
-        uri: `models:/NAME@ALIAS` or `models:/NAME/VERSION` in the registry, or `models:/MODEL_ID`.
+        uri: `models:/NAME@ALIAS`, `models:/NAME/VERSION` or `models:/NAME/latest` in the registry, or
+            `models:/MODEL_ID`.
 
     Raises:
         UserError: the model does not exist, or it has no ONNX file.
     """
-    if registry.is_version(uri):
+    if not _UNREGISTERED.fullmatch(uri):
         return _onnx(uri, registry.fetch(uri)[1])
     store.connect_or_explain()
     return _download(uri)

@@ -72,16 +72,11 @@ class Version:
         return {tag.removeprefix(METRIC_PREFIX): value for tag, value in own.items()}
 
 
-def is_version(uri: str) -> bool:
-    """Return whether a URI is `models:/NAME@ALIAS` or `models:/NAME/VERSION`."""
-    return bool(_URI.fullmatch(uri))
-
-
 def fetch(uri: str) -> tuple[Version, Path]:
     """Return the version that a URI names now, and a folder with its files.
 
     The files of a version never change. Those on a server are downloaded once, to the cache of downloads; those in the
-    checkout are used where they are. If nothing has to be downloaded, this is one short request.
+    checkout are used where they are. If nothing has to be downloaded, these are two short requests.
 
     Args:
         uri: `models:/NAME@ALIAS` or `models:/NAME/VERSION`.
@@ -100,7 +95,8 @@ def _find(client: "MlflowClient", uri: str) -> Version:
 
     parts = _URI.fullmatch(uri)
     if not parts:
-        raise UserError(f"expected models:/NAME@ALIAS or models:/NAME/VERSION, found {uri}", f"{REGISTRY_COMMAND}")
+        problem = f"expected models:/NAME@ALIAS or models:/NAME/VERSION, found {uri}"
+        raise UserError(problem, f"`{REGISTRY_COMMAND}` lists the names, versions and aliases")
     name, alias, number = parts.groups()
     try:
         found = client.get_model_version_by_alias(name, alias) if alias else client.get_model_version(name, number)

@@ -29,7 +29,7 @@ FILE, ARTIFACTS = "mlflow.db", "mlartifacts"
 SYNC_COMMAND = "python -m reprocnn sync"
 RECREATE_COMMAND = (
     f"mkdir -p {ARTIFACTS}/old && mv {FILE}* {ARTIFACTS}/old && {SYNC_COMMAND}"
-    "  # recreates the runs of what DVC has, without system metrics"
+    "  # recreates the runs of what DVC has, without system metrics and registered models"
 )
 """Moves the store of the checkout to a folder that Git ignores, and creates the runs again."""
 
