@@ -26,10 +26,8 @@ if TYPE_CHECKING:
 
 _RUN_ID = re.compile(r"[0-9a-f]{4,32}")
 _FORCE = "--force promotes it anyhow"
-_METRICS = (
-    *("validation_accuracy", "validation_loss", "test_accuracy", "test_accuracy_low", "test_accuracy_high", "test_n"),
-    *("test_loss", "test_macro_f1"),
-)
+_SPLITS = ("validation", "test")
+_METRICS = ("validation_accuracy", "test_accuracy", "test_accuracy_low", "test_accuracy_high", "test_n")
 """The metrics that become tags of a version."""
 
 
@@ -177,18 +175,19 @@ def _check(
     result = candidate.result
     with store.explain_errors():
         earlier = looks.other_models(client, experiment_id, result.test_md5, result.model_md5)
-    refused = None
-    if champion:
-        try:
-            refused = _compare(candidate, champion, client)
-        except UserError as error:
-            refused = error
+    validation, test = (compare_tables.percent(candidate.metrics.get(f"{split}_accuracy")) for split in _SPLITS)
     noun = "model was" if earlier == 1 else "models were"
-    print(f"earlier looks at these test images: {earlier} other {noun} evaluated on them")
-    return refused
+    print(f"{_label(result)}: validation accuracy {validation}, test accuracy {test}")
+    print(f"earlier looks at these test images: {earlier} other {noun} evaluated on them\n")
+    if not champion:
+        return None
+    try:
+        return _compare(client, candidate, champion)
+    except UserError as error:  # the predictions of one of them are gone
+        return error
 
 
-def _compare(candidate: Reports, champion: Version, client: "MlflowClient") -> UserError | None:
+def _compare(client: "MlflowClient", candidate: Reports, champion: Version) -> UserError | None:
     """Compare a result with a version on the test images, and print how they differ.
 
     Returns:
