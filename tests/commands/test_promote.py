@@ -363,6 +363,18 @@ def test_several_at_once_make_one_version(results: Results) -> None:
     assert [version.aliases for version in _versions()] == [("champion",)]
 
 
+def test_of_two_versions_with_the_same_model_the_champion_counts(
+    results: Results, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two checkouts registered the same model at the same time."""
+    results.write(model="a")
+    cli.main(["promote"])
+    client, first = store.connect()[0], _versions()[0]
+    client.create_model_version("digits", first.source, first.run_id, first.tags)
+    cli.main(["promote"])
+    assert "workspace is models:/digits@champion already: version 1\n" in capsys.readouterr().out
+
+
 def test_an_alias_that_moved_meanwhile_stays(results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another checkout with the same server promoted a model that this one was not compared with."""
     results.write(model="a")

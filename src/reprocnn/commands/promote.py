@@ -68,8 +68,10 @@ def promote(names: list[str], best: bool, target: Target) -> None:
         client, experiment_id = store.connect_or_explain()
         with store.explain_errors():
             known = [version for version in registry.versions(client) if version.name == name]
-            same = next((version for version in known if _has(client, version, candidate)), None)
-        champion = next((version for version in known if target.alias in version.aliases), None)
+            champion = next((version for version in known if target.alias in version.aliases), None)
+            # The champion first: two checkouts may have registered the same model at the same time.
+            ordered = sorted(known, key=lambda version: version != champion)
+            same = next((version for version in ordered if _has(client, version, candidate)), None)
         if same and same == champion:
             print(f"{_label(candidate.result)} is models:/{name}@{target.alias} already: version {same.number}")
             return

@@ -64,7 +64,7 @@ def of_uri(uri: str) -> Path:
         UserError: the model does not exist, or it has no ONNX file.
     """
     if not _UNREGISTERED.fullmatch(uri):
-        return _onnx(uri, registry.fetch(uri)[1])
+        return onnx_in(uri, registry.fetch(uri)[1])
     store.connect_or_explain()
     return _download(uri)
 
@@ -75,15 +75,23 @@ def _download(uri: str) -> Path:
     from mlflow.exceptions import MlflowException
 
     try:
-        return _onnx(uri, Path(download_artifacts(artifact_uri=uri)))
+        return onnx_in(uri, Path(download_artifacts(artifact_uri=uri)))
     except (MlflowException, OSError) as error:
         problem = f"MLflow at {masked(store.tracking_uri())} has no {uri}: {masked(str(error))}"
         fix = f"`{registry.REGISTRY_COMMAND}` lists the registered models with their versions and aliases"
         raise UserError(problem, fix) from None
 
 
-def _onnx(uri: str, folder: Path) -> Path:
-    """Return the ONNX file in the folder of a model. No code in the model is run."""
+def onnx_in(uri: str, folder: Path) -> Path:
+    """Return the ONNX file in the folder of a model. No code in the model is run.
+
+    Args:
+        uri: the URI of the model, for the message.
+        folder: the folder, as `registry.fetch` returns it.
+
+    Raises:
+        UserError: it has none.
+    """
     if file := next(folder.rglob("*.onnx"), None):
         return file
     raise UserError(f"{uri} has no ONNX file", "register the model `classifier` of a run, not its Keras model")
