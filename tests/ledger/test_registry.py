@@ -54,3 +54,25 @@ def test_another_uri_is_an_error_with_what_is_expected(model: Path, uri: str) ->
 def test_an_empty_registry_is_an_error_that_says_so(here: Path, empty_store: None) -> None:
     with pytest.raises(UserError, match="has no models:/digits@best; it has no registered model"):
         registry.fetch("models:/digits@best")
+
+
+def test_of_versions_that_were_registered_at_once_the_first_goes_on(model: Path) -> None:
+    """Each of two checkouts saw no other version than 1 when it compared."""
+    client = store.connect()[0]
+    seen = [version for version in registry.versions(client) if version.number == 1]
+    client.delete_registered_model_alias("digits", "best")
+    client.create_model_version("digits", (model.parent / "one").as_uri())
+    with pytest.raises(UserError, match=r"stays at no version: digits version 2 was registered from another checkout"):
+        registry.move_alias(client, "digits", "best", 3, seen)
+    registry.move_alias(client, "digits", "best", 2, seen)
+    assert registry.fetch("models:/digits@best")[0].number == 2
+
+
+def test_an_older_version_takes_an_alias_only_if_nothing_is_new(model: Path) -> None:
+    client = store.connect()[0]
+    seen = registry.versions(client)
+    client.create_model_version("digits", (model.parent / "one").as_uri())
+    with pytest.raises(UserError, match="digits version 3 was registered from another checkout"):
+        registry.move_alias(client, "digits", "best", 1, seen)
+    registry.move_alias(client, "digits", "best", 1, registry.versions(client))
+    assert registry.fetch("models:/digits@best")[0].number == 1

@@ -81,7 +81,7 @@ def promote(names: list[str], best: bool, target: Target) -> None:
         forced = {registry.FORCED_TAG: refused.problem} if refused else {}
         number = _number(client, name, same, forced) or _register(client, experiment_id, name, candidate, forced)
         with store.explain_errors():
-            registry.move_alias(client, name, target.alias, number, champion.number if champion else None)
+            registry.move_alias(client, name, target.alias, number, known)
         _report(name, target.alias, number, champion)
 
 

@@ -197,24 +197,30 @@ def register(client: "MlflowClient", name: str, new: Registration) -> int:
     return int(made.version)
 
 
-def move_alias(client: "MlflowClient", name: str, alias: str, number: int, before: int | None) -> None:
-    """Let an alias point to a version.
+def move_alias(client: "MlflowClient", name: str, alias: str, number: int, seen: list[Version]) -> None:
+    """Let an alias point to a version, unless another checkout was faster.
+
+    MLflow can't compare and set an alias in one step. But it gives each new version a number of its own, so of several
+    checkouts that register at the same time the one with the lowest number goes on, and the others see its version.
 
     Args:
         client: client of the store.
         name: the name of the registered model.
         alias: the alias.
         number: the version that it shall point to.
-        before: the version that it pointed to when the new one was compared with it; None: to none.
+        seen: the versions of the model when the new one was compared.
 
     Raises:
-        UserError: it points to another version by now.
+        UserError: the alias was moved, or another version was registered meanwhile.
     """
-    now = client.get_registered_model(name).aliases.get(alias)
-    if (int(now) if now else None) != before:
-        was = f"version {before}" if before else "no version"
-        problem = f"{name}@{alias} pointed to {was}, and was moved to {f'version {now}' if now else 'none'} meanwhile"
-        raise UserError(problem, "run promote again; it compares with the new one")
+    now = [version for version in versions(client) if version.name == name]
+    known = {version.number for version in seen}
+    earlier = [v.label for v in now if v.number not in known and (number in known or v.number < number)]
+    before, current = (next((v.label for v in found if alias in v.aliases), "no version") for found in (seen, now))
+    if before != current or earlier:
+        what = f"{earlier[-1]} was registered" if earlier else f"@{alias} was moved from {before} to {current}"
+        problem = f"models:/{name}@{alias} stays at {current}: {what} from another checkout meanwhile"
+        raise UserError(problem, "run promote again; it compares with what is there now")
     client.set_registered_model_alias(name, alias, str(number))
 
 
