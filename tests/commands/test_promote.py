@@ -151,6 +151,17 @@ def test_other_test_data_are_refused_by_their_content(results: Results) -> None:
     assert [version.name for version in _versions()] == ["others", "digits"]
 
 
+def test_the_same_model_with_other_test_data_is_another_version(results: Results) -> None:
+    results.write(model="mlp")
+    cli.main(["promote"])
+    results.write(model="mlp", images=range(1, 99))
+    _refused("other test data than version 1")
+    cli.main(["promote", "--force"])
+    second, first = _versions()
+    assert first.tags["model.md5"] == second.tags["model.md5"]
+    assert second.aliases == ("champion",)
+
+
 def test_force_promotes_anyhow_and_says_so_in_a_tag(results: Results, capsys: pytest.CaptureFixture[str]) -> None:
     results.write(model="mlp")
     cli.main(["promote", "--force"])
@@ -286,11 +297,14 @@ def test_predictions_of_the_champion_come_from_its_run_if_the_cache_lacks_them(
     results.write(model="b", wrong=[2])
     cli.main(["promote"])
     assert "both right 98, only version 1 1, only workspace 1, both wrong 0" in capsys.readouterr().out
-    shutil.rmtree(Path(store.connect()[0].get_run(run_id).info.artifact_uri.removeprefix("file://")))
+    folder = Path(store.connect()[0].get_run(run_id).info.artifact_uri.removeprefix("file://"))
+    gone = r"the predictions of digits version 1 are neither in DVC's cache nor in its MLflow run: .* found: "
     cli.main(["promote", "--alias", "other"])
-    client = store.connect()[0]
-    client.set_registered_model_alias("digits", "champion", "1")
-    _refused(r"the predictions of digits version 1 are neither in DVC's cache nor in its MLflow run: .*\n  fix: dvc f")
+    store.connect()[0].set_registered_model_alias("digits", "champion", "1")
+    (folder / "predictions.csv").write_text("altered")
+    _refused(rf"{gone}the file in the run has the md5 \w+\n  fix: dvc fetch")
+    shutil.rmtree(folder)
+    _refused(gone)
 
 
 def test_a_version_outlives_its_run_and_garbage_collection(results: Results) -> None:
