@@ -117,5 +117,10 @@ class Repository:
         for report in (METRICS, TRAINING, HISTORY):
             hashes[report] = hashlib.md5((self.folder / report).read_bytes()).hexdigest()
         outs = [{"path": path.as_posix(), "md5": md5} for path, md5 in hashes.items()]
-        stages = {"train": {"params": {"params.yaml": params}, "outs": outs}, "evaluate": {}, "plot": {}}
+        tested = [{"path": path.as_posix(), "md5": hashes[path]} for path in (MODEL, RAW_TEST)]
+        stages = {
+            "train": {"params": {"params.yaml": params}, "outs": outs},
+            "evaluate": {"deps": tested},
+            "plot": {},
+        }
         YAML().dump({"schema": "2.0", "stages": stages}, self.folder / "dvc.lock")

@@ -10,7 +10,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from reprocnn import environment
-from reprocnn.commands import compare, export, manifest, models, preset, reproduce, summary, sync, ui, verify
+from reprocnn.commands import (
+    compare,
+    export,
+    manifest,
+    models,
+    preset,
+    promote,
+    registry,
+    reproduce,
+    summary,
+    sync,
+    ui,
+    verify,
+)
 from reprocnn.commands.doctor import doctor
 from reprocnn.commands.doctor.runs import QUICK
 from reprocnn.export.formats import FORMATS
@@ -217,6 +230,24 @@ _HELP = {
         """,
         ("3f2a91", "3f2a91 --folder ../run-3f2a91"),
     ),
+    "promote": _Help(
+        "register a model in MLflow, and let an alias such as `champion` point to it",
+        """
+        Register the model of a result in MLflow, with its commit, experiment, data and metrics as tags, and let the
+        alias point to it. Of several results, it is the one with the best validation accuracy. It is refused if its
+        test data differ from those of the model that the alias points to, or if it is worse: the 95 % interval of the
+        difference in test accuracy is below zero. A model that is registered already gets no second version.
+        """,
+        (" # the result in the workspace", "EXPERIMENT", "--best --alias challenger --name digits"),
+    ),
+    "registry": _Help(
+        "list the registered models: versions, aliases, and where each comes from",
+        """
+        Print the versions of the models in MLflow's registry, newest first: aliases, the experiment or commit that
+        `promote` registered, and its validation and test accuracy.
+        """,
+        ("", "digits --json"),
+    ),
     "ui": _Help(
         "show the runs in the MLflow UI",
         """
@@ -266,6 +297,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_predict(commands)
     _add_manifest(commands)
     _add_results(commands)
+    _add_registry(commands)
     _add_runs(commands)
     _add(commands, "doctor").set_defaults(run=_doctor, settings=QUICK, anywhere=True)
     return parser
@@ -396,6 +428,31 @@ def _predict(parsed: argparse.Namespace) -> None:
     )
     with predict.find_model(parsed.model, parsed.rev, parsed.run_id) as path:
         predict.predict(path, question)
+
+
+def _add_registry(commands: "_Commands") -> None:
+    """Add the commands about MLflow's registry."""
+    command = _add(commands, "promote")
+    names = "experiments, commits or MLflow runs (default: the result in the workspace)"
+    command.add_argument("result", nargs="*", type=_name, metavar="EXPERIMENT|RUN", help=names)
+    best = "choose among HEAD, its experiments and the workspace"
+    command.add_argument("--best", action="store_true", help=best)
+    alias = "the alias that is to point to the model (default: champion)"
+    command.add_argument("--alias", type=_name, default="champion", help=alias)
+    command.add_argument("--name", type=_name, help="name of the registered model (default: that of the data set)")
+    force = "promote it even if it would be refused; a tag of the version says why"
+    command.add_argument("--force", action="store_true", help=force)
+    command.set_defaults(run=_promote)
+
+    command = _add(commands, "registry")
+    command.add_argument("name", nargs="?", type=_name, metavar="NAME", help="a registered model (default: all)")
+    command.add_argument("--json", action="store_true", help="print JSON")
+    command.set_defaults(run=lambda a: registry.print_versions(a.name, a.json))
+
+
+def _promote(parsed: argparse.Namespace) -> None:
+    target = promote.Target(name=parsed.name, alias=parsed.alias, force=parsed.force)
+    promote.promote(parsed.result, parsed.best, target)
 
 
 def _add_runs(commands: "_Commands") -> None:

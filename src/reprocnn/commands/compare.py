@@ -135,9 +135,9 @@ def compare(names: list[str], group_by: list[str], best_by: BestBy, as_json: boo
 def make_report(names: list[str], group_by: list[str], best_by: BestBy) -> Report:
     """Read results and compare them; for the arguments and errors see `compare`."""
     trainings, notes = record.of_trainings(), list[str]()
-    rows = _named(names, trainings) if names else _all(trainings, notes)
+    rows = read_named(names, trainings) if names else read_all(trainings, notes)
     if len(rows) > 2:
-        rows = sorted(rows, key=_validation, reverse=True)
+        rows = sorted(rows, key=by_validation, reverse=True)
     answers: Answers = {row.result.commit: _answers(row) for row in rows}
     rows = [_with_intervals(row, answers) for row in rows]
     differing = _differing(rows)
@@ -191,18 +191,19 @@ def _remarks(rows: list[Reports]) -> list[str]:
     return remarks
 
 
-def _named(names: list[str], trainings: list[record.Record]) -> list[Reports]:
+def read_named(names: list[str], trainings: list[record.Record]) -> list[Reports]:
     """Read the named results, each once."""
-    found = [_workspace() if name == WORKSPACE else revisions.find(name) for name in names]
+    found = [workspace() if name == WORKSPACE else revisions.find(name) for name in names]
     unique = {result.commit: result for result in reversed(found)}
     return [read_reports(result, trainings) for result in reversed(unique.values())]
 
 
-def _workspace() -> Result:
+def workspace() -> Result:
+    """Return the result in the workspace, under the name that DVC gives it."""
     return replace(revisions.workspace(), name=WORKSPACE)
 
 
-def _all(trainings: list[record.Record], notes: list[str]) -> list[Reports]:
+def read_all(trainings: list[record.Record], notes: list[str]) -> list[Reports]:
     """Read HEAD, its experiments, and the workspace if it differs from them; add a note for each that can't be read."""
     head = git("rev-parse", "HEAD")
     found = [experiment for experiment in revisions.experiments() if experiment.origin[BASELINE_TAG] == head]
@@ -213,7 +214,7 @@ def _all(trainings: list[record.Record], notes: list[str]) -> list[Reports]:
             "`dvc exp list --all` lists",
         )
     rows: list[Reports] = []
-    for result in [revisions.find("HEAD"), *found, _workspace()]:
+    for result in [revisions.find("HEAD"), *found, workspace()]:
         try:
             if result.commit or result.stages not in [row.result.stages for row in rows]:
                 rows.append(read_reports(result, trainings))
@@ -224,7 +225,7 @@ def _all(trainings: list[record.Record], notes: list[str]) -> list[Reports]:
     return rows
 
 
-def _validation(row: Reports) -> tuple[float, float]:
+def by_validation(row: Reports) -> tuple[float, float]:
     """Return the key by which results are sorted: the validation accuracy, then the lower validation loss."""
     return row.metrics.get("validation_accuracy", 0.0), -row.metrics.get("validation_loss", 0.0)
 
@@ -259,7 +260,7 @@ def _groups(rows: Sequence[Reports], keys: list[str]) -> list[Group]:
     return [_group(group, keys) for group in members.values()]
 
 
-def _distinct(rows: Sequence[Reports]) -> list[Reports]:
+def distinct(rows: Sequence[Reports]) -> list[Reports]:
     """Return the results without those that have the same model and metrics as an earlier one."""
     unique = {row.content: row for row in reversed(rows)}
     return list(reversed(unique.values()))
@@ -269,7 +270,7 @@ def _group(members: list[Reports], keys: list[str]) -> Group:
     """Summarise results. The same training counts once, even if several experiments have it."""
     from reprocnn.evaluation.comparison import spread
 
-    trainings = _distinct(members)
+    trainings = distinct(members)
     seconds = [row.seconds for row in trainings if row.seconds is not None]
     values = {name: [row.metrics[name] for row in trainings if name in row.metrics] for name in members[0].metrics}
     metrics = {name: spread(found) for name, found in ({**values, "seconds": seconds}).items() if found}
@@ -278,37 +279,45 @@ def _group(members: list[Reports], keys: list[str]) -> Group:
 
 def _pair(first: Reports, second: Reports, answers: Answers) -> Pair:
     """Compare two results on the test images that both have."""
-    from reprocnn.evaluation import comparison
-
-    tables = [answers[row.result.commit] for row in (first, second)]
+    tables = answers[first.result.commit], answers[second.result.commit]
     for table in tables:
         if isinstance(table, UserError):
             return Pair(first.name, second.name, refused=table)
+    return pair_of((first.name, second.name), tables, _reason(first, second))  # type: ignore[arg-type]
+
+
+def pair_of(names: tuple[str, str], tables: "tuple[pd.DataFrame, pd.DataFrame]", reason: str = "") -> Pair:
+    """Compare two tables of predictions on the test images that both have.
+
+    Args:
+        names: what the predictions are of.
+        tables: the predictions, each as `read_predictions` returns it.
+        reason: why they may have few images in common, for the message.
+    """
+    from reprocnn.evaluation import comparison
+
     images = comparison.match(*tables)
     if len(images) < comparison.MIN_COMMON:
-        few = _few(first, second, len(images), comparison.MIN_COMMON)
-        return Pair(first.name, second.name, refused=few)
+        n, least = len(images), comparison.MIN_COMMON
+        few = f"{names[0]} and {names[1]} have {n} test images in common, and a comparison takes at least {least}"
+        return Pair(*names, refused=UserError(few + reason, "compare experiments on the same images"))
     right = [(images[f"predicted_{number}"] == images["actual"]).to_numpy(bool) for number in (1, 2)]
     one_alone = images[right[0] != right[1]].to_dict("records")
-    return Pair(first.name, second.name, comparison.compare(*right), tuple(one_alone))
+    return Pair(*names, comparison.compare(*right), tuple(one_alone))
 
 
-def _few(first: Reports, second: Reports, n: int, least: int) -> UserError:
-    """Return the error for two results with too few images in common, and which parameters are the reason."""
+def _reason(first: Reports, second: Reports) -> str:
+    """Return which parameters may be the reason that two results have few images in common; empty if none."""
     keys = ("dataset", "folder", "image_size", "color_mode", "white", "test_fraction", "split_seed")
     reasons = [key for key in keys if first.params.get(key) != second.params.get(key)]
-    why = f"; they differ in {', '.join(reasons)}" if reasons else ""
-    return UserError(
-        f"{first.name} and {second.name} have {n} test images in common, and a comparison takes at least {least}{why}",
-        "compare experiments on the same images",
-    )
+    return f"; they differ in {', '.join(reasons)}" if reasons else ""
 
 
 def _best(rows: list[Reports], answers: Answers, best_by: BestBy) -> Best:
     """Compare the best result with each of the others, with Holm's correction."""
     from reprocnn.evaluation.comparison import holm
 
-    rows = _distinct(rows)
+    rows = distinct(rows)
     by_test = max(rows, key=_test_accuracy)
     best = rows[0] if best_by == "validation" else by_test
     pairs = [_pair(row, best, answers) for row in rows if row is not best]

@@ -40,9 +40,18 @@ class Section:
 
 def print_report(report: Report) -> None:
     """Print the tables and sentences of a comparison."""
-    width = None if sys.stdout.isatty() else _WIDE
-    console = Console(width=width, highlight=False, markup=False, emoji=False)
-    for section in sections(report, console.width):
+    console = _console()
+    print_sections(sections(report, console.width))
+
+
+def _console() -> Console:
+    return Console(width=None if sys.stdout.isatty() else _WIDE, highlight=False, markup=False, emoji=False)
+
+
+def print_sections(made: list[Section]) -> None:
+    """Print sections, each with an empty line below."""
+    console = _console()
+    for section in made:
         console.print(section.title, style="bold", soft_wrap=True)
         if section.table:
             _print_table(console, section.table)
@@ -64,7 +73,7 @@ def sections(report: Report, width: int | None = None) -> list[Section]:
     if any(len(group.names) > 1 for group in report.groups):
         made.append(Section("Groups: mean ± standard deviation of n trainings", _groups(report)))
     if report.pair:
-        made += _pair(report.pair)
+        made += pair_sections(report.pair)
     if report.best:
         made.append(_best(report.best))
     return made + ([Section("Notes", None, report.notes)] if report.notes else [])
@@ -77,7 +86,7 @@ def _print_table(console: Console, table: Table) -> None:
     print("\n".join(line.rstrip() for line in capture.get().splitlines()).strip("\n"))
 
 
-def _table(text: list[str], numbers: list[str]) -> Table:
+def empty_table(text: list[str], numbers: list[str]) -> Table:
     """Make an empty table with columns of text and of numbers."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for name in text:
@@ -107,7 +116,7 @@ def _results_table(report: Report, hidden: Sequence[str], intervals: bool = Fals
     """Make the table of results without some of its columns; for `intervals`, see `_measured`."""
     found = [_measured(row, intervals) for row in report.rows]
     measured = [{name: cell for name, cell in cells.items() if name not in hidden} for cells in found]
-    table = _table(["experiment"], [*report.differing, *measured[0]])
+    table = empty_table(["experiment"], [*report.differing, *measured[0]])
     for row, cells in zip(report.rows, measured, strict=True):
         table.add_row(row.name, *(value_text(row.params.get(key)) for key in report.differing), *cells.values())
     return table
@@ -148,7 +157,7 @@ def _interval(row: Reports, metric: str, form: str) -> str:
 def _groups(report: Report) -> Table:
     """Make the table of groups."""
     numbers = ["n", "validation", "test", "macro F1", "time"]
-    table = _table(report.grouped_by or ["group"], numbers)
+    table = empty_table(report.grouped_by or ["group"], numbers)
     for group in report.groups:
         shared = [value_text(group.params.get(key)) for key in report.grouped_by] or ["all"]
         table.add_row(*shared, *_summary(group))
@@ -169,7 +178,7 @@ def _spread(spread: "Spread | None", form: str) -> str:
     return f"{spread.mean:{form}}" + ("" if spread.std is None else f" ± {spread.std:{form}}")
 
 
-def _pair(pair: Pair) -> list[Section]:
+def pair_sections(pair: Pair) -> list[Section]:
     """Return the comparison of two results, and the images that only one has right; empty if it was refused."""
     made = pair.comparison
     if not made:
@@ -194,7 +203,7 @@ def _images(pair: Pair) -> Table:
     """Make the table of the images that only one of two results has right."""
     columns = ["image", "actual", f"predicted by {pair.first}", f"by {pair.second}"]
     places = [f"index in {pair.first}", f"in {pair.second}"]
-    table = _table(columns, places)
+    table = empty_table(columns, places)
     for row in pair.images[:_MOST_IMAGES]:
         names = ("image", "actual", "predicted_1", "predicted_2", "index_1", "index_2")
         table.add_row(*(str(row[name]) for name in names))
@@ -204,7 +213,7 @@ def _images(pair: Pair) -> Table:
 def _best(best: Best) -> Section:
     """Return the comparison of the best result with each of the others."""
     title = f"{best.name}, the best by {best.chosen_by.replace('_', ' ')}, minus each other, in points of accuracy"
-    table = _table(["experiment"], ["images", "difference", "95 % interval", "p", "p (Holm)"])
+    table = empty_table(["experiment"], ["images", "difference", "95 % interval", "p", "p (Holm)"])
     for pair in best.pairs:
         table.add_row(pair.first, *_pair_row(pair))
     refused = {(pair.refused.problem, pair.refused.fix): None for pair in best.pairs if pair.refused}
@@ -227,7 +236,8 @@ def value_text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _percent(value: float | None) -> str:
+def percent(value: float | None) -> str:
+    """Format a fraction in percent; `-` if it is unknown."""
     return "-" if value is None else f"{value:.2%}"
 
 

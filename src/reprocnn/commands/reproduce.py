@@ -25,7 +25,7 @@ def reproduce(run_id: str, folder: str | None) -> None:
         UserError: there is no such run, its commit is not in this repository, or its changes do not apply.
     """
     run = store.find_run(run_id)
-    commit, found = _find_commit(run)
+    commit, found = find_commit(run)
     target = Path(folder or tempfile.mkdtemp(prefix="reprocnn-")).resolve()
     project = revisions.clone(commit, target)
     warnings = _apply_changes(run, target) if found == "changes" else []
@@ -48,8 +48,14 @@ _DESCRIPTIONS = {
 }
 
 
-def _find_commit(run: Any) -> tuple[str, str]:
-    """Find the commit that made a run; return it and how it was found, a key of `_DESCRIPTIONS`."""
+def find_commit(run: Any) -> tuple[str, str]:
+    """Find the commit that made a run; return it and how it was found, a key of `_DESCRIPTIONS`.
+
+    Its dvc.lock has the result of the run if it was found as `experiment` or `result`.
+
+    Raises:
+        UserError: it is not in this repository.
+    """
     tags = run.data.tags
     for experiment in revisions.experiments():
         same = all(experiment.origin[tag] == tags.get(tag) for tag in (EXPERIMENT_TAG, BASELINE_TAG))

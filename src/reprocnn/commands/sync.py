@@ -70,6 +70,23 @@ def create_missing() -> str:
     return experiment_id
 
 
+def complete_run(client: "MlflowClient", experiment_id: str, result: Result) -> str:
+    """Add to MLflow what is missing there of a result; return the ID of its run.
+
+    Raises:
+        UserError: the result is not complete, or MLflow does not answer.
+    """
+
+    def complete(mirror: Mirror, made: Record) -> str:
+        mirror.complete(made)
+        return str(mirror.run_id)
+
+    with locks.exclusive(state.sync_lock(), "syncs MLflow with DVC"), result.files() as folder:
+        made = _read_record(result, folder)
+        with store.explain_errors():
+            return _apply(client, experiment_id, complete, made)
+
+
 def print_runs(names: list[str]) -> None:
     """Print the MLflow run of each result, and what is missing from the run.
 

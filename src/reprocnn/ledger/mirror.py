@@ -42,7 +42,8 @@ ARTIFACTS_TAG = "artifacts.md5"
 """The tag with the md5 of the other artifacts; a tag, because downloading HASHES may hang with the artifact store."""
 DESCRIPTION_TAG, _OWN_DESCRIPTION_TAG = "mlflow.note.content", "description.md5"
 """The tags with the description of a run, and with the md5 of the one that this project wrote."""
-_CONTEXT_TAG = "mlflow.data.context"
+CONTEXT_TAG = "mlflow.data.context"
+"""MLflow's tag of a data set with its use in the run, as in `DataSet.context`."""
 CHANGES, NEW_FILES = "uncommitted.diff", "uncommitted_new_files.json"
 """The artifacts with uncommitted changes: a diff, and the names of new files as a JSON list."""
 
@@ -175,7 +176,7 @@ class Mirror:
             (tag.value, given.dataset.digest)
             for given in (run.inputs and run.inputs.dataset_inputs) or []
             for tag in given.tags
-            if tag.key == _CONTEXT_TAG
+            if tag.key == CONTEXT_TAG
         }
         self._epochs = {m.step for m in self._client.get_metric_history(self.run_id, "train_loss")}
         self._artifacts: dict[str, str] = json.loads(self._tags.get(ARTIFACTS_TAG, "{}"))
@@ -308,7 +309,7 @@ class Mirror:
         inputs = [
             DatasetInput(
                 Dataset(name, data.md5, "dvc", json.dumps({"path": data.path.as_posix()} | origin)),
-                [InputTag(_CONTEXT_TAG, data.context)],
+                [InputTag(CONTEXT_TAG, data.context)],
             )
             for data in datasets
         ]

@@ -1,15 +1,18 @@
 """Find the ONNX file of a model: of a DVC experiment or commit, of an MLflow run, or in MLflow's registry."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from reprocnn.artifacts.model import ONNX_MODEL
 from reprocnn.errors import UserError
-from reprocnn.ledger import revisions, store
+from reprocnn.ledger import registry, revisions, store
 from reprocnn.ledger.logged_models import CLASSIFIER
 from reprocnn.ledger.masking import masked
 
+_UNREGISTERED = re.compile(r"models:/(?:m-[0-9a-f]+|[^/@]+/latest)")
+"""URIs that MLflow alone understands: of a logged model, or of the newest version."""
 _OLD = "it was made by a version of this project that wrote none"
 
 
@@ -51,25 +54,44 @@ def of_run(run_id: str) -> Path:
 
 
 def of_uri(uri: str) -> Path:
-    """Return the ONNX file of a model in MLflow's registry, such as `models:/NAME@ALIAS` or `models:/NAME/VERSION`.
+    """Return the ONNX file of a model in MLflow, downloaded if its artifacts are on a server.
+
+    Args:
+        uri: `models:/NAME@ALIAS`, `models:/NAME/VERSION` or `models:/NAME/latest` in the registry, or
+            `models:/MODEL_ID`.
 
     Raises:
         UserError: the model does not exist, or it has no ONNX file.
     """
+    if not _UNREGISTERED.fullmatch(uri):
+        return onnx_in(uri, registry.fetch(uri)[1])
     store.connect_or_explain()
     return _download(uri)
 
 
 def _download(uri: str) -> Path:
-    """Return the ONNX file of a logged or registered model. No code in the model is run."""
+    """Return the ONNX file of a logged model."""
     from mlflow.artifacts import download_artifacts
     from mlflow.exceptions import MlflowException
 
     try:
-        folder = Path(download_artifacts(artifact_uri=uri))
+        return onnx_in(uri, Path(download_artifacts(artifact_uri=uri)))
     except (MlflowException, OSError) as error:
         problem = f"MLflow at {masked(store.tracking_uri())} has no {uri}: {masked(str(error))}"
-        raise UserError(problem, "`make ui` shows the registered models with their versions and aliases") from None
+        fix = f"`{registry.REGISTRY_COMMAND}` lists the registered models with their versions and aliases"
+        raise UserError(problem, fix) from None
+
+
+def onnx_in(uri: str, folder: Path) -> Path:
+    """Return the ONNX file in the folder of a model. No code in the model is run.
+
+    Args:
+        uri: the URI of the model, for the message.
+        folder: the folder, as `registry.fetch` returns it.
+
+    Raises:
+        UserError: it has none.
+    """
     if file := next(folder.rglob("*.onnx"), None):
         return file
     raise UserError(f"{uri} has no ONNX file", "register the model `classifier` of a run, not its Keras model")

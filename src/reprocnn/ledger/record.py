@@ -39,6 +39,8 @@ PICTURES = (RAW_TEST / "images.npy", EXAMPLES / "images.npy")
 """Files whose first image may serve as an example; train has no images of 8 bits among its deps."""
 
 TEST_PREFIX = "test_"
+TESTING = "testing"
+"""The use of the test images in a run, in MLflow's words."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,7 @@ class Record:
     def datasets(self) -> list[DataSet]:
         """The data sets whose hash is known."""
         known = [DataSet("training", TRAIN, self.hashes.get(TRAIN.as_posix(), ""))]
-        known.append(DataSet("testing", RAW_TEST, self.test_md5))
+        known.append(DataSet(TESTING, RAW_TEST, self.test_md5))
         return [data for data in known if self.dataset and data.md5]
 
     def add_trained(self, folder: Path) -> None:

@@ -93,6 +93,11 @@ class Result:
         """The md5 of the test images."""
         return self._deps("evaluate").get(RAW_TEST.as_posix(), "")
 
+    @property
+    def tested_model_md5(self) -> str:
+        """The md5 of the model that its test metrics are of; it is another one if only train ran."""
+        return self._deps("evaluate").get(MODEL.as_posix(), "")
+
     def _deps(self, stage: str) -> dict[str, str]:
         return {dep["path"]: dep["md5"] for dep in self.stages[stage].get("deps", [])}
 

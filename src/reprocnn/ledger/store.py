@@ -6,10 +6,10 @@ MLflow is imported inside the functions that use it, because the import takes se
 import os
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlparse
 
 from reprocnn.artifacts.files import atomic_file
@@ -29,7 +29,7 @@ FILE, ARTIFACTS = "mlflow.db", "mlartifacts"
 SYNC_COMMAND = "python -m reprocnn sync"
 RECREATE_COMMAND = (
     f"mkdir -p {ARTIFACTS}/old && mv {FILE}* {ARTIFACTS}/old && {SYNC_COMMAND}"
-    "  # recreates the runs of what DVC has, without system metrics"
+    "  # recreates the runs of what DVC has, without system metrics and registered models"
 )
 """Moves the store of the checkout to a folder that Git ignores, and creates the runs again."""
 
@@ -201,13 +201,25 @@ def explain_errors() -> Iterator[None]:
         raise user_error(error) from None
 
 
-def all_runs(client: "MlflowClient", experiment_id: str) -> Iterator["Run"]:
-    """Yield every run that is not deleted, newest first."""
-    page = client.search_runs([experiment_id])
+def all_pages(search: Callable[[str | None], Any]) -> Iterator[Any]:
+    """Yield what a search of MLflow finds on each of its pages.
+
+    Args:
+        search: searches; takes the token of the page, None for the first one.
+    """
+    page = search(None)
     yield from page
     while page.token:
-        page = client.search_runs([experiment_id], page_token=page.token)
+        page = search(page.token)
         yield from page
+
+
+def all_runs(client: "MlflowClient", experiment_id: str, *, deleted: bool = False) -> Iterator["Run"]:
+    """Yield every run, newest first; with `deleted`, also deleted ones."""
+    from mlflow.entities import ViewType
+
+    view = ViewType.ALL if deleted else ViewType.ACTIVE_ONLY
+    return all_pages(lambda token: client.search_runs([experiment_id], run_view_type=view, page_token=token))
 
 
 def connect_or_explain() -> tuple["MlflowClient", str]:

@@ -55,6 +55,11 @@ def sync_lock() -> Path:
     return _path("sync.lock")
 
 
+def promote_lock() -> Path:
+    """Return the lock file for `python -m reprocnn promote`."""
+    return _path("promote.lock")
+
+
 def export_lock(output: Path) -> Path:
     """Return the lock file for exporting to a file or folder; `output` is its path without symbolic links."""
     return _path("exports") / f"{hashlib.md5(os.fsencode(output), usedforsecurity=False).hexdigest()}.lock"
