@@ -1,11 +1,13 @@
 """Answer pictures over HTTP."""
 
+import socket
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
 from reprocnn.commands.predict import find_model, open_model
 from reprocnn.errors import UserError
+from reprocnn.ledger import revisions
 from reprocnn.serving.settings import TOKEN, Settings, is_loopback
 
 _PACKAGES = {
@@ -43,8 +45,8 @@ def serve(choice: Choice, settings: Settings) -> None:
         settings: how the server is reached, and what it takes.
 
     Raises:
-        UserError: a package is missing, the model can't be opened, or others could connect without a token.
-        OSError: the port is taken, or the address is not one of this machine.
+        UserError: a package is missing, the model can't be opened, the port is taken, or others could connect without a
+            token.
     """
     _check_packages()
     _check_token(settings)
@@ -56,14 +58,24 @@ def _serve(path: Path, choice: Choice, settings: Settings) -> None:
     from reprocnn.serving import models, server
 
     open_model(path, threads=1, white=choice.white)  # its errors have a fix
-    served = models.Served(models.File(path, choice.white))
+    served = models.Served(models.File(path, choice.white, revisions.experiment_with))
 
-    def tell(address: str) -> None:
-        version = served.model.version
+    with _listen(settings) as listening:
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        address, version = f"http://{host}:{listening.getsockname()[1]}", served.model.version
         print(f"serving {version.architecture} on {version.dataset} at {address}  (Ctrl-C stops it)", flush=True)
         print(f"  page {address}/   routes {address}/docs   metrics {address}/metrics", flush=True)
+        server.run(served, settings, listening)
 
-    server.run(served, settings, tell)
+
+def _listen(settings: Settings) -> socket.socket:
+    from reprocnn.serving.server import listen
+
+    try:
+        return listen(settings.host, settings.port)
+    except OSError as error:
+        problem = f"can't listen on port {settings.port} of {settings.host}: {error.strerror}"
+        raise UserError(problem, "choose another --port or --host; `--port 0` takes a free port") from None
 
 
 def _check_packages() -> None:

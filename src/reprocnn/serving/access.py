@@ -8,7 +8,7 @@ from starlette.datastructures import Headers
 from reprocnn.serving.refused import RefusedError
 from reprocnn.serving.settings import is_loopback
 
-PUBLIC = re.compile(r"/(health|ready|ping|version|docs|openapi\.json|static-offline-docs/.*)?")
+PUBLIC = re.compile(r"/(health|ready|ping|docs|openapi\.json|static-offline-docs/.*)?")
 """Paths that need no token: they say nothing about pictures or the model."""
 
 

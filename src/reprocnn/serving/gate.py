@@ -11,7 +11,7 @@ from reprocnn.serving.metrics import Metrics
 from reprocnn.serving.refused import RefusedError
 
 _log = logging.getLogger(__name__)
-_NO_ANSWER = 499
+NO_ANSWER = 499
 """Status, in log and metrics, of a request whose client went away."""
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
@@ -40,7 +40,7 @@ class Gate:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        begun, status, size = perf_counter(), _NO_ANSWER, 0
+        begun, status, size = perf_counter(), NO_ANSWER, 0
         scope.setdefault("state", {})
 
         async def counted() -> Message:

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -112,11 +113,11 @@ class File:
     Args:
         path: the ONNX file.
         white: value of white of images with more than 8 bits per channel; None: that of the training.
-        experiment: the name of its experiment.
+        experiment_with: returns the name of the DVC experiment that made the model with an md5, if one did.
     """
 
-    def __init__(self, path: Path, white: float | None = None, experiment: str | None = None) -> None:
-        self._path, self._white, self._experiment = path, white, experiment
+    def __init__(self, path: Path, white: float | None, experiment_with: Callable[[str], str | None]) -> None:
+        self._path, self._white, self._experiment_with = path, white, experiment_with
 
     def current(self) -> Any:
         """Return the time, the size and the number of the file."""
@@ -136,4 +137,4 @@ class File:
         if self.current() != before:
             raise OSError(f"{self._path} was replaced while it was read")
         info = classifier.info
-        return Model(classifier, Version(hash, info.dataset, info.model, self._experiment))
+        return Model(classifier, Version(hash, info.dataset, info.model, self._experiment_with(hash)))

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import socket
-from collections.abc import Callable
 
 import h11
 import uvicorn
@@ -17,34 +16,41 @@ _GRACE = 5
 """Seconds, after the time of a request, in which its answer has to be read when the server ends."""
 
 
-def run(served: Served, settings: Settings, tell: Callable[[str], None]) -> None:
-    """Serve a model until SIGTERM or Ctrl-C, then finish the requests that were begun.
+def listen(host: str, port: int) -> socket.socket:
+    """Open the port of the server. Clients can connect from now on; they are answered when it runs.
 
     Args:
-        served: the model.
-        settings: how the server is reached, and what it takes.
-        tell: called with the address as soon as clients can connect.
+        host: the address to listen on.
+        port: the port; 0: a free one.
 
     Raises:
         OSError: the port is taken, or the address is not one of this machine.
     """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family, backlog=2048)
+
+
+def run(served: Served, settings: Settings, listening: socket.socket) -> None:
+    """Serve a model until SIGTERM or Ctrl-C, then finish the requests that were begun.
+
+    Args:
+        served: the model.
+        settings: what the server takes.
+        listening: its port.
+    """
     logging.basicConfig(format="%(asctime)s %(message)s", level=logging.INFO)
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    with socket.create_server((settings.host, settings.port), family=family, backlog=2048) as listening:
-        host = f"[{settings.host}]" if family == socket.AF_INET6 else settings.host
-        config = uvicorn.Config(
-            build(served, settings),
-            http=_protocol(settings.limits.seconds),
-            ws="none",
-            log_config=None,
-            log_level="warning",
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            timeout_graceful_shutdown=settings.limits.seconds + _GRACE,
-        )
-        tell(f"http://{host}:{listening.getsockname()[1]}")
-        uvicorn.Server(config).run([listening])
+    config = uvicorn.Config(
+        build(served, settings),
+        http=_protocol(settings.limits.seconds),
+        ws="none",
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=settings.limits.seconds + _GRACE,
+    )
+    uvicorn.Server(config).run([listening])
 
 
 def _protocol(seconds: float) -> type[H11Protocol]:
