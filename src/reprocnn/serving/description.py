@@ -12,6 +12,26 @@ _DIGIT = (
 )
 """A handwritten 0 of scikit-learn's digits as PNG in base64."""
 
+_EXAMPLE = {
+    "model": {
+        "hash": "a7d433415c821e445f4353f15640428f",
+        "dataset": "digits",
+        "architecture": "deep_cnn",
+        "experiment": "slow",
+        "registry_version": None,
+    },
+    "seconds": 0.001,
+    "answers": [
+        {
+            "file": "",
+            "class": "0",
+            "confidence": 0.999987,
+            "unsure": False,
+            "top": [{"class": "0", "probability": 0.999987}, {"class": "2", "probability": 6e-06}],
+        }
+    ],
+}
+
 
 class Probability(BaseModel):
     """A class and its probability."""
@@ -32,6 +52,8 @@ class Answer(BaseModel):
 
 class Answers(BaseModel):
     """The answers, in the order of the images."""
+
+    model_config = ConfigDict(json_schema_extra={"example": _EXAMPLE})
 
     model: Version
     seconds: float = Field(description="time of decoding and answering")
@@ -55,26 +77,31 @@ class Predictions(BaseModel):
 class Refused(BaseModel):
     """Why a request is refused."""
 
-    model_config = ConfigDict(json_schema_extra={"example": {"error": "no token", "fix": "send the header ..."}})
-
     error: str
     fix: str
 
 
 _REASONS = {
-    400: "there is no image in the body, or it is broken",
-    401: "the token is missing or wrong",
-    403: "another host or a page of another site",
-    408: "the request was too slow",
-    413: "too many bytes, images or pixels",
-    415: "another content type",
-    422: "an image can't be decoded, or a parameter is wrong",
-    429: "too many requests are waiting",
-    503: "no answer in time",
+    400: ("no image in the body, or a broken body", "image 0: expected the bytes of an image file in base64, ..."),
+    401: ("a missing or wrong token", "wrong token"),
+    403: ("another host, or a page of another site", "the host 'example.com' is not this machine"),
+    408: ("too slow", "the request was not complete after 30 s"),
+    413: ("too many bytes, images or pixels", "image 0: 30000x30000 is more than 50,000,000 pixels"),
+    415: ("another content type", "the content type is 'text/plain'"),
+    422: ("an image that can't be decoded, or a wrong parameter", "image 0: truncated: the file ends early"),
+    429: ("too many requests are waiting", "64 requests are waiting"),
+    503: ("no answer in time", "no answer within 30 s"),
 }
+"""Status -> what it means, and an example."""
 RESPONSES: dict[int | str, dict[str, Any]] = {
-    status: {"model": Refused, "description": reason} for status, reason in _REASONS.items()
+    status: {
+        "model": Refused,
+        "description": meaning,
+        "content": {"application/json": {"example": {"error": example, "fix": "..."}}},
+    }
+    for status, (meaning, example) in _REASONS.items()
 }
+"""The answers to requests that are refused."""
 
 
 def _body(contents: dict[str, Any]) -> dict[str, Any]:

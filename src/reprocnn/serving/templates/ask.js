@@ -2,14 +2,15 @@ const find = id => document.getElementById(id);
 const percent = new Intl.NumberFormat("en", { style: "percent", minimumFractionDigits: 1 });
 let waiting = [];
 
-function say(text, isProblem) {
+// `how`: "problem", or "spoken" for what the page shows in another place and a screen reader should say.
+function say(text, how = "") {
   find("status").textContent = text;
-  find("status").classList.toggle("problem", Boolean(isProblem));
+  find("status").className = how;
 }
 
 async function ask(files) {
   const images = [...files].filter(file => file.type.startsWith("image/"));
-  if (!images.length) return say("That is no picture.", true);
+  if (!images.length) return say("That is no picture.", "problem");
   waiting = images;
   say(images.length > 1 ? `Asking about ${images.length} pictures` : "Asking");
   const form = new FormData();
@@ -20,16 +21,16 @@ async function ask(files) {
     const response = await fetch("predict?top=5", { method: "POST", body: form, headers });
     const said = await response.json();
     if (response.status === 401) return unlock(token);
-    if (!response.ok) return say(`${said.error}: ${said.fix}`, true);
+    if (!response.ok) return say(`${said.error}: ${said.fix}`, "problem");
     show(said, images);
   } catch {
-    say("The server does not answer.", true);
+    say("The server does not answer.", "problem");
   }
 }
 
 function unlock(token) {
   find("unlock").hidden = false;
-  say(token ? "That is not the token." : "", true);
+  say(token ? "That is not the token." : "", "problem");
   find("token").focus();
 }
 
@@ -40,7 +41,7 @@ function show(said, images) {
   const made = [`${model.architecture} on ${model.dataset}`, model.experiment, model.registry_version, model.hash.slice(0, 8)];
   find("model").textContent = `${made.filter(Boolean).join(", ")}; ${(1000 * said.seconds).toFixed(1)} ms`;
   find("model").hidden = false;
-  say(said.answers.map(answer => `${answer.class}: ${percent.format(answer.confidence)}`).join(", "));
+  say(said.answers.map(answer => `${answer.class}: ${percent.format(answer.confidence)}`).join(", "), "spoken");
 }
 
 function answered(answer, image) {
