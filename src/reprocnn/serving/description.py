@@ -12,7 +12,7 @@ _DIGIT = (
 )
 """A handwritten 0 of scikit-learn's digits as PNG in base64."""
 
-_EXAMPLE = {
+_EXAMPLE: dict[str, Any] = {
     "model": {
         "hash": "a7d433415c821e445f4353f15640428f",
         "dataset": "digits",

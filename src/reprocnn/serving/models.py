@@ -74,6 +74,8 @@ class Served:
         self._identity = source.current()
         self.model = _load(source)
         self.loads = {"loaded": 1, "failed": 0}
+        """How often a model was loaded, and a new one could not be."""
+        self._problem: tuple[object, str] | None = None
 
     async def watch(self, seconds: float) -> None:
         """Look for a new model every few seconds, until this is cancelled."""
@@ -89,13 +91,14 @@ class Served:
             if identity == self._identity:
                 return
             model = _load(self._source)
-        except Exception as error:  # of any source; the server goes on
-            if identity != self._identity:  # not again and again for one model
+        except Exception as error:  # of any source; the next look tries it again
+            problem = (identity, " ".join(str(error).split()))
+            if problem != self._problem:  # once, not every few seconds
                 self.loads["failed"] += 1
-                _log.warning("the new model can't be served, the old one stays: %s", " ".join(str(error).split()))
-                self._identity = identity
+                _log.warning("the new model can't be served, the old one stays: %s", problem[1])
+                self._problem = problem
             return
-        self.model, self._identity = model, identity
+        self.model, self._identity, self._problem = model, identity, None
         self.loads["loaded"] += 1
         _log.info("now serving model %s", model.version.hash)
 
