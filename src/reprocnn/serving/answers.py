@@ -1,7 +1,7 @@
 """Answer requests: from the images in a body to what is sent back."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any
 
@@ -56,7 +56,7 @@ def predict(model: Model, read: ReadBody, body: bytes, question: Question, *, mo
     found = predict_arrays(classifier, read_all(classifier.info, pictures, most_pixels), question.top)
     named = [replace(one, file=name) for one, (name, _) in zip(found, pictures, strict=True)]
     content = {
-        "model": asdict(model.version),
+        "model": vars(model.version),
         "seconds": round(perf_counter() - begun, 6),
         "answers": [as_object(prediction, question.min_confidence) for prediction in named],
     }

@@ -10,9 +10,10 @@ from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader
 
-from reprocnn.reporting.pages import TEMPLATES
+from reprocnn import reporting
 
 _TEMPLATES = Path(__file__).parent / "templates"
+_STYLES = Path(reporting.__file__).parent / "templates"  # not `reporting.pages`, which imports pandas
 
 _POLICY = (
     "default-src 'none'; script-src 'self' {scripts}; style-src {styles}; img-src 'self' data: blob:; "
@@ -32,7 +33,7 @@ def add_pages(app: FastAPI) -> None:
         swagger_favicon_url="data:,",
     )
     docs = bytes(described.body).decode()
-    asking = Environment(loader=FileSystemLoader([_TEMPLATES, TEMPLATES])).get_template("ask.html").render()
+    asking = Environment(loader=FileSystemLoader([_TEMPLATES, _STYLES])).get_template("ask.html").render()
 
     @app.get("/", include_in_schema=False)
     async def ask() -> HTMLResponse:
