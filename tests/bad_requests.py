@@ -46,7 +46,7 @@ def _file(content: bytes, name: str = "a.png") -> bytes:
     return head.encode() + content
 
 
-def _bomb_png(width: int, height: int) -> bytes:
+def grey_png(width: int, height: int) -> bytes:
     """A valid PNG of a few kilobytes with that many grey pixels of 0."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
@@ -110,9 +110,9 @@ BAD = [
     Bad("pickle", "/predict", b"\x80\x04cos\nsystem\n(S'touch pwned'\ntR.", PNG, 422, "not an image"),
     Bad("camera raw file", "/predict", _form(_file(RED, "a.NEF")), FORM, 422, "camera raw file"),
     Bad("16 bits without white", "/predict", _sixteen_bits(), PNG, 422, "start the server with `--white`"),
-    Bad("pixel bomb", "/predict", _bomb_png(30_000, 30_000), PNG, 413, "30000x30000 is more than 50,000,000 pixels"),
+    Bad("pixel bomb", "/predict", grey_png(30_000, 30_000), PNG, 413, "30000x30000 is more than 50,000,000 pixels"),
     Bad("text bomb in a png", "/predict", _text_chunk(), PNG, 422, "too much text"),
-    Bad("jpeg of many scans", "/predict", _many_scans(), PNG, 422, "more than 100 scans"),
+    Bad("jpeg of many scans", "/predict", _many_scans(), PNG, 422, "more than 50 scans"),
     Bad("100 MB", "/predict", bytes(100_000_000), PNG, 413, "more than 16,777,216 bytes"),
     Bad(
         "wrong base64",

@@ -10,6 +10,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ import pandas as pd
 import pytest
 import requests
 
-from bad_requests import BAD, Bad
+from bad_requests import BAD, Bad, grey_png
 from checkouts import ROOT
 from reprocnn.artifacts.files import md5
 from servers import JSON, PNG, Server, as_base64, png, read, serving
@@ -295,6 +297,40 @@ def test_a_client_that_goes_away_in_a_request_leaves_nothing(strict: Server) -> 
     _raw(strict, _head(100) + RED[:10]).close()
     strict.logged("POST /predict 499, 0 images, 10 bytes")
     assert _inside(strict) == 0
+
+
+def test_a_request_that_is_out_of_time_stops_at_the_next_image(model: Path) -> None:
+    """Else two requests of 200 images, which need minutes, would stop the server."""
+    bomb = as_base64(grey_png(7000, 7000))
+    body = json.dumps({"images": [bomb] * 200})
+    with serving(model.parent, "--model", str(model), "--max-seconds", "2") as server:
+        with ThreadPoolExecutor(4) as asking:
+            said = list(asking.map(lambda _: server.post("/predict", body, JSON), range(4)))
+        assert [one.status for one in said] == [503] * 4
+        assert said[0].headers["retry-after"] == "1"
+        _wait(lambda: server.post("/predict", RED, PNG).status == 200)
+
+
+RAW = {
+    "no http": b"hello\r\n\r\n",
+    "tls": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(200) + b"\r\n\r\n",
+    "a negative length": b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: -5\r\n\r\n",
+    "two lengths": b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n",
+    "no host": b"GET / HTTP/1.1\r\n\r\n",
+    "headers of a megabyte": b"GET / HTTP/1.1\r\nHost: localhost\r\nA: " + b"a" * 1_000_000 + b"\r\n\r\n",
+    "a broken chunk": b"POST /predict HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+}
+
+
+@pytest.mark.parametrize("text", RAW.values(), ids=RAW)
+def test_what_is_no_http_gets_400_and_the_server_goes_on(server: Server, text: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as connection:
+        with suppress(OSError):  # it may close before it has read everything
+            connection.sendall(text)
+        with suppress(ConnectionResetError):
+            received = _until_closed(connection)
+            assert received.startswith(b"HTTP/1.1 4"), received
+    assert server.post("/predict", GREEN, PNG).status == 200
 
 
 def test_too_many_requests_get_429_until_one_ends(strict: Server) -> None:

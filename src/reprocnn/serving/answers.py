@@ -5,14 +5,17 @@ from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from reprocnn.inference.classifier import Classifier
+from reprocnn.inference.info import ModelInfo
 from reprocnn.inference.prediction import Prediction, as_object, predict_arrays
 from reprocnn.serving.bodies import Picture
 from reprocnn.serving.models import Model
-from reprocnn.serving.pictures import read_all
 from reprocnn.serving.refused import RefusedError
 
-ReadBody = Callable[[bytes], list[Picture]]
+Decode = Callable[[ModelInfo, list[Picture]], NDArray[np.uint8]]
 
 
 @dataclass(frozen=True)
@@ -37,23 +40,21 @@ class Question:
     """Whether to apply the temperature that train fitted."""
 
 
-def predict(model: Model, read: ReadBody, body: bytes, question: Question, *, most_pixels: int) -> Answered:
+def predict(model: Model, pictures: list[Picture], question: Question, decode: Decode) -> Answered:
     """Answer a request to /predict.
 
     Args:
         model: the model.
-        read: reads the images out of the body.
-        body: the body of the request.
+        pictures: the images.
         question: what the client wants to know.
-        most_pixels: the most pixels of an image.
+        decode: decodes images for a model.
 
     Raises:
         RefusedError: the body or an image can't be read, or the model has no temperature.
     """
     begun = perf_counter()
     classifier = _calibrated(model.classifier) if question.calibrated else model.classifier
-    pictures = read(body)
-    found = predict_arrays(classifier, read_all(classifier.info, pictures, most_pixels), question.top)
+    found = predict_arrays(classifier, decode(classifier.info, pictures), question.top)
     named = [replace(one, file=name) for one, (name, _) in zip(found, pictures, strict=True)]
     content = {
         "model": vars(model.version),
@@ -74,19 +75,18 @@ def _calibrated(classifier: Classifier) -> Classifier:
         raise RefusedError(400, f"calibrated: {error}", "ask without `calibrated`") from None
 
 
-def invocations(model: Model, read: ReadBody, body: bytes, *, most_pixels: int) -> Answered:
+def invocations(model: Model, pictures: list[Picture], decode: Decode) -> Answered:
     """Answer a request to /invocations with what MLflow's server answers for the logged model `classifier`.
 
     Args:
         model: the model.
-        read: reads the images out of the body.
-        body: the body of the request.
-        most_pixels: the most pixels of an image.
+        pictures: the images.
+        decode: decodes images for a model.
 
     Raises:
         RefusedError: the body or an image can't be read.
     """
-    pixels = read_all(model.classifier.info, read(body), most_pixels)
+    pixels = decode(model.classifier.info, pictures)
     probabilities = model.classifier.probabilities(pixels).astype(float)
     names = model.classifier.class_names
     rows = [

@@ -1,6 +1,7 @@
 """Decode images that anybody may have sent."""
 
 from io import BytesIO
+from threading import Event
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ from reprocnn.serving.refused import RefusedError
 
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM")
 """The formats that are read. Pillow has more: some of them start another program, few are tested with hostile files."""
-_MOST_SCANS = 100
+_MOST_SCANS = 50
 """A JPEG has one to a dozen scans of all its pixels; each needs the time of a decoding and may be a few bytes long."""
 _FIX_WHITE = "save it with 8 bits per channel, or start the server with `--white`"
 
@@ -24,13 +25,14 @@ def limit_pillow() -> None:
     PngImagePlugin.MAX_TEXT_CHUNK, PngImagePlugin.MAX_TEXT_MEMORY = 2**20, 2**24
 
 
-def read_all(info: ModelInfo, pictures: list[Picture], most_pixels: int) -> NDArray[np.uint8]:
+def read_all(info: ModelInfo, pictures: list[Picture], most_pixels: int, late: Event) -> NDArray[np.uint8]:
     """Decode images.
 
     Args:
         info: the model; has the size and the colour mode of its images.
         pictures: the images.
         most_pixels: the most pixels of an image.
+        late: set once nobody waits for the images.
 
     Returns:
         uint8 (n, height, width, channels), 0-255.
@@ -38,7 +40,11 @@ def read_all(info: ModelInfo, pictures: list[Picture], most_pixels: int) -> NDAr
     Raises:
         RefusedError: an image can't be decoded or has too many pixels; names it.
     """
-    pixels = [_read(info, number, picture, most_pixels) for number, picture in enumerate(pictures)]
+    pixels = []
+    for number, picture in enumerate(pictures):
+        if late.is_set():
+            raise RefusedError(503, "out of time", "ask with fewer or smaller images")
+        pixels.append(_read(info, number, picture, most_pixels))
     return np.asarray(pixels, np.uint8).reshape(-1, *info.image_shape)
 
 

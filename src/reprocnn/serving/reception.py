@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager
+from threading import Event
 from typing import TypeVar
 
 from fastapi import Request
@@ -32,12 +33,12 @@ class Reception:
         """Return whether the next request would be refused."""
         return self.inside >= self._limits.waiting
 
-    async def handle(self, request: Request, answer: Callable[[bytes], R]) -> R:
+    async def handle(self, request: Request, answer: Callable[[bytes, Event], R]) -> R:
         """Read a request and answer it.
 
         Args:
             request: the request.
-            answer: function of its body, which is called in a thread.
+            answer: function of its body, which is called in a thread; it should end early once the event is set.
 
         Raises:
             RefusedError: too many requests are inside, this one is too large or too slow, or it can't be answered.
@@ -51,12 +52,15 @@ class Reception:
             except TimeoutError:
                 cause = f"the request was not complete after {self._limits.seconds} s"
                 raise RefusedError(408, cause, "send it faster, or in parts", _CLOSE) from None
+            late = Event()
             try:
                 async with asyncio.timeout_at(end):
-                    return await asyncio.get_running_loop().run_in_executor(self._threads, answer, body)
+                    return await asyncio.get_running_loop().run_in_executor(self._threads, answer, body, late)
             except TimeoutError:
                 cause = f"no answer within {self._limits.seconds} s"
                 raise RefusedError(503, cause, "ask again, or with fewer or smaller images", AGAIN) from None
+            finally:
+                late.set()
 
     @contextmanager
     def _inside(self) -> Iterator[None]:

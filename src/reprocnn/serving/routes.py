@@ -1,6 +1,8 @@
 """The routes that answer pictures, and those that say how the server is."""
 
 from dataclasses import dataclass
+from functools import partial
+from threading import Event
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Query, Request, Response
@@ -12,6 +14,7 @@ from reprocnn.serving import description as text
 from reprocnn.serving.bodies import invocations_reader, predict_reader
 from reprocnn.serving.metrics import Metrics
 from reprocnn.serving.models import Served
+from reprocnn.serving.pictures import read_all
 from reprocnn.serving.reception import AGAIN, Reception
 from reprocnn.serving.refused import RefusedError
 from reprocnn.serving.settings import Limits
@@ -56,8 +59,8 @@ class Routes:
         read = predict_reader(request, self.limits.images)
         question = answers.Question(top=top, min_confidence=min_confidence, calibrated=calibrated)
 
-        def answer(body: bytes) -> answers.Answered:
-            return answers.predict(self.served.model, read, body, question, most_pixels=self.limits.pixels)
+        def answer(body: bytes, late: Event) -> answers.Answered:
+            return answers.predict(self.served.model, read(body), question, self._decoder(late))
 
         return self._sent(request, await self.reception.handle(request, answer))
 
@@ -65,10 +68,13 @@ class Routes:
         """Answer as `mlflow models serve` does; the table has images as base64 in the column `image`."""
         read = invocations_reader(request, self.limits.images)
 
-        def answer(body: bytes) -> answers.Answered:
-            return answers.invocations(self.served.model, read, body, most_pixels=self.limits.pixels)
+        def answer(body: bytes, late: Event) -> answers.Answered:
+            return answers.invocations(self.served.model, read(body), self._decoder(late))
 
         return self._sent(request, await self.reception.handle(request, answer))
+
+    def _decoder(self, late: Event) -> answers.Decode:
+        return partial(read_all, most_pixels=self.limits.pixels, late=late)
 
     def _sent(self, request: Request, answered: answers.Answered) -> Response:
         request.state.images = len(answered.classes)  # for the log
