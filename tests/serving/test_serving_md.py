@@ -63,7 +63,7 @@ def test_the_five_lines_give_the_answer_that_is_shown_and_the_routes_work(shell:
     assert shell.stdout
     shell.stdin.write("\n".join([*lines, "echo end", ""]))
     shell.stdin.flush()
-    printed = []
+    printed: list[str] = []
     for line in iter(shell.stdout.readline, "end\n"):
         assert line, f"the shell ended: {printed}"
         printed.append(line)
@@ -96,4 +96,4 @@ def test_the_table_of_routes_has_each(tmp_path: Path) -> None:
 
     served = Served(File(write_tiny_model(tmp_path / "model.onnx"), None, lambda _: None))
     paths = set(re.findall(r"^\| `\w+ (/\w*)` \|", _section("Routes"), re.MULTILINE))
-    assert paths == build(served, Settings())._paths - {"/ping", "/openapi.json"}
+    assert paths == build(served, Settings()).paths - {"/ping", "/openapi.json"}

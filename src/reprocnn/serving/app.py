@@ -13,7 +13,6 @@ from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.routing import Route
-from starlette.types import ASGIApp
 
 from reprocnn.serving.gate import NO_ANSWER, Gate
 from reprocnn.serving.metrics import Metrics
@@ -26,7 +25,7 @@ from reprocnn.serving.routes import Routes
 from reprocnn.serving.settings import Settings
 
 
-def build(served: Served, settings: Settings) -> ASGIApp:
+def build(served: Served, settings: Settings) -> Gate:
     """Return the application.
 
     Args:

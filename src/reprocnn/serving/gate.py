@@ -33,7 +33,7 @@ class Gate:
     """
 
     def __init__(self, app: ASGIApp, metrics: Metrics, token: str | None, paths: set[str]) -> None:
-        self._app, self._metrics, self._token, self._paths = app, metrics, token, paths
+        self._app, self._metrics, self._token, self.paths = app, metrics, token, paths
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle a request, or the start and end of the server."""
@@ -72,7 +72,7 @@ class Gate:
             await self._app(scope, receive, send)
 
     def _record(self, scope: Scope, status: int, size: int, seconds: float) -> None:
-        path = scope["path"] if scope["path"] in self._paths else "other"
+        path = scope["path"] if scope["path"] in self.paths else "other"
         self._metrics.count_request(path, status, seconds)
         client = scope["client"][0] if scope["client"] else "-"
         images = scope["state"].get("images", 0)
