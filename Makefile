@@ -40,7 +40,7 @@ run: setup ## run the pipeline and print its result; DATASET=mnist: as an experi
 	@$(RUN) python -m reprocnn summary
 
 serve: ## answer pictures over HTTP; PORT=8080, MODEL=FILE
-	@$(MAKE) --no-print-directory setup EXTRA=--extra=serve
+	@$(MAKE) --silent setup EXTRA=--extra=serve
 	@$(RUN) python -m reprocnn serve $(if $(PORT),--port $(PORT)) $(if $(MODEL),--model $(MODEL))
 
 PYTEST := python -m pytest -n auto --maxprocesses 4 --dist worksteal

@@ -59,7 +59,6 @@ def _serve(path: Path, choice: Choice, settings: Settings) -> None:
 
     open_model(path, threads=1, white=choice.white)  # its errors have a fix
     served = models.Served(models.File(path, choice.white, revisions.experiment_with))
-
     with _listen(settings) as listening:
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         address, version = f"http://{host}:{listening.getsockname()[1]}", served.model.version

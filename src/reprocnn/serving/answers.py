@@ -16,6 +16,7 @@ from reprocnn.serving.models import Model
 from reprocnn.serving.refused import RefusedError
 
 Decode = Callable[[ModelInfo, list[Picture]], NDArray[np.uint8]]
+"""Function from images to their pixels as a model takes them, uint8 (n, height, width, channels), 0-255."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def predict(model: Model, pictures: list[Picture], question: Question, decode: D
         decode: decodes images for a model.
 
     Raises:
-        RefusedError: the body or an image can't be read, or the model has no temperature.
+        RefusedError: an image can't be decoded, or the model has no temperature.
     """
     begun = perf_counter()
     classifier = _calibrated(model.classifier) if question.calibrated else model.classifier
@@ -84,7 +85,7 @@ def invocations(model: Model, pictures: list[Picture], decode: Decode) -> Answer
         decode: decodes images for a model.
 
     Raises:
-        RefusedError: the body or an image can't be read.
+        RefusedError: an image can't be decoded.
     """
     pixels = decode(model.classifier.info, pictures)
     probabilities = model.classifier.probabilities(pixels).astype(float)

@@ -38,7 +38,7 @@ def read_all(info: ModelInfo, pictures: list[Picture], most_pixels: int, late: E
         uint8 (n, height, width, channels), 0-255.
 
     Raises:
-        RefusedError: an image can't be decoded or has too many pixels; names it.
+        RefusedError: an image can't be decoded or has too many pixels, which it names; or `late` is set.
     """
     pixels = []
     for number, picture in enumerate(pictures):
