@@ -10,7 +10,7 @@ UV_VERSION = $(shell sed -n '/^name = "uv"$$/{n;s/version = "\(.*\)"/\1/p;}' uv.
 unexport $(shell sed -n 's/^    "\([A-Z][A-Z0-9_]*\)",.*/\1/p' $(CURDIR)/src/reprocnn/environment.py 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-all chaos lint ui benchmark clean
+.PHONY: help setup run serve test test-all chaos lint ui benchmark clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,13 +39,17 @@ run: setup ## run the pipeline and print its result; DATASET=mnist: as an experi
 	@$(RUN) dvc $(if $(DATASET),exp run -S dataset=$(DATASET),repro)
 	@$(RUN) python -m reprocnn summary
 
+serve: ## answer pictures over HTTP; PORT=8080, MODEL=FILE
+	@$(MAKE) --silent setup EXTRA=--extra=serve
+	@$(RUN) python -m reprocnn serve $(if $(PORT),--port $(PORT)) $(if $(MODEL),--model $(MODEL))
+
 PYTEST := python -m pytest -n auto --maxprocesses 4 --dist worksteal
 
 test: setup ## run the tests (about 5 minutes on two cores)
 	@$(RUN) $(PYTEST)
 
 test-all: test ## run the tests, then the slow ones
-	@$(RUN) $(PYTEST) -m "slow and not network and not chaos and not fonts and not formats and not browser"
+	@$(RUN) $(PYTEST) -m "slow and not network and not chaos and not fonts and not formats and not serve and not browser"
 
 chaos: setup ## inject many faults and print what happened (about 20 minutes)
 	@$(RUN) python -m pytest --chaos -m "not network" tests/test_faults.py

@@ -86,8 +86,8 @@ def _read_page(address: str) -> str:
 
 def test_help_lists_the_commands_and_each_has_an_example(capsys: pytest.CaptureFixture[str]) -> None:
     commands = (
-        *("models", "preset", "predict", "manifest", "summary", "compare", "audit", "export", "verify", "reproduce"),
-        *("promote", "registry", "ui", "runs", "sync", "doctor"),
+        *("models", "preset", "predict", "serve", "manifest", "summary", "compare", "audit", "export", "verify"),
+        *("reproduce", "promote", "registry", "ui", "runs", "sync", "doctor"),
     )
     printed = _help(capsys, "--help")
     assert re.findall(r"^    (\w+)", printed, re.MULTILINE) == list(commands)

@@ -144,7 +144,7 @@ def _words(line: str) -> Iterator[list[str]]:
     """The commands of a line of a shell block, as words."""
     words: list[str] = []
     for word in [*shlex.split(line, comments=True), "&&"]:
-        if word != "&&":
+        if word not in {"&&", "&"}:
             words.append(word)
         elif words:
             yield words
@@ -182,7 +182,7 @@ class Reader:
             assert f'"{setting[1]}"' in self._sources, words
             words = words[1:]
         known = {"make": self._make, "python": self._python, "dvc": self._dvc, "git": self._git, "mlflow": self._mlflow}
-        if words and words[0] not in {"cd", "source", "rm", "export", "kill", "curl"}:
+        if words and words[0] not in {"cd", "source", "rm", "export", "kill", "curl", "echo"}:
             known[words[0]](words)
 
     def _make(self, words: list[str]) -> None:
@@ -196,6 +196,8 @@ class Reader:
             cli._parser().parse_args(words[3:])
             if words[3] == "preset":
                 cli.main(words[3:])
+        elif words[1] == "-c":
+            compile(words[2], "docs", "exec")
         elif words[1:3] == ["-m", "pytest"]:
             assert (ROOT / words[3]).exists(), words
         else:

@@ -25,7 +25,8 @@ KNOWS = {
     "inference": set(),  # a logged MLflow model contains it
     "run": FOUNDATIONS | SCIENCE,
     "ledger": FOUNDATIONS | {"run"},
-    "commands": FOUNDATIONS | SCIENCE | {"run", "ledger", "cli"},
+    "commands": FOUNDATIONS | SCIENCE | {"run", "ledger", "serving", "cli"},
+    "serving": {"errors", "inference", "reporting"},
     "notebook": FOUNDATIONS | SCIENCE | {"run", "ledger"},
     "stages": FOUNDATIONS | SCIENCE | {"run"},
 }
@@ -64,7 +65,7 @@ def test_only_ledger_and_commands_use_mlflow_and_git_and_science_reads_no_enviro
     if room not in {"ledger", "commands"}:
         assert outside == ({"mlflow"} if file == MLFLOW_FILE else set()), f"{room} imports {outside}"
         assert '"git"' not in text
-    if room in SCIENCE | SCHEMA | {"artifacts", "stages"} and file != SRC / "inference/classifier.py":
+    if room in SCIENCE | SCHEMA | {"artifacts", "serving", "stages"} and file != SRC / "inference/classifier.py":
         assert "os.environ" not in text
         assert "getenv" not in text
 

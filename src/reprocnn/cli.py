@@ -6,6 +6,7 @@ import math
 import os
 import sys
 from contextlib import suppress
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -29,6 +30,7 @@ from reprocnn.commands.doctor.runs import QUICK
 from reprocnn.export.formats import FORMATS
 from reprocnn.ledger import store
 from reprocnn.run import exits, state
+from reprocnn.serving.settings import TOKEN, Limits, Settings
 
 if TYPE_CHECKING:  # argparse has no public name for it
     _Commands = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -93,6 +95,14 @@ def _at_least_one(text: str) -> int:
         if int(text) >= 1:
             return int(text)
     raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, found '{text}'")
+
+
+def _port(text: str) -> int:
+    """Parse the number of a port."""
+    with suppress(ValueError):
+        if 0 <= int(text) <= 65535:
+            return int(text)
+    raise argparse.ArgumentTypeError(f"expected a port, 0 to 65535, found '{text}'")
 
 
 def _name(text: str) -> str:
@@ -167,6 +177,17 @@ _HELP = {
             "- < cat.jpg",
             "scan.tif --white 4095  # 12 bits",
         ),
+    ),
+    "serve": _Help(
+        "answer pictures over HTTP",
+        """
+        Serve a model at http://HOST:PORT until Ctrl-C: a page where a picture can be dropped, POST /predict, and POST
+        /invocations as `mlflow models serve` has it; /docs explains them. The model is models/model.onnx of this
+        checkout, or another one by --model, --rev or --run; where its file is replaced, the new one is served. Clients
+        have to send the token in the environment variable REPROCNN_SERVE_TOKEN. Without one, only programs on this
+        machine can connect. It needs the packages of the extra `serve`: make serve installs them.
+        """,
+        ("", "--port 8080 --model models:/digits@champion", "--host 0.0.0.0  # with REPROCNN_SERVE_TOKEN"),
     ),
     "manifest": _Help(
         "list the files of a large folder with their hashes, so that DVC needn't hash it",
@@ -295,6 +316,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, title="commands", metavar="COMMAND")
     _add_models(commands)
     _add_predict(commands)
+    _add_serve(commands)
     _add_manifest(commands)
     _add_results(commands)
     _add_registry(commands)
@@ -393,11 +415,7 @@ def _add_predict(commands: "_Commands") -> None:
     command.add_argument(
         "pictures", nargs="+", type=_name, metavar="PICTURE", help="image, folder or archive; - is standard input"
     )
-    model = command.add_mutually_exclusive_group()
-    uri = "ONNX file, or models:/NAME@ALIAS in MLflow (default: models/model.onnx)"
-    model.add_argument("--model", type=_model, help=uri)
-    model.add_argument("--rev", type=_name, metavar="REVISION", help="model of this experiment or commit")
-    model.add_argument("--run", type=_name, metavar="RUN_ID", dest="run_id", help="model of this MLflow run")
+    _add_model_choice(command)
     command.add_argument("--top", type=_at_least_one, default=3, metavar="K", help="classes per picture (default: 3)")
     output = command.add_mutually_exclusive_group()
     for name, text in (("json", "print a line of JSON per picture"), ("csv", "print a CSV table")):
@@ -406,17 +424,31 @@ def _add_predict(commands: "_Commands") -> None:
     command.add_argument("--min-confidence", type=_fraction, default=0.0, metavar="C", help=unsure)
     calibrated = "apply the temperature that was fitted to validation images, so that confidences agree with accuracy"
     command.add_argument("--calibrated", action="store_true", help=calibrated)
-    white = "value of white of images with more than 8 bits, if the file lacks it (default: as in training)"
-    command.add_argument("--white", type=_above_zero, metavar="VALUE", help=white)
     command.set_defaults(run=_predict, anywhere=True)
 
 
-def _predict(parsed: argparse.Namespace) -> None:
-    from reprocnn.commands import predict  # imports ONNX Runtime, which no other command needs
+def _add_model_choice(command: argparse.ArgumentParser) -> None:
+    """Add the arguments that choose a trained model."""
+    model = command.add_mutually_exclusive_group()
+    uri = "ONNX file, or models:/NAME@ALIAS in MLflow (default: models/model.onnx)"
+    model.add_argument("--model", type=_model, help=uri)
+    model.add_argument("--rev", type=_name, metavar="REVISION", help="model of this experiment or commit")
+    model.add_argument("--run", type=_name, metavar="RUN_ID", dest="run_id", help="model of this MLflow run")
+    white = "value of white of images with more than 8 bits, if the file lacks it (default: as in training)"
+    command.add_argument("--white", type=_above_zero, metavar="VALUE", help=white)
 
+
+def _check_checkout(parsed: argparse.Namespace) -> None:
+    """Check that this is a checkout if the chosen model is in one."""
     of_own_store = (parsed.model or "").startswith("models:/") and store.tracking_uri() == store.own_uri()
     if not parsed.model or of_own_store:
         state.check_checkout()
+
+
+def _predict(parsed: argparse.Namespace) -> None:
+    from reprocnn.commands import predict  # imports ONNX Runtime, which few commands need
+
+    _check_checkout(parsed)
     question = predict.Question(
         pictures=parsed.pictures,
         folder=parsed.start,
@@ -453,6 +485,39 @@ def _add_registry(commands: "_Commands") -> None:
 def _promote(parsed: argparse.Namespace) -> None:
     target = promote.Target(name=parsed.name, alias=parsed.alias, force=parsed.force)
     promote.promote(parsed.result, parsed.best, target)
+
+
+def _add_serve(commands: "_Commands") -> None:
+    """Add the command `serve`."""
+    command = _add(commands, "serve")
+    _add_model_choice(command)
+    host = "address to listen on; other machines can connect to 0.0.0.0 (default: 127.0.0.1)"
+    command.add_argument("--host", type=_name, default="127.0.0.1", help=host)
+    port = "port to listen on; for 0, a free one is chosen (default: 8000)"
+    command.add_argument("--port", type=_port, default=8000, help=port)
+    watch = "seconds between two looks for a new model (default: 5)"
+    command.add_argument("--watch", type=_above_zero, default=5.0, metavar="S", help=watch)
+    for limit in fields(Limits):
+        text = f"{limit.metadata['help']} (default: {limit.default:,})"
+        command.add_argument(f"--max-{limit.name}", type=_at_least_one, default=limit.default, metavar="N", help=text)
+    command.set_defaults(run=_serve, anywhere=True)
+
+
+def _serve(parsed: argparse.Namespace) -> None:
+    from reprocnn.commands import serve  # imports ONNX Runtime, which few commands need
+
+    _check_checkout(parsed)
+    chosen = serve.Choice(model=parsed.model, revision=parsed.rev, run_id=parsed.run_id, white=parsed.white)
+    serve.serve(
+        chosen,
+        Settings(
+            host=parsed.host,
+            port=parsed.port,
+            watch=parsed.watch,
+            token=os.environ.get(TOKEN),
+            limits=Limits(**{limit.name: getattr(parsed, f"max_{limit.name}") for limit in fields(Limits)}),
+        ),
+    )
 
 
 def _add_runs(commands: "_Commands") -> None:

@@ -15,7 +15,7 @@ from reprocnn.data.progress import progress
 from reprocnn.errors import UserError
 from reprocnn.inference.classifier import Classifier
 from reprocnn.inference.pictures import check_shape
-from reprocnn.inference.prediction import Prediction, predict_pictures
+from reprocnn.inference.prediction import Prediction, as_object, predict_pictures, rounded
 from reprocnn.inference.unreadable import UnreadableError
 from reprocnn.ledger import model_files
 
@@ -159,16 +159,7 @@ def _write_json(question: Question) -> Write:
     """Return a function that prints an answer as one line of JSON."""
 
     def write(answer: Prediction) -> None:
-        top = [{"class": name, "probability": _rounded(probability)} for name, probability in answer.top]
-        unsure, confidence = answer.confidence < question.min_confidence, _rounded(answer.confidence)
-        values = {
-            "file": answer.file,
-            "class": answer.class_name,
-            "confidence": confidence,
-            "unsure": unsure,
-            "top": top,
-        }
-        print(_as_json(values))
+        print(_as_json(as_object(answer, question.min_confidence)))
 
     return write
 
@@ -181,8 +172,8 @@ def _write_csv(question: Question) -> Write:
 
     def write(answer: Prediction) -> None:
         unsure = answer.confidence < question.min_confidence
-        others = [value for name, probability in answer.top[1:] for value in (name, _rounded(probability))]
-        writer.writerow([answer.file, answer.class_name, _rounded(answer.confidence), str(unsure).lower(), *others])
+        others = [value for name, probability in answer.top[1:] for value in (name, rounded(probability))]
+        writer.writerow([answer.file, answer.class_name, rounded(answer.confidence), str(unsure).lower(), *others])
 
     return write
 
@@ -190,11 +181,6 @@ def _write_csv(question: Question) -> Write:
 def _as_json(values: dict[str, Any]) -> str:
     """Return one line of JSON, with escapes if the terminal or the locale does not take every character."""
     return json.dumps(values, ensure_ascii=sys.stdout.encoding.lower() != "utf-8")
-
-
-def _rounded(probability: float) -> float:
-    """Return a probability with the digits that do not depend on the CPU."""
-    return round(probability, 6)
 
 
 _WRITERS: dict[Format, Callable[[Question], Write]] = {"text": _write_text, "json": _write_json, "csv": _write_csv}

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from threading import Event
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -49,6 +49,27 @@ class Unreadable:
 
 
 Answer = Prediction | Unreadable
+
+
+def as_object(prediction: Prediction, min_confidence: float) -> dict[str, Any]:
+    """Return an answer as values of JSON.
+
+    Args:
+        prediction: the answer.
+        min_confidence: with a lower confidence, 0-1, it is `unsure`.
+    """
+    return {
+        "file": prediction.file,
+        "class": prediction.class_name,
+        "confidence": rounded(prediction.confidence),
+        "unsure": prediction.confidence < min_confidence,
+        "top": [{"class": name, "probability": rounded(probability)} for name, probability in prediction.top],
+    }
+
+
+def rounded(probability: float) -> float:
+    """Return a probability with the digits that do not depend on the CPU."""
+    return round(probability, 6)
 
 
 def predict_arrays(classifier: Classifier, images: ArrayLike, top: int) -> list[Prediction]:

@@ -99,32 +99,8 @@ class LoggedModels:
             images: .npy file of uint8 (n, height, width, channels), whose first image is the input example; None: the
                 model has no example.
         """
-        import mlflow.pyfunc
-        from mlflow.models import ModelSignature
-        from mlflow.types import ColSpec, Schema
-        from mlflow.types.schema import Array, DataType
-
-        answer = [
-            ColSpec(DataType.string, "class"),
-            ColSpec(DataType.double, "confidence"),
-            ColSpec(Array(DataType.double), "probabilities"),
-        ]
-        signature, example = (
-            ModelSignature(Schema([ColSpec(DataType.string, "image")]), Schema(answer)),
-            _example(images),
-        )
-        with self._upload(CLASSIFIER) as target, _copy_of_inference() as (python_model, package):
-            target["mlflow_model"].signature = signature
-            mlflow.pyfunc.save_model(
-                **target,
-                python_model=python_model,
-                code_paths=[package],
-                artifacts={"onnx": str(onnx)},
-                # Given a signature without an example, MLflow prints a warning; given neither, it keeps the one above.
-                signature=signature if example is not None else None,
-                input_example=example,
-                pip_requirements=_pinned("onnxruntime", "pillow", "simplejpeg", "numpy"),
-            )
+        with self._upload(CLASSIFIER) as target:
+            save_classifier(onnx, images, **target)
 
     def add_keras(self, path: Path) -> None:
         """Upload the Keras model, and its layers as the artifact model_summary.txt."""
@@ -166,6 +142,40 @@ class LoggedModels:
             yield {"path": str(path), "mlflow_model": own}
             self._client.log_model_artifacts(logged.model_id, str(path))
         self._found[name] = self._client.finalize_logged_model(logged.model_id, "READY")
+
+
+def save_classifier(onnx: Path, images: Path | None, **target: Any) -> None:
+    """Save the classifier to a folder.
+
+    Args:
+        onnx: the ONNX file.
+        images: .npy file, see `LoggedModels.add_classifier`.
+        **target: `path`, the folder, and arguments of `mlflow.pyfunc.save_model`.
+    """
+    import mlflow.pyfunc
+    from mlflow.models import Model, ModelSignature
+    from mlflow.types import ColSpec, Schema
+    from mlflow.types.schema import Array, DataType
+
+    answer = [
+        ColSpec(DataType.string, "class"),
+        ColSpec(DataType.double, "confidence"),
+        ColSpec(Array(DataType.double), "probabilities"),
+    ]
+    signature = ModelSignature(Schema([ColSpec(DataType.string, "image")]), Schema(answer))
+    example = _example(images)
+    target.setdefault("mlflow_model", Model()).signature = signature
+    with _copy_of_inference() as (python_model, package):
+        mlflow.pyfunc.save_model(
+            **target,
+            python_model=python_model,
+            code_paths=[package],
+            artifacts={"onnx": str(onnx)},
+            # Given a signature without an example, MLflow prints a warning; given neither, it keeps the one above.
+            signature=signature if example is not None else None,
+            input_example=example,
+            pip_requirements=_pinned("onnxruntime", "pillow", "simplejpeg", "numpy"),
+        )
 
 
 def _pinned(*packages: str) -> list[str]:

@@ -195,6 +195,13 @@ def find(revision: str) -> Result:
     )
 
 
+def experiment_with(md5: str) -> str | None:
+    """Return the name of the first DVC experiment whose dvc.lock has an output with this md5; None if none has it."""
+    names = {experiment.commit: experiment.name for experiment in experiments()}
+    found = git("grep", "-lF", md5, *names, "--", LOCK.as_posix()) if names else ""
+    return names[found.partition(":")[0]] if found else None
+
+
 def clone(commit: str, folder: Path) -> Path:
     """Clone the repository at a commit, with the images that params.yaml names; return the project folder.
 
