@@ -1,6 +1,8 @@
 """The command `serve` as far as it goes without its packages; tests/serving/ has the server."""
 
+import time
 import tomllib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -10,8 +12,10 @@ from reprocnn import cli
 from reprocnn.artifacts.files import md5
 from reprocnn.artifacts.model import ONNX_MODEL
 from reprocnn.commands import serve
-from reprocnn.ledger import revisions
+from reprocnn.errors import UserError
+from reprocnn.ledger import revisions, store
 from servers import PNG, png, serving
+from tiny_model import COLOURS, write_tiny_model
 
 
 def test_without_its_packages_the_error_says_how_to_install_them(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,3 +61,57 @@ def test_an_answer_names_the_experiment_of_the_model(
         said = server.post("/predict", png(), PNG).json
     server.log.unlink()
     assert said["model"]["experiment"] == experiment
+
+
+@pytest.fixture
+def registered(here: Path, empty_store: None) -> None:
+    """Register two versions of a model, of which the second calls red pictures green; the alias has the first."""
+    client = store.connect()[0]
+    client.create_registered_model("colours")
+    swapped = {**COLOURS, "red": COLOURS["green"], "green": COLOURS["red"]}
+    for number, colours in (("1", COLOURS), ("2", swapped)):
+        write_tiny_model(here / number / "model.onnx", colours)
+        client.create_model_version("colours", (here / number).as_uri(), tags={"dvc.exp.name": f"exp{number}"})
+    client.set_registered_model_alias("colours", "champion", "1")
+
+
+@pytest.mark.serve
+def test_a_moved_alias_swaps_the_model_and_no_request_fails(here: Path, registered: None) -> None:
+    with serving(here, "--model", "models:/colours@champion", "--watch", "0.1") as server:
+        end = time.monotonic() + 60
+
+        def ask_until_swapped(_: int) -> set[tuple[object, ...]]:
+            found: set[tuple[object, ...]] = set()
+            while not any("colours/2" in answer for answer in found) and time.monotonic() < end:
+                said = server.post("/predict", png(), PNG)
+                model, (answer,) = said.json["model"], said.json["answers"]
+                found.add((said.status, model["registry_version"], model["experiment"], answer["class"]))
+                if len(found) == 1:
+                    asked.append(1)
+            return found
+
+        asked: list[int] = []
+        with ThreadPoolExecutor(4) as clients:
+            answers = clients.map(ask_until_swapped, range(4))
+            while len(asked) < 20 and time.monotonic() < end:  # the old model answers under load
+                time.sleep(0.01)
+            store.connect()[0].set_registered_model_alias("colours", "champion", "2")
+            seen = set().union(*answers)
+        assert seen == {(200, "colours/1", "exp1", "red"), (200, "colours/2", "exp2", "green")}
+        assert 'reprocnn_model_loads_total{result="loaded"} 2.0' in server.get("/metrics").body.decode()
+
+
+@pytest.mark.serve
+def test_a_registry_that_is_gone_or_an_alias_without_a_model_keeps_the_model(here: Path, registered: None) -> None:
+    with serving(here, "--model", "models:/colours@champion", "--watch", "0.1") as server:
+        store.connect()[0].delete_registered_model_alias("colours", "champion")
+        assert "the old one stays" in server.logged("has no models:/colours@champion; it has colours")
+        said = server.post("/predict", png(), PNG)
+        assert (said.status, said.json["model"]["registry_version"]) == (200, "colours/1")
+
+
+def test_a_missing_registered_model_is_an_error_that_lists_what_there_is(here: Path, registered: None) -> None:
+    with pytest.raises(
+        UserError, match=r"has no models:/colours@best; it has colours \(versions 1, 2; @champion is 1\)"
+    ):
+        serve.Registered("models:/colours@best", None).current()

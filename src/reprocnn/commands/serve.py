@@ -1,14 +1,20 @@
 """Answer pictures over HTTP."""
 
 import socket
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from reprocnn.commands.predict import find_model, open_model
 from reprocnn.errors import UserError
-from reprocnn.ledger import revisions
+from reprocnn.ledger import model_files, registry, revisions
+from reprocnn.ledger.origin import EXPERIMENT_TAG, NO_EXPERIMENT
 from reprocnn.serving.settings import TOKEN, Settings, is_loopback
+
+if TYPE_CHECKING:  # needs the packages of the extra `serve`
+    from reprocnn.serving.models import Model, Source
 
 _PACKAGES = {
     "fastapi": "fastapi",
@@ -50,15 +56,67 @@ def serve(choice: Choice, settings: Settings) -> None:
     """
     _check_packages()
     _check_token(settings)
-    with find_model(choice.model, choice.revision, choice.run_id) as path:
-        _serve(path, choice, settings)
+    with _source(choice) as source:
+        _serve(source, settings)
 
 
-def _serve(path: Path, choice: Choice, settings: Settings) -> None:
+@contextmanager
+def _source(choice: Choice) -> "Iterator[Source]":
+    """Yield where the model comes from.
+
+    Raises:
+        UserError: the model can't be opened.
+    """
+    from reprocnn.serving.models import File
+
+    if choice.model and model_files.is_registered(choice.model):
+        yield Registered(choice.model, choice.white)
+    else:
+        with find_model(choice.model, choice.revision, choice.run_id) as path:
+            open_model(path, threads=1, white=choice.white)  # its errors have a fix
+            yield File(path, choice.white, revisions.experiment_with)
+
+
+class Registered:
+    """A model in MLflow's registry; its alias may be moved to another version.
+
+    Args:
+        uri: `models:/NAME@ALIAS` or `models:/NAME/VERSION`.
+        white: value of white of images with more than 8 bits per channel; None: that of the training.
+    """
+
+    def __init__(self, uri: str, white: float | None) -> None:
+        self._uri, self._white = uri, white
+
+    def current(self) -> object:
+        """Return the name, the number and the time of the version; its files are downloaded.
+
+        Raises:
+            UserError: MLflow does not answer, or there is no such version.
+        """
+        version, _ = registry.fetch(self._uri)
+        return version.name, version.number, version.created
+
+    def load(self) -> "Model":
+        """Open the model.
+
+        Raises:
+            UserError: MLflow does not answer, there is no such version, or it is no model of this project.
+        """
+        from reprocnn.serving.models import File
+
+        version, folder = registry.fetch(self._uri)
+        path = model_files.onnx_in(self._uri, folder)
+        open_model(path, threads=1, white=self._white)  # its errors have a fix
+        experiment = version.tags.get(EXPERIMENT_TAG, NO_EXPERIMENT)
+        model = File(path, self._white, lambda _: experiment if experiment != NO_EXPERIMENT else None).load()
+        return replace(model, version=replace(model.version, registry_version=f"{version.name}/{version.number}"))
+
+
+def _serve(source: "Source", settings: Settings) -> None:
     from reprocnn.serving import models, server
 
-    open_model(path, threads=1, white=choice.white)  # its errors have a fix
-    served = models.Served(models.File(path, choice.white, revisions.experiment_with))
+    served = models.Served(source)
     with _listen(settings) as listening:
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         address, version = f"http://{host}:{listening.getsockname()[1]}", served.model.version

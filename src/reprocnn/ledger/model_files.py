@@ -63,10 +63,15 @@ def of_uri(uri: str) -> Path:
     Raises:
         UserError: the model does not exist, or it has no ONNX file.
     """
-    if not _UNREGISTERED.fullmatch(uri):
+    if is_registered(uri):
         return onnx_in(uri, registry.fetch(uri)[1])
     store.connect_or_explain()
     return _download(uri)
+
+
+def is_registered(uri: str) -> bool:
+    """Return whether text is the URI of a version in MLflow's registry, as `registry.fetch` takes it."""
+    return uri.startswith("models:/") and not _UNREGISTERED.fullmatch(uri)
 
 
 def _download(uri: str) -> Path:
