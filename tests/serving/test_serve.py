@@ -12,12 +12,14 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 import requests
+from PIL import Image
 
 from bad_requests import BAD, Bad, grey_png
 from checkouts import ROOT
@@ -199,6 +201,18 @@ def test_the_log_has_a_line_per_request_without_the_picture_and_no_line_that_a_c
     text = server.log.read_text()
     assert secret[:20] not in text
     assert "top=1" not in text
+
+
+def test_broken_bodies_add_nothing_to_the_log_but_their_line(model: Path) -> None:
+    tiff = BytesIO()
+    Image.new("RGB", (9, 9)).save(tiff, "TIFF")
+    form = {"Content-Type": "multipart/form-data; boundary=x"}
+    with serving(model.parent, "--model", str(model)) as server:
+        assert server.post("/predict", tiff.getvalue()[:33], PNG).status == 422  # Pillow warns of it
+        assert server.post("/predict", b"--x\r\nContent\x80: a\r\n\r\nb\r\n--x--", form).status == 400
+        server.logged(" 400, ")
+        lines = server.log.read_text().splitlines()
+    assert [line.split()[3:6] for line in lines] == [["POST", "/predict", "422,"], ["POST", "/predict", "400,"]]
 
 
 def test_the_description_has_examples_that_work(server: Server) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import socket
+import warnings
 
 import h11
 import uvicorn
@@ -43,6 +44,9 @@ def run(served: Served, settings: Settings, listening: socket.socket) -> None:
         listening: its port.
     """
     logging.basicConfig(format="%(asctime)s %(message)s", level=logging.INFO)
+    # What these say about a broken file or form is in the answer; the log has one line per request.
+    logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
+    warnings.filterwarnings("ignore", module="PIL")
     config = uvicorn.Config(
         build(served, settings),
         http=_protocol(settings.limits.seconds),
