@@ -1,6 +1,7 @@
 """Run the server."""
 
 import asyncio
+import gc
 import logging
 import socket
 import warnings
@@ -58,6 +59,9 @@ def run(served: Served, settings: Settings, listening: socket.socket) -> None:
         proxy_headers=False,
         timeout_graceful_shutdown=settings.limits.seconds + _GRACE,
     )
+    # The garbage collector need not look through what the imports made, which takes it 40 ms each time.
+    gc.collect()
+    gc.freeze()
     uvicorn.Server(config).run([listening])
 
 
