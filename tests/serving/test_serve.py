@@ -450,7 +450,8 @@ def test_it_does_not_start_where_anybody_could_connect(model: Path) -> None:
     error = _fails(model.parent, "--model", str(model), "--host", "0.0.0.0")
     assert "error: --host 0.0.0.0 lets other machines connect, and there is no token" in error
     assert "export REPROCNN_SERVE_TOKEN=" in error
-    assert "16, all of them ASCII" in _fails(model.parent, "--model", str(model), REPROCNN_SERVE_TOKEN="short")
+    for token in ("short", f"{TOKEN}\u00e9", f"{TOKEN} ", f"{TOKEN}\r"):
+        assert "16, all of them ASCII" in _fails(model.parent, "--model", str(model), REPROCNN_SERVE_TOKEN=token)
 
 
 def test_a_taken_port_and_a_missing_model_are_errors_with_a_fix(server: Server, model: Path) -> None:

@@ -137,7 +137,7 @@ def _decode_jpeg(content: bytes, image_size: int) -> _Jpeg | None:
 
 
 def _may_be_rotated(content: bytes) -> bool:
-    """Tell whether a JPEG has data that may have an orientation, before its pixels; colour profiles can be before it."""
+    """Tell whether a JPEG has data that may have an orientation, perhaps after a long colour profile."""
     start = 2
     while (mark := content[start : start + 2]) != _SCAN:
         if not mark.startswith(b"\xff") or (mark == _APP1 and content.startswith(_ORIENTED, start + 4)):

@@ -44,8 +44,10 @@ def run(served: Served, settings: Settings, listening: socket.socket) -> None:
         listening: its port.
     """
     logging.basicConfig(format="%(asctime)s %(message)s", level=logging.INFO)
-    # What these say about a broken file or form is in the answer; the log has one line per request.
-    logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
+    # What these say about a broken file or form is in the answer, and what they say about MLflow is in the message
+    # about the model; the log has one line per request.
+    for name in ("python_multipart", "urllib3"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     warnings.filterwarnings("ignore", module="PIL")
     config = uvicorn.Config(
         build(served, settings),
