@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import psutil
 import pytest
 import requests
 from PIL import Image
@@ -311,6 +312,17 @@ def test_a_client_that_goes_away_in_a_request_leaves_nothing(strict: Server) -> 
     _raw(strict, _head(100) + RED[:10]).close()
     strict.logged("POST /predict 499, 0 images, 10 bytes")
     assert _inside(strict) == 0
+
+
+def test_a_client_that_does_not_read_its_answers_is_disconnected(strict: Server) -> None:
+    """Else they would stay in the memory of the server."""
+    asked = b"GET /static-offline-docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    with _raw(strict, asked * 20) as connection:
+        own = connection.getsockname()[1]
+        process = psutil.Process(strict.process.pid)
+        strict.logged("swagger-ui-bundle.js 200")
+        _wait(lambda: not [one for one in process.net_connections() if one.raddr and one.raddr.port == own])
+    assert strict.get("/health").status == 200
 
 
 def test_a_request_that_is_out_of_time_stops_at_the_next_image(model: Path) -> None:
