@@ -186,6 +186,11 @@ def test_a_registered_model_that_is_forced_gets_the_tag(results: Results) -> Non
     assert "is worse than version 2" in _versions()[1].tags["promoted.forced"]
 
 
+def test_an_error_of_dvc_is_an_error_with_a_fix(results: Results) -> None:
+    results.commit(model="vgg")  # with a dvc.yaml that DVC refuses
+    _refused(r"error: './dvc.yaml' validation failed in revision '\w+'", "HEAD")
+
+
 def test_metrics_of_another_model_are_refused(results: Results) -> None:
     """`dvc repro train` leaves the metrics of the last model."""
     results.write(model="mlp")

@@ -1,8 +1,12 @@
 """The command `serve` as far as it goes without its packages; tests/serving/ has the server."""
 
+import json
+import threading
 import time
 import tomllib
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -108,6 +112,63 @@ def test_a_registry_that_is_gone_or_an_alias_without_a_model_keeps_the_model(her
         assert "the old one stays" in server.logged("has no models:/colours@champion; it has colours")
         said = server.post("/predict", png(), PNG)
         assert (said.status, said.json["model"]["registry_version"]) == (200, "colours/1")
+
+
+class Tracker(BaseHTTPRequestHandler):
+    """An MLflow server with one version of a model, which works, hangs, or ends each connection."""
+
+    state = "works"
+    folder: Path
+
+    def do_GET(self) -> None:
+        if type(self).state == "hangs":
+            hanging.set()
+            stopped.wait(60)
+        if type(self).state != "works":
+            return
+        answers = {
+            "get-by-name": {"experiment": {"experiment_id": "0", "name": "reprocnn", "lifecycle_stage": "active"}},
+            "alias": {"model_version": {"name": "colours", "version": "1", "creation_timestamp": 1, "source": "-"}},
+            "get-download-uri": {"artifact_uri": self.folder.as_uri()},
+        }
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(json.dumps(answers[self.path.partition("?")[0].rpartition("/")[2]]).encode())
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+hanging, stopped = threading.Event(), threading.Event()
+
+
+@pytest.fixture
+def tracker(here: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Tracker]]:
+    write_tiny_model(here / "one" / "model.onnx")
+    monkeypatch.setattr(Tracker, "state", "works")
+    monkeypatch.setattr(Tracker, "folder", here / "one", raising=False)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Tracker) as server:
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{server.server_port}")
+        hanging.clear()
+        stopped.clear()
+        yield Tracker
+        stopped.set()
+        server.shutdown()
+
+
+@pytest.mark.serve
+def test_an_mlflow_server_that_hangs_delays_neither_answers_nor_the_end(here: Path, tracker: type[Tracker]) -> None:
+    with serving(here, "--model", "models:/colours@champion", "--watch", "0.05") as server:
+        tracker.state = "fails"
+        server.logged("the old one stays")
+        tracker.state = "hangs"
+        assert hanging.wait(60)
+        assert server.post("/predict", png(), PNG).json["answers"][0]["class"] == "red"
+        server.process.terminate()
+        assert server.process.wait(10) == 143
+        lines = server.log.read_text().splitlines()
+    assert not [line for line in lines if "stays" not in line and "/predict" not in line], "lines of libraries"
 
 
 def test_a_missing_registered_model_is_an_error_that_lists_what_there_is(here: Path, registered: None) -> None:

@@ -118,6 +118,10 @@ def test_the_folder_of_a_manifest_may_be_in_the_checkout_of_which_here_is_a_copy
     monkeypatch.chdir(copy)
     (listed,) = Path("data").iterdir()
     assert read_manifest(listed, here).folder == here / "data" / "my pets"
+    (copy / "data" / "my pets").mkdir()
+    (copy / "data" / "my pets" / "README.md").write_text("in Git")
+    assert read_manifest(listed, here).folder == here / "data" / "my pets"
+    shutil.rmtree(copy / "data" / "my pets")
     with pytest.raises(UserError, match="which does not exist"):
         read_manifest(listed)
 

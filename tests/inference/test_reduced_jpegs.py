@@ -60,3 +60,17 @@ def test_simplejpeg_gives_the_pixels_of_pillow(photograph: Image.Image, monkeypa
     fast = decode(small, 64, "rgb")
     monkeypatch.setattr(decoding, "_decode_jpeg", lambda *_: None)
     np.testing.assert_array_equal(decode(small, 64, "rgb"), fast)
+
+
+@pytest.mark.parametrize("size", [64, 40])
+def test_a_jpeg_is_rotated_even_if_a_long_colour_profile_is_before_its_orientation(size: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    orientation = exif.tobytes()
+    segment = b"\xff\xe1" + (2 + len(orientation)).to_bytes(2) + orientation
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    content = _jpeg(Image.fromarray(pixels), icc_profile=bytes(1_500_000))
+    start = content.index(b"\xff\xdb")  # the first segment after the profile
+    content = content[:start] + segment + content[start:]
+    assert content.index(b"Exif\0") > 1_500_000
+    np.testing.assert_array_equal(decode(content, size, "rgb"), _at_full_size(content, size))

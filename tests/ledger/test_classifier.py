@@ -220,6 +220,15 @@ def test_without_any_picture_it_is_logged_without_an_example(made: Record) -> No
     assert model.signature.inputs.input_names() == ["image"]
 
 
+def test_the_file_may_be_a_link_to_dvcs_cache(made: Record, tmp_path_factory: pytest.TempPathFactory) -> None:
+    cached = ONNX_MODEL.rename(tmp_path_factory.mktemp("cache") / "0123abc")
+    ONNX_MODEL.symlink_to(cached)
+    assert CLASSIFIER in _mirror(made).complete(made)
+    (logged,) = _folder(made).rglob("*.onnx")
+    assert not logged.is_symlink()
+    assert md5(logged) == md5(cached)
+
+
 def test_a_thread_logs_it_without_an_active_run_and_without_changing_the_environment(
     made: Record, environment_changes: list[str]
 ) -> None:

@@ -29,6 +29,19 @@ def test_a_uri_gives_the_version_and_its_files(model: Path) -> None:
     assert registry.fetch("models:/digits/1")[0].number == 1
 
 
+def test_a_tag_that_is_no_number_is_no_metric(model: Path) -> None:
+    store.connect()[0].set_model_version_tag("digits", "1", "metrics.note", "good")
+    assert registry.fetch("models:/digits/1")[0].metrics == {"test_n": 3}
+
+
+def test_of_many_versions_the_error_lists_the_newest(model: Path) -> None:
+    client = store.connect()[0]
+    for _ in range(28):
+        client.create_model_version("digits", model.as_uri())
+    with pytest.raises(UserError, match=r"it has digits \(versions 11, 12, .*, 29, 30 and 10 older ones; @best is 2\)"):
+        registry.fetch("models:/digits@champion")
+
+
 def test_an_alias_is_read_again_each_time(model: Path) -> None:
     assert registry.fetch("models:/digits@best")[0].number == 2
     store.connect()[0].set_registered_model_alias("digits", "best", "1")

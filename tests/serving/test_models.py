@@ -7,7 +7,7 @@ import pytest
 
 from reprocnn.inference.classifier import Classifier
 from reprocnn.serving.models import File, Model, Served, Version
-from tiny_model import write_tiny_model
+from tiny_model import tiny_info, write_tiny_model
 
 pytestmark = pytest.mark.serve
 
@@ -65,6 +65,24 @@ def test_a_source_that_fails_is_asked_again_and_its_error_logged_once(
     served.refresh()
     assert served.model.version.hash == "hash 2"
     assert served.loads == {"loaded": 2, "failed": 2}
+
+
+def test_the_same_error_is_logged_again_after_an_end_of_the_trouble(
+    source: Made, caplog: pytest.LogCaptureFixture
+) -> None:
+    served = Served(source)
+    for identity in (ConnectionError("no answer"), 1, ConnectionError("no answer")):
+        source.identity = identity
+        served.refresh()
+    assert len(caplog.records) == 2
+
+
+def test_a_model_whose_images_are_not_square_is_not_served(tmp_path: Path) -> None:
+    path = write_tiny_model(tmp_path / "model.onnx")
+    served = Served(File(path, None, lambda _: None))
+    write_tiny_model(path, info=tiny_info(size=(4, 5)))
+    served.refresh()
+    assert (served.model.classifier.info.image_shape, served.loads["failed"]) == ((4, 4, 3), 1)
 
 
 def test_a_new_model_is_tried_before_it_is_served(source: Made, monkeypatch: pytest.MonkeyPatch) -> None:

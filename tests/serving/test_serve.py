@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import psutil
 import pytest
 import requests
 from PIL import Image
@@ -313,6 +314,17 @@ def test_a_client_that_goes_away_in_a_request_leaves_nothing(strict: Server) -> 
     assert _inside(strict) == 0
 
 
+def test_a_client_that_does_not_read_its_answers_is_disconnected(strict: Server) -> None:
+    """Else they would stay in the memory of the server."""
+    asked = b"GET /static-offline-docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    with _raw(strict, asked * 20) as connection:
+        own = connection.getsockname()[1]
+        process = psutil.Process(strict.process.pid)
+        strict.logged("swagger-ui-bundle.js 200")
+        _wait(lambda: not [one for one in process.net_connections() if one.raddr and one.raddr.port == own])
+    assert strict.get("/health").status == 200
+
+
 def test_a_request_that_is_out_of_time_stops_at_the_next_image(model: Path) -> None:
     """Else two requests of 200 images, which need minutes, would stop the server."""
     bomb = as_base64(grey_png(7000, 7000))
@@ -450,7 +462,8 @@ def test_it_does_not_start_where_anybody_could_connect(model: Path) -> None:
     error = _fails(model.parent, "--model", str(model), "--host", "0.0.0.0")
     assert "error: --host 0.0.0.0 lets other machines connect, and there is no token" in error
     assert "export REPROCNN_SERVE_TOKEN=" in error
-    assert "16, all of them ASCII" in _fails(model.parent, "--model", str(model), REPROCNN_SERVE_TOKEN="short")
+    for token in ("short", f"{TOKEN}\u00e9", f"{TOKEN} ", f"{TOKEN}\r"):
+        assert "16, all of them ASCII" in _fails(model.parent, "--model", str(model), REPROCNN_SERVE_TOKEN=token)
 
 
 def test_a_taken_port_and_a_missing_model_are_errors_with_a_fix(server: Server, model: Path) -> None:

@@ -1,5 +1,6 @@
 """Answer pictures over HTTP."""
 
+import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -149,8 +150,9 @@ def _check_token(settings: Settings) -> None:
             f"--host {settings.host} lets other machines connect, and there is no token",
             f"export {TOKEN}=... with a long random text, or leave out --host",
         )
-    if settings.token is not None and not (settings.token.isascii() and len(settings.token) >= 16):
+    if settings.token is not None and not re.fullmatch(r"[!-~][ -~]{14,}[!-~]", settings.token):
         raise UserError(
-            f"{TOKEN} has {len(settings.token)} characters, expected at least 16, all of them ASCII",
+            f"{TOKEN} has {len(settings.token)} characters, expected at least 16, all of them ASCII, "
+            "the first and last no space",
             f"export {TOKEN}=$(openssl rand -hex 16)",
         )

@@ -74,17 +74,22 @@ def complete_run(client: "MlflowClient", experiment_id: str, result: Result) -> 
     """Add to MLflow what is missing there of a result; return the ID of its run.
 
     Raises:
-        UserError: the result is not complete, or MLflow does not answer.
+        UserError: the result is not complete, DVC can't read its remote, or MLflow does not answer.
     """
 
     def complete(mirror: Mirror, made: Record) -> str:
         mirror.complete(made)
         return str(mirror.run_id)
 
-    with locks.exclusive(state.sync_lock(), "syncs MLflow with DVC"), result.files() as folder:
-        made = _read_record(result, folder)
-        with store.explain_errors():
-            return _apply(client, experiment_id, complete, made)
+    try:
+        with locks.exclusive(state.sync_lock(), "syncs MLflow with DVC"), result.files() as folder:
+            made = _read_record(result, folder)
+            with store.explain_errors():
+                return _apply(client, experiment_id, complete, made)
+    except UserError:
+        raise
+    except Exception as error:
+        raise _of_dvc(error) from error
 
 
 def print_runs(names: list[str]) -> None:
@@ -104,6 +109,11 @@ def print_runs(names: list[str]) -> None:
         "`python -m reprocnn sync` adds what is missing; `python -m reprocnn reproduce RUN` checks out what made a run"
     )
     _exit_if_failed(failed)
+
+
+def _of_dvc(error: Exception) -> UserError:
+    """Convert an error of DVC, for example about a remote that can't be read: each kind of remote has its own."""
+    return UserError(masked(" ".join(str(error).split())), "python -m reprocnn doctor")
 
 
 def _exit_if_failed(failed: list[UserError]) -> None:
@@ -154,8 +164,8 @@ def _apply_to_each(
                 message = _attempt(failed, partial(_apply, client, experiment_id, act, made))
         except UserError as error:
             message = f"skipped: {error.problem}"
-        except Exception as error:  # for example a DVC remote that can't be read; continue with the others
-            failed.append(UserError(masked(" ".join(str(error).split())), "python -m reprocnn doctor"))
+        except Exception as error:  # continue with the others
+            failed.append(_of_dvc(error))
             message = f"failed: {failed[-1].problem}"
         print(f"[{number}/{len(results)}] {result.name:{width}}  {result.where:9}  {message}", flush=True)
     return failed

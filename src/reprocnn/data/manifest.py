@@ -115,7 +115,8 @@ def read_manifest(file: Path, checkout: Path = Path()) -> Manifest:
             "write it with `python -m reprocnn manifest FOLDER`",
         )
     here, there = (Path(path.normpath(root / file.parent / top)) for root in (Path(), checkout))
-    folder = here if here.is_dir() else there
+    # A file of the folder that Git tracks, such as a README, is in the copy, too.
+    folder = here if (here / next(iter(files), "")).exists() else there
     if not folder.is_dir():
         raise UserError(f"{file} names the folder {folder}, which does not exist", "put the images there")
     return Manifest(file, folder, files)

@@ -21,8 +21,10 @@ _REDUCED = 3
 photographs the result then differs from that of the full size by less than 0.5 of 255 levels in the mean."""
 _COLOURS = {"YCbCr": "RGB", "Gray": "GRAY"}
 """Colours of ordinary JPEGs -> what they are decoded to."""
-_ORIENTED, _HEADER = (b"Exif\0", b"http://ns.adobe.com/xap/"), 2**20
-"""How data that may have an orientation begin, and the first bytes of a file, in which they are."""
+_ORIENTED = (b"Exif\0", b"http://ns.adobe.com/xap/")
+"""How data that may have an orientation begin."""
+_APP1, _SCAN = b"\xff\xe1", b"\xff\xda"
+"""How a segment of a JPEG begins that may have such data, and the one that its pixels follow."""
 
 # Pillow's limits protect servers from malicious uploads. These files are the user's own, and MAX_PIXELS limits memory.
 Image.MAX_IMAGE_PIXELS = None
@@ -135,8 +137,13 @@ def _decode_jpeg(content: bytes, image_size: int) -> _Jpeg | None:
 
 
 def _may_be_rotated(content: bytes) -> bool:
-    """Tell whether a JPEG has data that may have an orientation."""
-    return any(content.find(mark, 0, _HEADER) >= 0 for mark in _ORIENTED)
+    """Tell whether a JPEG has data that may have an orientation, perhaps after a long colour profile."""
+    start = 2
+    while (mark := content[start : start + 2]) != _SCAN:
+        if not mark.startswith(b"\xff") or (mark == _APP1 and content.startswith(_ORIENTED, start + 4)):
+            return True  # of a file with an unusual header, too: Pillow looks
+        start += 2 + int.from_bytes(content[start + 2 : start + 4])
+    return False
 
 
 def _jpeg_image(jpeg: _Jpeg, content: bytes, image_size: int) -> Image.Image:

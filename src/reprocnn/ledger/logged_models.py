@@ -165,12 +165,12 @@ def save_classifier(onnx: Path, images: Path | None, **target: Any) -> None:
     signature = ModelSignature(Schema([ColSpec(DataType.string, "image")]), Schema(answer))
     example = _example(images)
     target.setdefault("mlflow_model", Model()).signature = signature
-    with _copy_of_inference() as (python_model, package):
+    with _copies(onnx) as (package, copied):
         mlflow.pyfunc.save_model(
             **target,
-            python_model=python_model,
+            python_model=str(_MODEL_FILE),
             code_paths=[package],
-            artifacts={"onnx": str(onnx)},
+            artifacts={"onnx": copied},
             # Given a signature without an example, MLflow prints a warning; given neither, it keeps the one above.
             signature=signature if example is not None else None,
             input_example=example,
@@ -183,12 +183,15 @@ def _pinned(*packages: str) -> list[str]:
 
 
 @contextmanager
-def _copy_of_inference() -> Iterator[tuple[str, str]]:
-    """Yield the file with the Python model, and a copy of the modules that it imports, as a package."""
+def _copies(onnx: Path) -> Iterator[tuple[str, str]]:
+    """Yield copies of the modules that the Python model imports, as a package, and of the ONNX file.
+
+    MLflow refuses the file itself if it is a symbolic link to DVC's cache, as in a checkout with `cache.type symlink`.
+    """
     with TemporaryDirectory() as folder:
         package = Path(folder) / _CODE
         shutil.copytree(_MODEL_FILE.parent, package, ignore=shutil.ignore_patterns("__pycache__", _MODEL_FILE.name))
-        yield str(_MODEL_FILE), str(package)
+        yield str(package), shutil.copy(onnx, folder)
 
 
 def _example(images: Path | None) -> Any:

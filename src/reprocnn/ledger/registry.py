@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -33,7 +34,8 @@ NAME_TAG, RESULT_TAG, FORCED_TAG = "promoted.name", "promoted.commit", "promoted
 """Tags of a version: the name of the result that was promoted, its commit, and why it would have been refused."""
 
 _URI = re.compile(r"models:/([^/@]+)(?:@([^/@]+)|/(\d+))")
-_MOST_NAMES = 20
+_MOST_LISTED = 20
+"""Names, and versions of each, in a message."""
 _MISSING = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 """Codes of MLflow's errors for a name, version or alias that does not exist."""
 
@@ -68,8 +70,12 @@ class Version:
     @property
     def metrics(self) -> dict[str, float]:
         """The metrics in its tags, name -> value."""
-        own = {tag: float(text) for tag, text in self.tags.items() if tag.startswith(METRIC_PREFIX)}
-        return {tag.removeprefix(METRIC_PREFIX): value for tag, value in own.items()}
+        found = {}
+        for tag in self.tags:
+            if tag.startswith(METRIC_PREFIX):
+                with suppress(ValueError):  # anybody can set tags in MLflow
+                    found[tag.removeprefix(METRIC_PREFIX)] = float(self.tags[tag])
+        return found
 
 
 def fetch(uri: str) -> tuple[Version, Path]:
@@ -112,13 +118,14 @@ def _missing_error(client: "MlflowClient", uri: str) -> UserError:
     known = versions(client)
     names = list(dict.fromkeys(version.name for version in known))
     lines = []
-    for name in names[:_MOST_NAMES]:
+    for name in names[:_MOST_LISTED]:
         own = [version for version in known if version.name == name]
         aliases = ", ".join(f"@{alias} is {version.number}" for version in own for alias in version.aliases)
-        numbers = ", ".join(str(version.number) for version in reversed(own))
+        numbers = ", ".join(str(version.number) for version in reversed(own[:_MOST_LISTED]))
+        numbers += f" and {len(own) - _MOST_LISTED} older ones" if len(own) > _MOST_LISTED else ""
         noun = "versions" if len(own) > 1 else "version"
         lines.append(f"{name} ({noun} {numbers}; {aliases or 'no alias'})")
-    rest = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    rest = f" and {len(names) - _MOST_LISTED} more" if len(names) > _MOST_LISTED else ""
     has = f"it has {', '.join(lines)}{rest}" if lines else "it has no registered model"
     problem = f"MLflow at {masked(store.tracking_uri())} has no {uri}; {has}"
     return UserError(problem, f"name one that `{REGISTRY_COMMAND}` lists, or register one: {PROMOTE_COMMAND}")

@@ -1,10 +1,10 @@
 """Put the server together."""
 
-import asyncio
 import os
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
+from threading import Event, Thread
 
 from fastapi import FastAPI, Request, Response, Security
 from fastapi.exceptions import RequestValidationError
@@ -39,11 +39,11 @@ def build(served: Served, settings: Settings) -> Gate:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         limit_pillow()
-        watching = asyncio.create_task(served.watch(settings.watch))
+        ended = Event()
+        # The end of the server does not wait for this thread: MLflow may take a minute to answer.
+        Thread(target=served.watch, args=(settings.watch, ended), name="watch", daemon=True).start()
         yield
-        watching.cancel()
-        with suppress(asyncio.CancelledError):
-            await watching
+        ended.set()
         threads.shutdown()
 
     # For /docs alone: the gate checks the token.

@@ -1,16 +1,17 @@
 """The model that is served, and where a new one comes from."""
 
-import asyncio
 import hashlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 from typing import Any, Protocol
 
 import numpy as np
 
 from reprocnn.inference.classifier import Classifier
+from reprocnn.inference.pictures import check_shape
 
 _log = logging.getLogger(__name__)
 
@@ -77,11 +78,10 @@ class Served:
         """How often a model was loaded, and a new one could not be."""
         self._problem: tuple[object, str] | None = None
 
-    async def watch(self, seconds: float) -> None:
-        """Look for a new model every few seconds, until this is cancelled."""
-        while True:
-            await asyncio.sleep(seconds)
-            await asyncio.to_thread(self.refresh)
+    def watch(self, seconds: float, ended: Event) -> None:
+        """Look for a new model every few seconds, until the event is set."""
+        while not ended.wait(seconds):
+            self.refresh()
 
     def refresh(self) -> None:
         """Load the model of the source if it is another one; if that fails, keep the one that answers."""
@@ -89,6 +89,7 @@ class Served:
         try:
             identity = self._source.current()
             if identity == self._identity:
+                self._problem = None
                 return
             model = _load(self._source)
         except Exception as error:  # of any source; the next look tries it again
@@ -104,8 +105,14 @@ class Served:
 
 
 def _load(source: Source) -> Model:
-    """Load a model and try it."""
+    """Load a model and try it.
+
+    Raises:
+        Exception: it can't be loaded or can't answer.
+        UnreadableError: its images are not square, so that pictures can't be prepared for it.
+    """
     model = source.load()
+    check_shape(model.classifier.info)
     model.classifier.probabilities(np.zeros((1, *model.classifier.info.image_shape), np.uint8))
     return model
 

@@ -45,8 +45,10 @@ def run(served: Served, settings: Settings, listening: socket.socket) -> None:
         listening: its port.
     """
     logging.basicConfig(format="%(asctime)s %(message)s", level=logging.INFO)
-    # What these say about a broken file or form is in the answer; the log has one line per request.
-    logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
+    # What these say about a broken file or form is in the answer, and what they say about MLflow is in the message
+    # about the model; the log has one line per request.
+    for name in ("python_multipart", "urllib3"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     warnings.filterwarnings("ignore", module="PIL")
     config = uvicorn.Config(
         build(served, settings),
@@ -66,12 +68,15 @@ def run(served: Served, settings: Settings, listening: socket.socket) -> None:
 
 
 def _protocol(seconds: float) -> type[H11Protocol]:
-    """Return the HTTP of uvicorn with a limit that it lacks: for the time until the headers of a request are complete.
+    """Return the HTTP of uvicorn with limits that it lacks: for the time until the headers of a request are complete,
+    and for the time in which a client reads a long answer, which stays in the memory until then.
 
-    The limit also holds for what a client still sends after it got its answer.
+    The first also holds for what a client still sends after it got its answer.
     """
 
     class Protocol(H11Protocol):
+        _unread: asyncio.TimerHandle | None = None
+
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
             self._wait()
@@ -91,6 +96,17 @@ def _protocol(seconds: float) -> type[H11Protocol]:
         def connection_lost(self, exc: Exception | None) -> None:
             super().connection_lost(exc)
             self._waiting.cancel()
+            if self._unread:
+                self._unread.cancel()
+
+        def pause_writing(self) -> None:
+            super().pause_writing()
+            self._unread = self.loop.call_later(seconds, self.transport.abort)
+
+        def resume_writing(self) -> None:
+            super().resume_writing()
+            if self._unread:
+                self._unread.cancel()
 
         def _wait(self) -> None:
             self._waiting = self.loop.call_later(seconds, self._end)
