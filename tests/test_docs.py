@@ -109,6 +109,8 @@ def test_every_path_of_this_project_exists_or_is_generated(page: Path) -> None:
         "reports/environment.json",
         "reports/audit.html",
         "reports/compare.html",
+        "data/raw",
+        "data/processed",
         *outs,
     )
     new = [edit["new"] for edit in _EDIT.finditer(EXTENDING.read_text()) if edit["new"]]

@@ -139,6 +139,14 @@ def test_two_results_with_few_images_in_common_are_refused_after_the_table(
     assert "29 test images in common" in json.loads("{" + report)["pair"]["refused"]
 
 
+def test_two_results_on_the_same_few_images_need_more_of_them(repository: Repository) -> None:
+    for name in ("first", "second"):
+        repository.experiment(name, model=name, images=range(20))
+    message = "first and second have 20 test images in common, .* at least 30\n  fix: have more test images"
+    with pytest.raises(SystemExit, match=message):
+        cli.main(["compare", "first", "second"])
+
+
 def test_predictions_without_hashes_are_refused_with_the_command_that_makes_them(
     repository: Repository, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -18,6 +18,7 @@ from reprocnn.artifacts.model import ONNX_MODEL
 from reprocnn.commands import serve
 from reprocnn.errors import UserError
 from reprocnn.ledger import revisions, store
+from reprocnn.ledger.git import git
 from servers import PNG, png, serving
 from tiny_model import COLOURS, write_tiny_model
 
@@ -54,6 +55,16 @@ def test_the_experiment_of_a_model_is_found_by_its_content(finished: Checkout, m
     assert revisions.experiment_with(two) == "two"
     assert revisions.experiment_with(md5(ONNX_MODEL)) is None  # of the commit, which is no experiment
     assert revisions.experiment_with("0" * 32) is None
+
+
+def test_a_model_of_the_commit_is_of_no_experiment_that_repeats_it(
+    checkout: Checkout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(checkout.folder)
+    head = git("rev-parse", "HEAD")
+    git("update-ref", f"refs/exps/{head[:2]}/{head[2:]}/again", head)
+    assert "again" in {experiment.name for experiment in revisions.experiments()}
+    assert revisions.experiment_with(md5(ONNX_MODEL)) is None
 
 
 @pytest.mark.serve

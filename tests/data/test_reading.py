@@ -67,14 +67,17 @@ def test_unreadable_files_are_refused_unless_they_are_to_be_skipped(tmp_path: Pa
         _read(pictures, tmp_path / "reading")
     assert "a/3.png" in caught.value.problem
     assert "b/2.png" in caught.value.problem
+    assert caught.value.fix.endswith("; or leave out all of these files with `-S unreadable=skip`")
 
 
 def test_a_folder_of_which_most_files_can_not_be_read_is_refused_even_so(tmp_path: Path, make_images: Make) -> None:
     make_images(tmp_path / "in", n=2)
     for i in range(5):
         (tmp_path / "in" / "cat" / f"note{i}.png").write_text("text")
-    with pytest.raises(UserError, match="5 of 9 images can.t be read, more than the 4 that `unreadable: skip` may"):
+    message = "5 of 9 images can.t be read, more than the 4 that `unreadable: skip` may"
+    with pytest.raises(UserError, match=message) as caught:
         _read(tmp_path / "in", tmp_path / "reading", unreadable="skip")
+    assert "unreadable=skip" not in caught.value.fix
 
 
 READ = """

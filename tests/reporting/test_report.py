@@ -85,6 +85,10 @@ def test_a_hundred_classes_of_large_colour_images_give_at_most_3_megabytes() -> 
     assert f"{4000 - shown:,} are left out" in page
 
 
+def test_a_page_with_all_test_images_says_so() -> None:
+    assert "The page has all 12 test images." in _words(report.html(made_content(n=12)))
+
+
 def test_the_images_of_a_cell_are_its_most_confident() -> None:
     content = made_content(["a", "b"], n=200)
     images = _embedded(report.html(content), "matrix-data")["images"]
@@ -115,6 +119,14 @@ def test_the_report_says_what_a_threshold_gives(changes: dict[str, Any], sentenc
     measures = confidence.scores(*_certain(60), changes["threshold_99"], 0.5)
     content = replace(content, confidence=measures, card=replace(content.card, **changes))
     assert sentence in " ".join(_Text(report.html(content)).text.split())
+
+
+def test_the_report_says_when_the_sets_leave_out_no_class() -> None:
+    content = made_content()
+    for quantile, expected in ((1.0, True), (0.5, False)):
+        page = _words(report.html(replace(content, card=replace(content.card, conformal_quantile_90=quantile))))
+        assert ("No class can be left out" in page) == expected
+        assert ("classes per set on average" in page) != expected
 
 
 def _certain(n: int) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:

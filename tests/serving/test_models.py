@@ -85,6 +85,20 @@ def test_a_model_whose_images_are_not_square_is_not_served(tmp_path: Path) -> No
     assert (served.model.classifier.info.image_shape, served.loads["failed"]) == ((4, 4, 3), 1)
 
 
+def test_a_file_that_is_away_for_a_while_changes_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """DVC removes the outputs of a stage before it runs, and may bring the same ones back."""
+    caplog.set_level("INFO")
+    path = write_tiny_model(tmp_path / "model.onnx")
+    served = Served(File(path, None, lambda _: None))
+    path.unlink()
+    served.refresh()
+    write_tiny_model(path)
+    served.refresh()
+    assert (served.loads, caplog.messages) == ({"loaded": 1, "failed": 0}, [])
+    with pytest.raises(FileNotFoundError):
+        File(tmp_path / "none.onnx", None, lambda _: None).current()
+
+
 def test_a_new_model_is_tried_before_it_is_served(source: Made, monkeypatch: pytest.MonkeyPatch) -> None:
     served = Served(source)
 

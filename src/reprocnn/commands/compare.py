@@ -300,7 +300,10 @@ def pair_of(names: tuple[str, str], tables: "tuple[pd.DataFrame, pd.DataFrame]",
     if len(images) < comparison.MIN_COMMON:
         n, least = len(images), comparison.MIN_COMMON
         few = f"{names[0]} and {names[1]} have {n} test images in common, and a comparison takes at least {least}"
-        return Pair(*names, refused=UserError(few + reason, "compare experiments on the same images"))
+        same = "compare experiments on the same images"
+        more = "have more test images, for example with a larger `test_fraction`"
+        fix = more if n == max(map(len, tables)) else same
+        return Pair(*names, refused=UserError(few + reason, fix))
     right = [(images[f"predicted_{number}"] == images["actual"]).to_numpy(bool) for number in (1, 2)]
     one_alone = images[right[0] != right[1]].to_dict("records")
     return Pair(*names, comparison.compare(*right), tuple(one_alone))

@@ -267,8 +267,11 @@ def _read(
 
 def _unreadable(source: Source, names: Sequence[str], store: _Store) -> UserError:
     """Return the error for files that can't be read; it names the first ones."""
-    note = f", more than the {store.most_failures} that `unreadable: skip` may leave out" if store.most_failures else ""
-    files = UnreadableFiles(source.path, len(names), note)
+    allowed = store.most_failures
+    note = f", more than the {allowed} that `unreadable: skip` may leave out" if allowed else ""
+    few = not allowed and len(store.done.failures) <= int(_MOST_SKIPPED * len(names))
+    instead = "or leave out all of these files with `-S unreadable=skip`" if few else ""
+    files = UnreadableFiles(source.path, len(names), note, instead)
     for failure in list(store.done.failures.values())[:MAX_COLLECTED]:
         files.add(failure.name, UnreadableError(failure.cause, failure.fix, failure.detail))
     return files.error()

@@ -18,10 +18,11 @@ class UnreadableFiles:
         source: the directory or archive, for the messages.
         total: the number of images in it.
         note: the end of the first line of the error.
+        instead: what to do instead of the fixes; empty if there is nothing else.
     """
 
-    def __init__(self, source: Path, total: int, note: str = "") -> None:
-        self._source, self._total, self._note, self._count = source, total, note, 0
+    def __init__(self, source: Path, total: int, note: str, instead: str) -> None:
+        self._source, self._total, self._note, self._instead, self._count = source, total, note, instead, 0
         self._by_cause: dict[tuple[str, str], list[str]] = {}
 
     def __len__(self) -> int:
@@ -43,4 +44,4 @@ class UnreadableFiles:
             lines += [f"    {name}" for name in names[:limit]]
             lines += [f"    and {len(names) - limit} more"] * (len(names) > limit)
             fix = next_fix  # UserError appends the last fix itself
-        return UserError("\n".join(lines), fix)
+        return UserError("\n".join(lines), f"{fix}; {self._instead}" if self._instead else fix)

@@ -196,9 +196,12 @@ def find(revision: str) -> Result:
 
 
 def experiment_with(md5: str) -> str | None:
-    """Return the name of the first DVC experiment whose dvc.lock has an output with this md5; None if none has it."""
-    names = {experiment.commit: experiment.name for experiment in experiments()}
-    found = git("grep", "-lF", md5, *names, "--", LOCK.as_posix()) if names else ""
+    """Return the name of the first DVC experiment whose dvc.lock has an output with this md5.
+
+    None if no experiment has it, or if HEAD has it: experiments may repeat what HEAD already had.
+    """
+    names = {"HEAD": None} | {experiment.commit: experiment.name for experiment in experiments()}
+    found = git("grep", "-lF", md5, *names, "--", LOCK.as_posix())
     return names[found.partition(":")[0]] if found else None
 
 

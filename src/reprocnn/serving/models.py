@@ -99,9 +99,10 @@ class Served:
                 _log.warning("the new model can't be served, the old one stays: %s", problem[1])
                 self._problem = problem
             return
-        self.model, self._identity, self._problem = model, identity, None
-        self.loads["loaded"] += 1
-        _log.info("now serving model %s", model.version.hash)
+        before, self.model, self._identity, self._problem = self.model, model, identity, None
+        if model.version != before.version:  # else the same file was written again
+            self.loads["loaded"] += 1
+            _log.info("now serving model %s", model.version.hash)
 
 
 def _load(source: Source) -> Model:
@@ -128,11 +129,24 @@ class File:
 
     def __init__(self, path: Path, white: float | None, experiment_with: Callable[[str], str | None]) -> None:
         self._path, self._white, self._experiment_with = path, white, experiment_with
+        self._seen: tuple[int, int, int] | None = None
 
     def current(self) -> Any:
-        """Return the time, the size and the number of the file."""
-        found = self._path.stat()
-        return found.st_mtime_ns, found.st_size, found.st_ino
+        """Return the time, the size and the number of the file; while there is none, those of the last one.
+
+        DVC removes the outputs of a stage before it runs.
+
+        Raises:
+            OSError: there was no file yet, or it can't be looked at.
+        """
+        try:
+            found = self._path.stat()
+        except FileNotFoundError:
+            if self._seen is None:
+                raise
+            return self._seen
+        self._seen = found.st_mtime_ns, found.st_size, found.st_ino
+        return self._seen
 
     def load(self) -> Model:
         """Open the file.
