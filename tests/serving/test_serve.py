@@ -470,6 +470,8 @@ def test_a_taken_port_and_a_missing_model_are_errors_with_a_fix(server: Server, 
     error = _fails(model.parent, "--model", str(model), "--port", str(server.port))
     assert f"port {server.port} of 127.0.0.1: Address already in use" in error
     assert "  fix: " in error
+    too_long = _fails(model.parent, "--model", str(model), "--host", "\u00e9" * 80, REPROCNN_SERVE_TOKEN=TOKEN)
+    assert "\u00e9: encoding of hostname failed" in too_long
     assert "the model /nowhere.onnx does not exist" in _fails(model.parent, "--model", "/nowhere.onnx")
 
 

@@ -131,8 +131,9 @@ def _listen(settings: Settings) -> socket.socket:
 
     try:
         return listen(settings.host, settings.port)
-    except OSError as error:
-        problem = f"can't listen on port {settings.port} of {settings.host}: {error.strerror}"
+    except (OSError, TypeError) as error:  # TypeError: the text can't be a host name
+        reason = error.strerror if isinstance(error, OSError) else error
+        problem = f"can't listen on port {settings.port} of {settings.host}: {reason}"
         raise UserError(problem, "choose another --port or --host; `--port 0` takes a free port") from None
 
 

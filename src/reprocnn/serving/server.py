@@ -52,7 +52,7 @@ def run(served: Served, settings: Settings, listening: socket.socket) -> None:
     warnings.filterwarnings("ignore", module="PIL")
     config = uvicorn.Config(
         build(served, settings),
-        http=_protocol(settings.limits.seconds),
+        http=type("Protocol", (_Protocol,), {"seconds": settings.limits.seconds}),
         ws="none",
         log_config=None,
         log_level="warning",
@@ -67,53 +67,52 @@ def run(served: Served, settings: Settings, listening: socket.socket) -> None:
     uvicorn.Server(config).run([listening])
 
 
-def _protocol(seconds: float) -> type[H11Protocol]:
-    """Return the HTTP of uvicorn with limits that it lacks: for the time until the headers of a request are complete,
-    and for the time in which a client reads a long answer, which stays in the memory until then.
+class _Protocol(H11Protocol):
+    """The HTTP of uvicorn with limits that it lacks.
 
-    The first also holds for what a client still sends after it got its answer.
+    They are for the time until the headers of a request are complete, for what a client still sends after it got its
+    answer, and for the time in which it reads a long answer, which stays in the memory until then.
     """
 
-    class Protocol(H11Protocol):
-        _unread: asyncio.TimerHandle | None = None
+    seconds: float
+    """The limit."""
+    _unread: asyncio.TimerHandle | None = None
 
-        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-            super().connection_made(transport)
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._wait()
+
+    def data_received(self, data: bytes) -> None:
+        before = self.cycle
+        super().data_received(data)
+        if self.cycle is not before:
+            self._waiting.cancel()
+
+    def on_response_complete(self) -> None:
+        before = self.cycle
+        super().on_response_complete()
+        if self.cycle is before:  # the client did not send the next request in advance
             self._wait()
 
-        def data_received(self, data: bytes) -> None:
-            before = self.cycle
-            super().data_received(data)
-            if self.cycle is not before:
-                self._waiting.cancel()
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._waiting.cancel()
+        if self._unread:
+            self._unread.cancel()
 
-        def on_response_complete(self) -> None:
-            before = self.cycle
-            super().on_response_complete()
-            if self.cycle is before:  # the client did not send the next request in advance
-                self._wait()
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._unread = self.loop.call_later(self.seconds, self.transport.abort)
 
-        def connection_lost(self, exc: Exception | None) -> None:
-            super().connection_lost(exc)
-            self._waiting.cancel()
-            if self._unread:
-                self._unread.cancel()
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._unread:
+            self._unread.cancel()
 
-        def pause_writing(self) -> None:
-            super().pause_writing()
-            self._unread = self.loop.call_later(seconds, self.transport.abort)
+    def _wait(self) -> None:
+        self._waiting = self.loop.call_later(self.seconds, self._end)
 
-        def resume_writing(self) -> None:
-            super().resume_writing()
-            if self._unread:
-                self._unread.cancel()
-
-        def _wait(self) -> None:
-            self._waiting = self.loop.call_later(seconds, self._end)
-
-        def _end(self) -> None:
-            if self.conn.our_state is h11.IDLE and self.conn.trailing_data[0]:
-                self.transport.write(b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
-            self.transport.close()
-
-    return Protocol
+    def _end(self) -> None:
+        if self.conn.our_state is h11.IDLE and self.conn.trailing_data[0]:
+            self.transport.write(b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+        self.transport.close()
