@@ -104,7 +104,6 @@ def test_every_path_of_this_project_exists_or_is_generated(page: Path) -> None:
     outs = [next(iter(out)) if isinstance(out, dict) else out for out in named]
     generated = (
         "data/images",
-        "data/raw",
         ".dvc/tmp",
         "models/",
         "reports/environment.json",
