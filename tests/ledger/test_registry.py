@@ -42,6 +42,13 @@ def test_of_many_versions_the_error_lists_the_newest(model: Path) -> None:
         registry.fetch("models:/digits@champion")
 
 
+def test_reading_a_version_leaves_a_deleted_experiment_deleted(model: Path) -> None:
+    client, experiment_id = store.connect()
+    client.delete_experiment(experiment_id)
+    registry.fetch("models:/digits@best")
+    assert client.get_experiment(experiment_id).lifecycle_stage == "deleted"
+
+
 def test_an_alias_is_read_again_each_time(model: Path) -> None:
     assert registry.fetch("models:/digits@best")[0].number == 2
     store.connect()[0].set_registered_model_alias("digits", "best", "1")

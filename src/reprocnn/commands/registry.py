@@ -24,9 +24,8 @@ def print_versions(name: str | None, as_json: bool) -> None:
     Raises:
         UserError: MLflow does not answer, or no registered model has the name.
     """
-    client, _ = store.connect_or_explain()
     with store.explain_errors():
-        known = registry.versions(client)
+        known = registry.versions(store.reader())
     found = [version for version in known if name in {None, version.name}]
     if name and not found:
         names = ", ".join(dict.fromkeys(version.name for version in known)) or "none"

@@ -90,8 +90,8 @@ def fetch(uri: str) -> tuple[Version, Path]:
     Raises:
         UserError: MLflow does not answer, there is no such version, or its files are gone.
     """
-    client, _ = store.connect_or_explain()
     with store.explain_errors():
+        client = store.reader()
         version = _find(client, uri)
         return version, _folder(client, version)
 

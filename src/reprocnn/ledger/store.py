@@ -125,6 +125,17 @@ def connect() -> tuple["MlflowClient", str]:
         return opened, _experiment(opened, True)
 
 
+def reader() -> "MlflowClient":
+    """Return a client of the store for what needs no MLflow experiment: none is created, and a deleted one stays so."""
+    uri = tracking_uri()
+    if file := database(uri):
+        from filelock import FileLock
+
+        with FileLock(state.store_lock()):
+            _prepare_sqlite(file)
+    return client(uri)
+
+
 def client(uri: str) -> "MlflowClient":
     """Create a client of a store."""
     import mlflow
