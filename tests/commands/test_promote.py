@@ -430,6 +430,7 @@ def test_a_faster_checkout_wins(results: Results, monkeypatch: pytest.MonkeyPatc
 # Real results
 
 
+@pytest.mark.slow
 def test_experiments_are_promoted_in_a_checkout(checkout: Checkout) -> None:
     printed = checkout.reprocnn("promote", "--name", "digits", "--alias", "champion")
     assert "models:/digits@champion is version 1 now\n" in printed
