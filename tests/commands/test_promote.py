@@ -198,7 +198,7 @@ def test_metrics_of_another_model_are_refused(results: Results) -> None:
     outs, tested = lock.split("evaluate:")
     model = revisions.workspace().model_md5
     (results.folder / "dvc.lock").write_text(f"{outs}evaluate:{tested.replace(model, 'a' * 32)}")
-    _refused(r"the test metrics of workspace are of another model: evaluate has not run since\n  fix: dvc repro")
+    _refused(r"the test metrics of workspace are of another model: evaluate did not run after train\n  fix: dvc repro")
 
 
 def test_a_version_that_promote_did_not_register_is_no_champion_to_compare_with(results: Results) -> None:

@@ -119,7 +119,7 @@ def test_several_pictures_are_chosen_with_the_keyboard(browser: "Browser", serve
 def test_what_is_no_picture_is_said_with_its_reason(browser: "Browser", server: Server, problems: list[str]) -> None:
     page = _open(browser, server, problems)
     _give(page, "drop", b"text", "text/plain")
-    assert page.locator("#status.problem").inner_text() == "That is no picture."
+    assert page.locator("#status.problem").inner_text() == "That is not a picture."
     _give(page, "drop", b"text")
     page.get_by_text("image 0 (a.png): not an image that Pillow can read").wait_for()
     assert page.locator("#status.problem").count() == 1

@@ -106,7 +106,8 @@ def _choose(names: list[str], best: bool) -> Reports:
     if len(rows) > 1:
         print(f"{label} has the best validation accuracy of {len(rows)} results: {accuracy:.2%}")
     if chosen.result.tested_model_md5 != chosen.result.model_md5:
-        raise UserError(f"the test metrics of {label} are of another model: evaluate has not run since", "dvc repro")
+        problem = f"the test metrics of {label} are of another model: evaluate did not run after train"
+        raise UserError(problem, "dvc repro")
     return chosen
 
 

@@ -102,7 +102,7 @@ class Registered:
         """Open the model.
 
         Raises:
-            UserError: MLflow does not answer, there is no such version, or it is no model of this project.
+            UserError: MLflow does not answer, there is no such version, or it is not a model of this project.
         """
         from reprocnn.serving.models import File
 

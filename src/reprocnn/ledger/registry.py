@@ -114,7 +114,7 @@ def _find(client: "MlflowClient", uri: str) -> Version:
 
 
 def _missing_error(client: "MlflowClient", uri: str) -> UserError:
-    """Return the error for a URI of which there is no version; it lists what there is."""
+    """Return the error for a URI without a version; it lists the versions that exist."""
     known = versions(client)
     names = list(dict.fromkeys(version.name for version in known))
     lines = []

@@ -1,4 +1,4 @@
-"""Who may ask: a client with the token or, where there is none, a program on this machine that is no foreign page."""
+"""Who may ask: a client with the token; without a token, any program on this machine except pages of other sites."""
 
 import hmac
 import re

@@ -76,7 +76,7 @@ def _form_files(body: bytes, boundary: bytes, most: int) -> list[Picture]:
 
     def refuse(field: Field) -> None:
         name = (field.field_name or b"").decode("utf-8", "replace")
-        raise RefusedError(400, f"the field {name[:100]!r} is no file", "send files, as `curl -F image=@FILE` does")
+        raise RefusedError(400, f"the field {name[:100]!r} is not a file", "send files, as `curl -F image=@FILE` does")
 
     config = {"MAX_MEMORY_FILE_SIZE": len(body) + 1}
     try:
@@ -84,7 +84,7 @@ def _form_files(body: bytes, boundary: bytes, most: int) -> list[Picture]:
         parser.write(_not_empty(body))
         parser.finalize()
     except FormParserError as error:
-        raise RefusedError(400, f"no form: {error}", "send files, as `curl -F image=@FILE` does") from None
+        raise RefusedError(400, f"not a form: {error}", "send files, as `curl -F image=@FILE` does") from None
     if not ended:
         raise RefusedError(400, "the form ends early", "send it again")
     if not files:
@@ -110,20 +110,20 @@ def _parse(body: bytes, most: int) -> Any:
     try:
         return json.loads(body, parse_constant=_refuse_constant)
     except RecursionError:
-        raise RefusedError(400, "no JSON: too many brackets in each other", f"send {_EXAMPLE}") from None
+        raise RefusedError(400, "not JSON: the brackets are nested too deeply", f"send {_EXAMPLE}") from None
     except ValueError as error:
-        raise RefusedError(400, f"no JSON: {error}", "check quotes and commas") from None
+        raise RefusedError(400, f"not JSON: {error}", "check quotes and commas") from None
 
 
 def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no value of JSON")
+    raise ValueError(f"{name} is not a JSON value")
 
 
 def _column(body: Any) -> list[Any]:
     """Return the values of the column `image` of what a client of MLflow sends."""
     formats = {"dataframe_split", "dataframe_records", "inputs", "instances"}
     if not isinstance(body, dict) or len(found := formats & set(body)) != 1:
-        raise RefusedError(400, "the JSON is no object with a table", f"send {_TABLES}")
+        raise RefusedError(400, "the JSON is not an object with a table", f"send {_TABLES}")
     (name,) = found
     match name, body[name]:
         case "dataframe_split", {"columns": list() as columns, "data": list() as rows} if "image" in columns:

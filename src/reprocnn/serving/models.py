@@ -153,7 +153,7 @@ class File:
 
         Raises:
             OSError: it is missing, can't be read, or was replaced meanwhile.
-            ValueError: it is no model of this project.
+            ValueError: it is not a model of this project.
         """
         before = self.current()
         classifier = Classifier(self._path, threads=1, white=self._white)

@@ -10,7 +10,7 @@ function say(text, how = "") {
 
 async function ask(files) {
   const images = [...files].filter(file => file.type.startsWith("image/"));
-  if (!images.length) return say("That is no picture.", "problem");
+  if (!images.length) return say("That is not a picture.", "problem");
   waiting = images;
   say(images.length > 1 ? `Asking about ${images.length} pictures` : "Asking");
   const form = new FormData();
