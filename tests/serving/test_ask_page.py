@@ -38,6 +38,14 @@ def server(model: Path) -> Iterator[Server]:
         yield running
 
 
+@pytest.fixture(autouse=True)
+def _closed_pages(browser: "Browser") -> Iterator[None]:
+    """Close the pages of a test: with others open, a page may not have the focus, and opens no file chooser."""
+    yield
+    for context in browser.contexts:
+        context.close()
+
+
 def _open(browser: "Browser", server: Server, problems: list[str], path: str = "/", **settings: Any) -> "Page":
     """Open a page of the server; `problems` gets what it writes to the console, and foreign addresses that it asks."""
     page = browser.new_context(**settings).new_page()
