@@ -5,6 +5,7 @@ TensorFlow and simplejpeg, if a Python that has them is given, do the same job i
 crop and size; the import of the library is not counted.
 
     python benchmarks/reading.py photographs          # 500 photographs of 12 megapixels, made from two of scikit-learn
+    python benchmarks/reading.py large                # the memory for pictures of 50 megapixels, in several formats
     python benchmarks/reading.py FOLDER --size 32     # the pictures of a folder
     python benchmarks/reading.py FOLDER --size 32 --other PYTHON
 """
@@ -21,7 +22,9 @@ import threading
 import time
 from collections.abc import Callable
 from functools import partial
+from multiprocessing import Process
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -96,6 +99,9 @@ def main() -> None:
     arguments = _arguments()
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(arguments.pictures)
+        if arguments.pictures == "large":
+            _measure_memory(Path(temporary), arguments.size)
+            return
         if arguments.pictures == "photographs":
             folder = Path(temporary, "photographs")
             _make_photographs(folder, arguments.photographs)
@@ -120,7 +126,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__.split("\n\n")[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
-    parser.add_argument("pictures", help="a folder of JPEGs, or `photographs`: make some")
+    parser.add_argument("pictures", help="a folder of JPEGs, or make some: `photographs`, `large`")
     parser.add_argument("--photographs", type=int, default=500, help="how many to make")
     parser.add_argument("--size", type=int, default=224, help="pixels per side of the prepared images")
     parser.add_argument("--rounds", type=int, default=3, help="how often each way is measured")
@@ -142,6 +148,47 @@ def _make_photographs(folder: Path, n: int) -> None:
         noisy.save(folder / f"{number:04}.jpg", quality=90, exif=exif)
     for number in range(kinds, n):
         shutil.copy(folder / f"{number % kinds:04}.jpg", folder / f"{number:04}.jpg")
+
+
+def _measure_memory(temporary: Path, size: int) -> None:
+    """Print the memory that four pictures of 50 megapixels of each kind need in two processes."""
+    making = Process(target=_make_large, args=(temporary,))  # its memory does not count
+    making.start()
+    making.join()
+    for folder in sorted(temporary.iterdir()):
+        source, peak = list_source(folder), PeakMemory()
+        decode = partial(read_image, image_size=size, color_mode="rgb", white=65535.0)
+        with tempfile.TemporaryDirectory() as kept:
+            read_images(source, source.files, decode, (size, size, 3), Path(kept, "reading"), workers=2)
+        print(f"{folder.name}: {peak.stop() / 2**20:,.0f} MiB", flush=True)
+
+
+def _make_large(temporary: Path) -> None:
+    """Make a folder per kind of picture, with four equal files."""
+    small = np.random.default_rng(0).integers(0, 256, (60, 90, 4), dtype=np.uint8)
+    rgba = Image.fromarray(small).resize((8660, 5774), Image.Resampling.BICUBIC)
+    rgb, grey = rgba.convert("RGB"), np.asarray(rgba.convert("L")).astype(np.uint16)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    kinds: dict[str, tuple[Image.Image, dict[str, Any]]] = {
+        "baseline.jpg": (rgb, {"quality": 90}),
+        "progressive.jpg": (rgb, {"quality": 90, "progressive": True}),
+        "rotated.jpg": (rgb, {"quality": 90, "exif": exif}),
+        "cmyk.jpg": (rgb.convert("CMYK"), {}),
+        "rgb.png": (rgb, {"compress_level": 1}),
+        "transparent.png": (rgba, {"compress_level": 1}),
+        "grey and transparent.png": (rgba.convert("LA"), {"compress_level": 1}),
+        "palette.png": (rgb.quantize(64), {}),
+        "grey of 16 bits.png": (Image.fromarray(grey * 257), {"compress_level": 1}),
+        "rgb.tif": (rgb, {}),
+        "rgb.webp": (rgb, {"quality": 60, "method": 0}),
+    }
+    for name, (picture, options) in kinds.items():
+        folder = temporary / name
+        folder.mkdir()
+        picture.save(folder / f"0{name}", **options)
+        for number in range(1, 4):
+            shutil.copy(folder / f"0{name}", folder / f"{number}{name}")
 
 
 def _base(folder: Path, size: int) -> float:

@@ -64,7 +64,11 @@ def test_a_source_that_fails_is_asked_again_and_its_error_logged_once(
     source.error = None
     served.refresh()
     assert served.model.version.hash == "hash 2"
-    assert served.loads == {"loaded": 2, "failed": 2}
+    assert served.loads == {"loaded": 2, "failed": 1}
+    assert [r.message.partition(", the old")[0] for r in caplog.records] == [
+        "can't look for a new model",
+        "the new model can't be served",
+    ]
 
 
 def test_the_same_error_is_logged_again_after_an_end_of_the_trouble(

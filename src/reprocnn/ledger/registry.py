@@ -227,7 +227,7 @@ def move_alias(client: "MlflowClient", name: str, alias: str, number: int, seen:
     if before != current or earlier:
         what = f"{earlier[-1]} was registered" if earlier else f"@{alias} was moved from {before} to {current}"
         problem = f"models:/{name}@{alias} stays at {current}: {what} from another checkout meanwhile"
-        raise UserError(problem, "run promote again; it compares with what is there now")
+        raise UserError(problem, "run promote again, which compares with the current version")
     client.set_registered_model_alias(name, alias, str(number))
 
 

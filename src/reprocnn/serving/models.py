@@ -95,8 +95,10 @@ class Served:
         except Exception as error:  # of any source; the next look tries it again
             problem = (identity, " ".join(str(error).split()))
             if problem != self._problem:  # once, not every few seconds
-                self.loads["failed"] += 1
-                _log.warning("the new model can't be served, the old one stays: %s", problem[1])
+                self.loads["failed"] += identity is not None
+                no_look = "can't look for a new model, the old one stays: %s"
+                no_load = "the new model can't be served, the old one stays: %s"
+                _log.warning(no_look if identity is None else no_load, problem[1])
                 self._problem = problem
             return
         before, self.model, self._identity, self._problem = self.model, model, identity, None
