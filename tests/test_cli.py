@@ -86,7 +86,19 @@ def _read_page(address: str) -> str:
 
 def test_help_lists_the_commands_and_each_has_an_example(capsys: pytest.CaptureFixture[str]) -> None:
     commands = (
-        *("models", "preset", "predict", "serve", "manifest", "summary", "compare", "audit", "export", "verify"),
+        *(
+            "models",
+            "preset",
+            "predict",
+            "serve",
+            "manifest",
+            "sweep",
+            "summary",
+            "compare",
+            "audit",
+            "export",
+            "verify",
+        ),
         *("reproduce", "promote", "registry", "ui", "runs", "sync", "doctor"),
     )
     printed = _help(capsys, "--help")

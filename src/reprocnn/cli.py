@@ -7,6 +7,7 @@ import os
 import sys
 from contextlib import suppress
 from dataclasses import fields
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -27,6 +28,7 @@ from reprocnn.commands import (
 )
 from reprocnn.commands.doctor import doctor
 from reprocnn.commands.doctor.runs import QUICK
+from reprocnn.errors import UserError
 from reprocnn.export.formats import FORMATS
 from reprocnn.ledger import store
 from reprocnn.run import exits, state
@@ -189,6 +191,17 @@ _HELP = {
         """,
         ("", "--port 8080 --model models:/digits@champion", "--host 0.0.0.0  # with REPROCNN_SERVE_TOKEN"),
     ),
+    "sweep": _Help(
+        "run many experiments whose parameters Optuna proposes, on one machine or a cluster",
+        """
+        Run the trials that a file describes: the goal, how many trials, and the values of each parameter. Each trial is
+        a DVC experiment on the last commit, in a clone of its own; `dvc exp show` lists it. Optuna proposes the
+        parameters and prunes hopeless trials, Ray starts trials where cores are free. Ctrl-C stops the sweep; the same
+        command again continues it. Another machine of a Ray cluster needs a tracking server, a Git remote and a DVC
+        remote. It needs the packages of the extra `sweep`: make setup EXTRA=--extra=sweep installs them.
+        """,
+        ("sweep.yaml", "sweep.yaml --address auto  # a Ray cluster", "sweep.yaml --address ray://head:10001"),
+    ),
     "manifest": _Help(
         "list the files of a large folder with their hashes, so that DVC needn't hash it",
         """
@@ -318,6 +331,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_predict(commands)
     _add_serve(commands)
     _add_manifest(commands)
+    _add_sweep(commands)
     _add_results(commands)
     _add_registry(commands)
     _add_runs(commands)
@@ -351,6 +365,28 @@ def _add_models(commands: "_Commands") -> None:
     command = _add(commands, "preset")
     command.add_argument("name", nargs="?", help="name of the recipe")
     command.set_defaults(run=lambda a: preset.apply_preset(a.name) if a.name else preset.list_presets())
+
+
+def _add_sweep(commands: "_Commands") -> None:
+    """Add the command `sweep`."""
+    command = _add(commands, "sweep")
+    command.add_argument("file", type=Path, metavar="FILE", help="YAML file with the goal, the trials and the space")
+    address = "where Ray runs: local, auto, or the address of a cluster (default: local, this machine)"
+    command.add_argument("--address", type=_name, default="local", metavar="ADDRESS", help=address)
+    remote = "Git remote through which several machines exchange experiments (default: origin)"
+    command.add_argument("--git-remote", type=_name, default="origin", metavar="NAME", help=remote)
+    shared = "folder that all machines see, for checkpoints: a trial whose machine dies resumes on another one"
+    command.add_argument("--shared", type=Path, metavar="FOLDER", help=shared)
+    command.set_defaults(run=_sweep, settings={"RAY_USAGE_STATS_ENABLED": "0", "RAY_DEDUP_LOGS": "0"})
+
+
+def _sweep(parsed: argparse.Namespace) -> None:
+    if absent := [name for name in ("cmaes", "optuna", "ray") if not find_spec(name)]:
+        raise UserError(f"`sweep` needs the packages {', '.join(absent)}", "make setup EXTRA=--extra=sweep")
+    from reprocnn.commands.sweep.sweep import sweep
+
+    shared = Path(parsed.start, parsed.shared) if parsed.shared else None
+    sweep(Path(parsed.start, parsed.file), parsed.address, parsed.git_remote, shared)
 
 
 def _add_manifest(commands: "_Commands") -> None:

@@ -15,6 +15,9 @@ NO_EXPERIMENT = "none"
 NO_EXPERIMENT_TAGS = {EXPERIMENT_TAG: NO_EXPERIMENT, BASELINE_TAG: NO_EXPERIMENT}
 """The experiment tags of a run outside of `dvc exp run`."""
 
+PARENT_TAG, PARENT_VARIABLE = "mlflow.parentRunId", "REPROCNN_PARENT_RUN"
+"""The tag with the MLflow run of the sweep that a trial belongs to, and the environment variable that names it."""
+
 IMAGES_TAG = "images.untracked"
 """The tag with the folder of images that neither Git nor DVC tracks."""
 
@@ -51,6 +54,7 @@ def origin(changes: Changes) -> dict[str, str]:
         "mlflow.user": _user(),
         "mlflow.source.name": sys.argv[0],
         "mlflow.source.type": "LOCAL",
+        **({PARENT_TAG: parent} if (parent := os.environ.get(PARENT_VARIABLE)) else {}),
     }
 
 

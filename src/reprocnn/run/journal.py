@@ -112,10 +112,15 @@ def _write(file: Path, lines: list[str]) -> None:
 def read(training: str) -> list[Event]:
     """Return the events of a training, oldest first; empty if there is no journal."""
     with _lock:
-        lines = [line.encode() for line in _unwritten.get(training, ())]
+        lines = "\n".join(_unwritten.get(training, ())).encode()
         with suppress(OSError):
-            lines = _file(training).read_bytes().splitlines() + lines
-    return [event for line in lines if (event := _parse(line))]
+            lines = _file(training).read_bytes() + b"\n" + lines
+    return parse(lines)
+
+
+def parse(content: bytes) -> list[Event]:
+    """Return the events in the content of a journal; lines that are cut off are ignored."""
+    return [event for line in content.splitlines() if (event := _parse(line))]
 
 
 def _parse(line: bytes) -> Event | None:

@@ -5,23 +5,27 @@
 
 import os
 import signal
+import sys
 import threading
 from contextlib import suppress
 
 import psutil
 
 _SHELLS = ("sh", "bash", "dash", "zsh", "fish", "ksh")
+LAUNCHER_VARIABLE = "REPROCNN_LAUNCHER"
+"""Environment variable with the ID of the process that started dvc for a trial of a sweep."""
 _INTERVAL = 1.0
 """Seconds between two checks of the dvc process."""
 
 
 def exit_with_dvc() -> None:
-    """Send SIGTERM to this process when the dvc process that started it has died.
+    """Send SIGTERM to this process when the dvc process that started it has died, or the launcher of that process.
 
     Does nothing if no dvc started it.
     """
     if "DVC_STAGE" in os.environ:
-        threading.Thread(target=_watch, args=(_find_dvc(),), daemon=True).start()
+        found = _find_dvc()
+        threading.Thread(target=_watch, args=(found and [*found, *_find_launcher()],), daemon=True).start()
 
 
 def dvc_start_time() -> float:
@@ -41,6 +45,20 @@ def _find_dvc() -> list[psutil.Process]:
         if found[-1] and (found[-1].pid != 1 or "dvc" in " ".join(found[-1].cmdline())):
             return [process for process in found if process]
     return []
+
+
+def _find_launcher() -> list[psutil.Process]:
+    """Find the process that a sweep started for a trial and that started dvc; empty outside of a sweep.
+
+    If it has died already, this process exits.
+    """
+    number = os.environ.get(LAUNCHER_VARIABLE)
+    if not number:
+        return []
+    try:
+        return [psutil.Process(int(number))]
+    except psutil.NoSuchProcess:
+        sys.exit("the process that launched this trial has died")
 
 
 def _watch(processes: list[psutil.Process]) -> None:

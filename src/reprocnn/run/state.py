@@ -11,6 +11,9 @@ STAGE_LOCK = Path(".dvc/tmp/stage.lock")
 READING = Path(".dvc/tmp/reprocnn/reading")
 """Folder with the images that download has read so far; a relative path, for the same reason."""
 
+SHARED_VARIABLE = "REPROCNN_STATE"
+"""Environment variable with the folder of the state; a sweep sets it for its trials."""
+
 
 def repository() -> Path:
     """Return the user's checkout, even in a `--temp` or `--queue` experiment, which works in a copy of it."""
@@ -31,8 +34,14 @@ def check_checkout() -> None:
         raise UserError(problem, "cd to the checkout, or run `python -m reprocnn doctor` here to see what is missing")
 
 
+def root() -> Path:
+    """Return the folder of the state. A trial of a sweep shares that of the checkout in which the sweep runs."""
+    shared = os.environ.get(SHARED_VARIABLE)
+    return Path(shared) if shared else repository() / ".dvc" / "tmp" / "reprocnn"
+
+
 def _path(name: str) -> Path:
-    return repository() / ".dvc" / "tmp" / "reprocnn" / name
+    return root() / name
 
 
 def checkpoints() -> Path:
@@ -68,6 +77,11 @@ def export_lock(output: Path) -> Path:
 def held_out_predictions(key: str) -> Path:
     """Return the file with the predictions of `audit` for training images; `key` is the hash of the training data."""
     return _path("audit") / f"{key}.npy"
+
+
+def sweeps() -> Path:
+    """Return the folder with the studies of sweeps, and the clones of their running trials."""
+    return _path("sweeps")
 
 
 def silent_tracker() -> Path:

@@ -1,0 +1,133 @@
+"""Start trials as Ray actors: on this machine, or on a cluster."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from reprocnn.commands.sweep.trial import News, Task, Trial
+from reprocnn.errors import UserError
+from reprocnn.ledger.masking import masked
+
+_LOOK = 1.0
+"""Seconds for which a trial waits for news."""
+_STOP = 40.0
+"""Seconds in which trials have to stop."""
+LOCAL = "local"
+
+
+class Running:
+    """A trial that runs in a process of Ray. If the process or its machine dies, `news` raises `DiedError`.
+
+    Args:
+        task: what the trial is given.
+        cpus: the cores that it takes.
+        gpus: the GPUs that it takes.
+    """
+
+    def __init__(self, task: Task, cpus: int, gpus: float) -> None:
+        import ray
+
+        self._actor = ray.remote(Trial).options(num_cpus=cpus, num_gpus=gpus, max_restarts=0).remote(task)
+        self._known = 0
+        self._look: Any = self._actor.look.remote(0, _LOOK)
+
+    def news(self) -> News | None:
+        """Return what is new; None if the trial still waits for a free machine, or nothing is new.
+
+        Raises:
+            DiedError: the process or its machine has died.
+        """
+        import ray
+
+        ready, _ = ray.wait([self._look], timeout=0)
+        if not ready:
+            return None
+        try:
+            news: News = ray.get(self._look)
+        except ray.exceptions.RayError as error:
+            raise DiedError(masked(" ".join(str(error).split()))) from None
+        self._known = len(news.epochs)
+        if not news.ended:
+            self._look = self._actor.look.remote(self._known, _LOOK)
+        return news
+
+    def begin_stop(self, *, pruned: bool = False) -> Any:
+        """Begin to stop the trial; return what `ray.wait` waits for."""
+        return self._actor.stop.remote(pruned=pruned)
+
+    def close(self) -> None:
+        """End the process of Ray."""
+        import ray
+
+        with suppress(ray.exceptions.RayError):
+            ray.kill(self._actor)
+
+
+def stop(trials: "list[Running]", *, pruned: bool = False) -> None:
+    """Stop trials and their processes, all at once."""
+    import ray
+
+    stopping = [trial.begin_stop(pruned=pruned) for trial in trials]
+    if stopping:
+        ray.wait(stopping, num_returns=len(stopping), timeout=_STOP)
+    for trial in trials:
+        trial.close()
+
+
+class DiedError(Exception):
+    """The process of a trial, or its machine, has died."""
+
+
+@contextmanager
+def connected(address: str) -> Iterator[None]:
+    """Start Ray on this machine, or connect to a cluster, for the block.
+
+    Args:
+        address: `local`, `auto` or the address of a cluster.
+
+    Raises:
+        UserError: Ray does not answer.
+    """
+    import ray
+
+    try:
+        ray.init(
+            address=address,
+            namespace="reprocnn",
+            log_to_driver=False,
+            logging_level="ERROR",
+            **({"num_cpus": cores(), "include_dashboard": False} if address == LOCAL else {}),
+        )
+    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+        problem = f"Ray does not answer at --address {address}: {masked(' '.join(str(error).split()))[:300]}"
+        raise UserError(problem, "start a node with `ray start --head`, or leave --address out: this machine") from None
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def cores() -> int:
+    """Return the number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def capacity(cpus: int, gpus: float) -> int:
+    """Return how many trials the machines can run at once."""
+    import ray
+
+    count = 0
+    for node in ray.nodes():
+        if node["Alive"]:
+            resources = node["Resources"]
+            places = [resources.get("CPU", 0) / cpus] + ([resources.get("GPU", 0) / gpus] if gpus else [])
+            count += int(min(places))
+    return count
+
+
+def smallest() -> int:
+    """Return the cores of the machine that has the fewest."""
+    import ray
+
+    return min(int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"])
