@@ -41,6 +41,7 @@ DEFAULTS = {
     "MLFLOW_UV_AUTO_DETECT": "false",  # else each model gets uv.lock, which installs TensorFlow
     "MLFLOW_LOGGING_LEVEL": "CRITICAL",  # errors are raised too, and reported once
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # else two lines per finished run, if there is a server
 }
 """Settings of MLflow, unless the user sets them. The timeouts of stages are in run/mirror.py."""
 _SQLITE = re.compile(r"sqlite(?:\+pysqlite)?:///(?!file:|:memory:)([^?]+)(\?.*)?")

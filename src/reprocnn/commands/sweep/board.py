@@ -63,12 +63,13 @@ class Board:
         self._print(f"{self._name_of(trial.number)}  failed: {problem}")
 
     def ended(self, trial: "optuna.Trial", state: str, value: float | None, epoch: int) -> None:
-        """Say how a trial ended, and which is the best."""
+        """Say how a trial ended, and which is the best; `failed` says it of a trial that failed."""
+        if state == "FAIL":
+            return
         seconds = time.monotonic() - self._started.get(trial.number, time.monotonic())
         results = {
             "COMPLETE": f"{self._study.goal} {value if value is None else _short(value)}",
             "PRUNED": f"pruned after epoch {epoch}",
-            "FAIL": "failed",
         }
         self._print(f"{self._name_of(trial.number)}  {results[state]}  {seconds:.0f} s{self._best()}")
 

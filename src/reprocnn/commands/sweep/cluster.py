@@ -1,9 +1,11 @@
 """Start trials as Ray actors: on this machine, or on a cluster."""
 
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
+from urllib.parse import urlsplit
 
 from reprocnn.commands.sweep.trial import News, Task, Trial
 from reprocnn.errors import UserError
@@ -11,6 +13,8 @@ from reprocnn.ledger.masking import masked
 
 _LOOK = 1.0
 """Seconds for which a trial waits for news."""
+_CONNECT = 5.0
+"""Seconds in which a machine has to accept a connection."""
 _STOP = 40.0
 """Seconds in which trials have to stop."""
 LOCAL = "local"
@@ -91,6 +95,7 @@ def connected(address: str) -> Iterator[None]:
     """
     import ray
 
+    _check_answers(address)
     try:
         ray.init(
             address=address,
@@ -99,13 +104,34 @@ def connected(address: str) -> Iterator[None]:
             logging_level="ERROR",
             **({"num_cpus": cores(), "include_dashboard": False} if address == LOCAL else {}),
         )
-    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+    except ray.exceptions.AuthenticationError:
+        problem = f"Ray at --address {address} refuses connections without its token"
+        fix = "export RAY_AUTH_MODE=token, with the head's ~/.ray/auth_token on this machine"
+        raise UserError(problem, fix) from None
+    except (ConnectionError, RuntimeError, ValueError, OSError, ray.exceptions.RayError) as error:
         problem = f"Ray does not answer at --address {address}: {masked(' '.join(str(error).split()))[:300]}"
         raise UserError(problem, "start a node with `ray start --head`, or leave --address out: this machine") from None
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _check_answers(address: str) -> None:
+    """Check that something listens at an address with a port; Ray would try for minutes.
+
+    Raises:
+        UserError: nothing does.
+    """
+    parts = urlsplit(address if "://" in address else f"ray://{address}")
+    with suppress(ValueError):  # a wrong port
+        if not (parts.hostname and parts.port):
+            return
+        try:
+            socket.create_connection((parts.hostname, parts.port), timeout=_CONNECT).close()
+        except OSError as error:
+            problem = f"nothing answers at --address {address}: {error.strerror or error}"
+            raise UserError(problem, "start a node with `ray start --head`, and name its address") from None
 
 
 def cores() -> int:

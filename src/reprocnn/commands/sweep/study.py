@@ -81,6 +81,25 @@ class Study:
     def _is_grid(self) -> bool:
         return self._sweep.sampler == "grid"
 
+    @property
+    def has_next(self) -> bool:
+        """Whether another trial is to start. A failed trial does not count once it is repeated."""
+        trials = self.trials
+        if any(trial.state.name == "WAITING" for trial in trials):
+            return True
+        repeated = sum(trial.state.name == "FAIL" and self._is_repeated(trial) for trial in trials)
+        return self.size is None or len(trials) - repeated < self.size
+
+    def repeat_failed(self) -> None:
+        """Propose the parameters of failed trials again, unless a later trial has them."""
+        for trial in self.trials:
+            if trial.state.name == "FAIL" and not self._is_repeated(trial):
+                self.optuna.enqueue_trial(trial.params)
+
+    def _is_repeated(self, failed: "optuna.trial.FrozenTrial") -> bool:
+        later = self.trials[failed.number + 1 :]
+        return any(failed.params in (trial.params, trial.system_attrs.get("fixed_params")) for trial in later)
+
     def interrupted(self) -> "list[optuna.Trial]":
         """Return the trials that an earlier call began and did not end."""
         import optuna
@@ -90,7 +109,7 @@ class Study:
 
     def ask(self) -> "optuna.Trial":
         """Return a new trial with its parameters."""
-        number = len(self.trials)
+        number = next((t.number for t in self.trials if t.state.name == "WAITING"), len(self.trials))
         seed = int(np.random.SeedSequence((self._sweep.seed, number)).generate_state(1)[0]) % 2**31
         self.optuna.sampler = _sampler(self._sweep, seed)
         return self.optuna.ask(self._distributions)

@@ -113,6 +113,7 @@ class _Launcher:
         self._cpus = settings.cpus or _threads(base, settings) or cluster.smallest()
         self._attempts: list[_Attempt] = []
         self._interrupted = study.interrupted()
+        study.repeat_failed()
         self._deadline = time.monotonic() + 3600 * settings.hours if settings.hours else float("inf")
         self._failed = 0
         self._board = Board(study, self._name)
@@ -167,9 +168,7 @@ class _Launcher:
             return None
         if self._interrupted:
             return self._interrupted.pop(0)
-        if self._study.size is not None and len(self._study.trials) >= self._study.size:
-            return None
-        return self._study.ask()
+        return self._study.ask() if self._study.has_next else None
 
     def _name(self, number: int) -> str:
         """Return the name of the DVC experiment of a trial."""

@@ -170,7 +170,9 @@ class Trial:
             return revisions.clone(task.commit, target)
         self._run("git", "init", "--quiet", str(target), cwd=self._folder)
         with (target / ".git" / "config").open("a") as config:  # not as an argument: it may contain a password
-            config.write(f'[remote "origin"]\n\turl = {json.dumps(task.source)}\n')
+            config.write(
+                f'[remote "origin"]\n\turl = {json.dumps(task.source)}\n\tfetch = +refs/heads/*:refs/remotes/origin/*\n'
+            )
         self._run("git", "fetch", "--quiet", "origin", cwd=target)
         self._run("git", "checkout", "--quiet", "--detach", task.commit, cwd=target)
         return target / task.project
