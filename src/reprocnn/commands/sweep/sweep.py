@@ -193,6 +193,9 @@ class _Launcher:
             return
         if news is None:
             return
+        if news.killed:
+            self._repeat(attempt, news.problem)
+            return
         hopeless = False
         for epoch in news.epochs[attempt.epoch :]:
             attempt.epoch = int(epoch["epoch"])
@@ -205,7 +208,7 @@ class _Launcher:
             self._close(attempt, None, "PRUNED")
 
     def _repeat(self, attempt: _Attempt, problem: str) -> None:
-        """Start a trial again whose process or machine has died."""
+        """Start a trial again of which a process or the machine has died."""
         attempt.running.close()
         if attempt.count >= _MAX_ATTEMPTS:
             self._board.failed(attempt.trial, f"its process died {attempt.count} times: {problem}")

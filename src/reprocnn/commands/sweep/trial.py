@@ -70,6 +70,7 @@ class News:
         epochs: the epochs so far, with the names of the history.
         ended: whether it has ended.
         problem: why it failed; empty if it did not.
+        killed: whether it failed because a signal ended one of its processes, so that another attempt may succeed.
         metrics: the content of reports/training.json, once it has ended without a problem.
         ref: the ref of the experiment, likewise.
     """
@@ -78,6 +79,7 @@ class News:
     epochs: tuple[dict[str, float], ...]
     ended: bool = False
     problem: str = ""
+    killed: bool = False
     metrics: dict[str, float] = field(default_factory=dict)
     ref: str = ""
 
@@ -112,7 +114,8 @@ class Trial:
                 time.sleep(_POLL)
             return self._news()
         except (UserError, subprocess.CalledProcessError, OSError) as error:
-            return self._end(problem=self._explain(error))
+            killed = isinstance(error, subprocess.CalledProcessError) and _was_killed(error.returncode)
+            return self._end(problem=self._explain(error), killed=killed)
 
     def stop(self, *, pruned: bool) -> None:
         """Stop the trial and remove its clone; of a pruned one, also its checkpoint."""
@@ -131,7 +134,11 @@ class Trial:
             return News(host=os.uname().nodename, epochs=self._epochs)
         assert self._process
         if self._process.returncode:
-            return self._end(problem=self._last_lines())
+            status = _STAGE_STATUS.search(self._output())
+            killed = _was_killed(int(status[1]) if status else self._process.returncode)
+            if killed:
+                _signal(self._process, signal.SIGKILL)  # dvc's stage, which notices the death of dvc a second later
+            return self._end(problem=self._last_lines(), killed=killed)
         ref, metrics = self._result()
         self._hand_over(ref)
         return self._end(ref=ref, metrics=metrics)
@@ -211,8 +218,11 @@ class Trial:
         self._epochs = max(self._epochs, found, key=len)
         return self._epochs
 
+    def _output(self) -> str:
+        return (self._folder / "output").read_text(errors="replace")
+
     def _last_lines(self) -> str:
-        lines = (self._folder / "output").read_text(errors="replace").strip().splitlines()
+        lines = self._output().strip().splitlines()
         errors = [number for number, line in enumerate(lines) if line.startswith("error: ")]
         kept = lines[errors[-1] : errors[-1] + 2] if errors else lines[-_OUTPUT_LINES:]
         return masked("\n".join(kept)) or f"dvc exited with status {self._process and self._process.returncode}"
@@ -238,6 +248,13 @@ class Trial:
 
 
 _DVC = (sys.executable, "-m", "dvc")
+_STAGE_STATUS = re.compile(r"^ERROR: .*failed to run: .*, exited with (-?\d+)$", re.MULTILINE)
+"""What dvc prints when a stage fails."""
+
+
+def _was_killed(status: int) -> bool:
+    """Return whether an exit status means that a signal ended the process, or the shell that ran it."""
+    return status < 0 or 128 < status <= 192  # 255 is dvc's status for its errors
 
 
 def _signal(process: "subprocess.Popen[bytes]", number: signal.Signals) -> None:
