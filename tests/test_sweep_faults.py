@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -126,10 +126,10 @@ def cluster() -> Iterator[Cluster]:
         shutil.rmtree(folder)
 
 
-def _write_grid(file: Path, trials: int) -> None:
-    """Write the file of a sweep of a number of trials, which is even."""
+def _write_grid(file: Path, seeds: Iterable[int]) -> None:
+    """Write the file of a sweep with two trials per seed."""
     fixed = {"model": "mlp", "epochs": 1, "threads": 1, "robustness": False}
-    space = {"seed": list(range(1, trials // 2 + 1)), "learning_rate": [0.002, 0.005]}
+    space = {"seed": list(seeds), "learning_rate": [0.002, 0.005]}
     settings = {"sampler": "grid", "pruner": "none", "cpus": 1, "params": fixed, "space": space}
     YAML().dump(settings, file)
 
@@ -143,18 +143,16 @@ def _has_experiments(checkout: Checkout, count: int) -> bool:
     return len(_experiments(checkout, "origin")) >= count
 
 
-def _models(checkout: Checkout) -> dict[str, str]:
-    """Return the md5 of the model of each trial."""
+def _models(checkout: Checkout) -> dict[tuple[int, float], str]:
+    """Return the md5 of the model of each trial, by its seed and learning rate."""
     found = {}
-    for name in _experiments(checkout):
-        [ref] = re.findall(rf"refs/exps/\S+/{name}$", checkout.run("git", "show-ref"), re.MULTILINE)
-        lock = YAML(typ="safe").load(checkout.run("git", "show", f"{ref}:dvc.lock"))
-        [found[name]] = [out["md5"] for out in lock["stages"]["train"]["outs"] if out["path"] == "models/model.keras"]
+    yaml = YAML(typ="safe")
+    for ref in re.findall(r"refs/exps/\S+/grid-\S+$", checkout.run("git", "show-ref"), re.MULTILINE):
+        params = yaml.load(checkout.run("git", "show", f"{ref}:params.yaml"))
+        lock = yaml.load(checkout.run("git", "show", f"{ref}:dvc.lock"))
+        [model] = [out["md5"] for out in lock["stages"]["train"]["outs"] if out["path"] == "models/model.keras"]
+        found[params["seed"], params["learning_rate"]] = model
     return found
-
-
-def _best(printed: str) -> str:
-    return re.findall(r"^best: (\S+),", printed, re.MULTILINE)[0]
 
 
 PARTS = {"worker": "ray::Trial", "dvc": "-m dvc exp run", "stage": " stages/"}
@@ -188,15 +186,17 @@ def test_a_sweep_on_a_cluster_whose_parts_are_killed_ends_like_one_that_nothing_
 ) -> None:
     trials, kills = faults.times(4, trials), faults.times(2, kills)
     quiet = swept.copy(tmp_path / "quiet")
-    _write_grid(tmp_path / "grid.yaml", trials)
+    _write_grid(tmp_path / "grid.yaml", range(1, trials // 2 + 1))
     shared = ["--shared", str(tmp_path / "shared")] if is_shared else []
-    command = [sys.executable, "-m", "reprocnn", "sweep", str(tmp_path / "grid.yaml"), "--address", cluster.address]
+    command = [sys.executable, "-m", "reprocnn", "sweep", str(tmp_path / "grid.yaml")]
     log = tmp_path / "log"
-    own = RAY | {"PYTHONPATH": str(swept.folder / "src"), "MLFLOW_TRACKING_URI": tracker}
+    own = RAY | {"PYTHONPATH": str(swept.folder / "src")}
     kinds = ["node", *(list(PARTS)[number % len(PARTS)] for number in range(kills - 1))]
     faults.random.shuffle(kinds)
     start = time.monotonic()
-    with log.open("wb") as output, _process([*command, *shared], own, swept.folder, output) as sweep:
+    on_cluster = [*command, "--address", cluster.address, *shared]
+    tracked = own | {"MLFLOW_TRACKING_URI": tracker}
+    with log.open("wb") as output, _process(on_cluster, tracked, swept.folder, output) as sweep:
         for done, kind in zip(sorted(faults.random.sample(range(trials - 1), kills)), kinds, strict=True):
             _wait_for(partial(_has_experiments, swept, done), f"{done} trials", sweep)
             time.sleep(faults.random.uniform(0, 15))
@@ -210,11 +210,14 @@ def test_a_sweep_on_a_cluster_whose_parts_are_killed_ends_like_one_that_nothing_
     assert f"{trials} trials complete, 0 pruned, 0 failed" in printed
     _check_refs(swept, trials)
     _check_runs(tracker, trials)
-    quiet_printed = quiet.reprocnn("sweep", str(tmp_path / "grid.yaml"))
-    assert _models(swept) == _models(quiet)
-    assert _best(printed) == _best(quiet_printed)
-    kept = [tmp_path / "store" / "files" / "md5" / each[:2] / each[2:] for each in _models(swept).values()]
-    assert [md5(file) for file in kept] == list(_models(swept).values())
+    models = _models(swept)
+    kept = [tmp_path / "store" / "files" / "md5" / each[:2] / each[2:] for each in models.values()]
+    assert [md5(file) for file in kept] == list(models.values())
+    [best] = re.findall(r"^best: .* with .*\bseed: (\d+)", printed, re.MULTILINE)
+    _write_grid(tmp_path / "grid.yaml", {int(best), 1, trials // 2})
+    print(quiet.run(*command, **own))
+    expected = _models(quiet)
+    assert {key: models[key] for key in expected} == expected
     repeated = printed.count("starting it again")
     assert repeated >= kills - 1  # a node that is killed may be between two trials
     assert not list(Path(tempfile.gettempdir()).glob("grid-*")), "clones are left"
@@ -222,7 +225,8 @@ def test_a_sweep_on_a_cluster_whose_parts_are_killed_ends_like_one_that_nothing_
     faults.record(
         f"SIGKILL of {', '.join(kinds)} in a sweep of {trials} trials on two Ray nodes {where}",
         kills,
-        f"{trials} experiments and complete MLflow runs, none twice, models as in a sweep that nothing killed; "
+        f"{trials} experiments and complete MLflow runs, none twice, {len(expected)} models, the best among them, "
+        f"the same bytes as in a sweep that nothing killed; "
         f"{repeated} attempts were repeated; {seconds:.0f} s",
     )
 
