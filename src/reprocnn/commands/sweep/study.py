@@ -124,6 +124,7 @@ class Study:
         """End a trial as `COMPLETE`, `PRUNED` or `FAIL`."""
         import optuna
 
+        self.optuna.sampler = optuna.samplers.RandomSampler()  # the one for grids would stop a loop of Optuna's own
         self.optuna.tell(trial, value, optuna.trial.TrialState[state])
 
     def count(self, state: str) -> int:
