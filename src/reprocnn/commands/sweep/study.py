@@ -195,7 +195,7 @@ def _sampler(sweep: Sweep, seed: int) -> "optuna.samplers.BaseSampler":
         warnings.simplefilter("ignore")  # that some options are experimental
         match sweep.sampler:
             case "grid":
-                return GridSampler(_grid(sweep), seed=seed)
+                return GridSampler(_grid(sweep), seed=sweep.seed)  # it numbers the combinations by its seed
             case "random":
                 return RandomSampler(seed=seed)
             case "cmaes":
