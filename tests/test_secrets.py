@@ -159,7 +159,6 @@ class Session:
 
     def run(self, *command: str, fails: bool | None = False, **changes: str) -> str:
         """Run a command; remember and return what it printed."""
-        print(time.strftime("%X"), command, file=sys.__stderr__, flush=True)
         text = self._checkout.run(*command, fails=fails, **self._environment | changes)
         self.printed[f"{len(self.printed)} {' '.join(command)}"] = text
         return text
@@ -167,6 +166,24 @@ class Session:
     def reprocnn(self, *command: str, fails: bool | None = False, **changes: str) -> str:
         """Run a command of the project."""
         return self.run("python", "-m", "reprocnn", *command, fails=fails, **changes)
+
+
+def _found(planted: Planted, texts: dict[str, str]) -> dict[str, set[str]]:
+    """Return the texts with secrets, name -> places."""
+    return {name: places for name, text in texts.items() if (places := planted.within(text.encode()))}
+
+
+def _check_that_the_search_finds(watch: Watch, checkout: Checkout, folder: Path) -> None:
+    """Check that the search reads what it has to: what is no secret is found where it must be."""
+    assert [command for command in watch.commands if "stages/train.py" in command]
+    marks = Planted({"experiment": "seed: 7   ", "change": "-----BEGIN PRIVATE KEY-----", "name": "offline"})
+    assert "blob # All parameters of the pipeline. Change a value here, or for one experiment:" in marks.in_git(
+        checkout.folder
+    )
+    found = marks.in_files(folder / "server")
+    assert "name" in found["m.db"]
+    assert [name for name, places in found.items() if name.endswith("uncommitted.diff") and "change" in places]
+    assert [name for name in marks.in_files(checkout.folder) if name.startswith(".dvc/tmp/reprocnn/journals/")]
 
 
 def _work(user: Session, checkout: Checkout, folder: Path, down: dict[str, str]) -> None:
@@ -194,17 +211,10 @@ def test_secrets_are_nowhere_but_where_the_user_put_them(
         user = Session(checkout, _environment(secret, dead, port))
         _edit_files(checkout, secret)
         _work(user, checkout, tmp_path, {"MLFLOW_TRACKING_URI": _url(secret["MLFLOW_TRACKING_URI"], dead)})
-    (tmp_path / "printed").write_text("\n".join(f"$ {k}\n{v}" for k, v in user.printed.items()))
-    print("PRINTED", {n: planted.within(x.encode()) for n, x in user.printed.items() if planted.within(x.encode())})
-    print("PROCESSES", [c for c in watch.commands if planted.within(c.encode())], len(watch.commands))
-    print("GIT", planted.in_git(checkout.folder))
-    for folder in (checkout.folder, tmp_path, Path(os.environ["TMPDIR"])):
-        for f, p in planted.in_files(folder).items():
-            print("  ", f, p)
-    assert 0
-    assert _found(planted, dict.fromkeys(watch.commands, "") | {c: c for c in watch.commands}) == {}
+    assert _found(planted, user.printed) == {}
+    assert _found(planted, {command: command for command in watch.commands}) == {}
     assert planted.in_git(checkout.folder) == COMMITTED
     assert planted.in_files(checkout.folder) == FILES
     elsewhere = planted.in_files(tmp_path) | planted.in_files(Path(os.environ["TMPDIR"]))
     assert {name: places for name, places in elsewhere.items() if Path(name).name not in FILES} == {}
-    _check_that_the_search_finds(watch, user, checkout, tmp_path)
+    _check_that_the_search_finds(watch, checkout, tmp_path)
