@@ -11,12 +11,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 from urllib.request import urlopen
 
 import pytest
 
-from checkouts import Checkout
+from checkouts import ROOT, Checkout
 from planted import Planted, Watch
 
 PLACES = (
@@ -38,6 +39,19 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def _wait_for(address: str, server: "subprocess.Popen[Any]") -> None:
+    """Wait until a page can be read."""
+    deadline = time.monotonic() + 120
+    while True:
+        assert server.poll() is None
+        assert time.monotonic() < deadline
+        try:
+            urlopen(address, timeout=5).close()
+            return
+        except OSError:
+            time.sleep(0.2)
+
+
 @contextmanager
 def _server(folder: Path) -> Iterator[int]:
     """Run a real MLflow server; yield its port."""
@@ -49,15 +63,7 @@ def _server(folder: Path) -> Iterator[int]:
     with (folder / "server.log").open("w") as log:
         server = subprocess.Popen([*command, *options], cwd=folder, env=own, stderr=log, start_new_session=True)
     try:
-        deadline = time.monotonic() + 120
-        while True:
-            assert server.poll() is None
-            assert time.monotonic() < deadline
-            try:
-                urlopen(f"http://127.0.0.1:{port}/health", timeout=5).close()
-                break
-            except OSError:
-                time.sleep(0.2)
+        _wait_for(f"http://127.0.0.1:{port}/health", server)
         yield port
     finally:
         os.killpg(server.pid, signal.SIGTERM)
@@ -219,3 +225,26 @@ def test_secrets_are_nowhere_but_where_the_user_put_them(
     copies = {Path(name).name for name in FILES}  # of what is committed, in the folders of `reproduce`
     assert {name: places for name, places in elsewhere.items() if Path(name).name not in copies} == {}
     _check_that_the_search_finds(watch, checkout, tmp_path)
+
+
+@pytest.mark.slow
+def test_the_processes_of_the_ui_show_no_secret_in_the_address_of_the_store(here: Path, planted: Planted) -> None:
+    token = quote(planted.secrets["MLFLOW_TRACKING_URI"], safe="")
+    own = os.environ | {"PYTHONPATH": str(ROOT / "src")}
+    own["MLFLOW_TRACKING_URI"] = f"sqlite:///file:{here}/m.db?uri=true&token={token}"
+    command = [sys.executable, "-m", "reprocnn", "ui", "--port", "0"]
+    with Watch() as watch:
+        process = subprocess.Popen(command, env=own, stdout=subprocess.PIPE, text=True, start_new_session=True)
+        try:
+            assert process.stdout
+            line = process.stdout.readline()
+            address = re.search(r"http://127.0.0.1:(\d+)", line)
+            assert address, line
+            _wait_for(f"{address[0]}/health", process)
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait(60)
+            process.stdout.close()  # type: ignore[union-attr]
+    assert [words for words in watch.commands if f"mlflow ui --port {address[1]}" in words]
+    assert "token=***" in line
+    assert _found(planted, {words: words for words in (line, *watch.commands)}) == {}
