@@ -4,6 +4,7 @@ import pytest
 
 from reprocnn.errors import UserError
 from reprocnn.params import FitParams, Params, TrainParams, load_params, read_params
+from reprocnn.run import exits
 
 
 def _set(here: Path, key: str, value: str) -> None:
@@ -103,6 +104,33 @@ def test_a_wrong_value_raises_a_two_line_error(here: Path, key: str, value: str,
     message = str(caught.value)
     assert expected in message
     assert len(message.splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("folder: https://me:hunter22@host/x.zip", "folder: found what looks like a password or a token"),
+        ("folder: https://host/x.zip?sig=hunter22", "folder: found what looks like a password or a token"),
+        ("class_pattern: ghp_hunter22hunter22hunter22", "class_pattern: found 'ghp_"),
+        ("api_token: hunter22", "unknown key `api_token`"),
+        ("api_token: hunter22: hunter22", "is not YAML"),
+    ],
+)
+def test_a_secret_in_params_is_refused_and_not_shown(here: Path, text: str, expected: str) -> None:
+    key, _, value = text.partition(": ")
+    _set(here, key, value)
+    problems: list[str] = []
+
+    def load() -> None:
+        try:
+            load_params(FitParams)
+        except UserError as error:
+            problems.append(error.problem)
+            raise
+
+    shown = exits.run(load)
+    assert expected in problems[0]
+    assert "hunter22" not in str(shown)
 
 
 def test_every_key_refuses_a_value_that_is_never_valid(here: Path) -> None:

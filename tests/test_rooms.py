@@ -13,12 +13,13 @@ SRC = ROOT / "src" / "reprocnn"
 FILES = sorted([*SRC.rglob("*.py"), *(ROOT / "stages").glob("*.py")])
 SCHEMA = {"catalog", "errors", "params"}
 SCIENCE = {"data", "models", "training", "evaluation", "reporting", "export", "inference"}
-FOUNDATIONS = SCHEMA | {"artifacts", "backend", "environment"}
+FOUNDATIONS = SCHEMA | {"artifacts", "backend", "environment", "masking"}
 KNOWS = {
     "catalog": set(),
     "errors": set(),
     "environment": set(),
-    "params": {"catalog", "errors"},
+    "masking": set(),
+    "params": {"catalog", "errors", "masking"},
     "backend": {"environment"},
     "artifacts": {"backend", "errors", "params"},
     **dict.fromkeys(SCIENCE, FOUNDATIONS | SCIENCE),

@@ -24,6 +24,7 @@ from ruamel.yaml.error import YAMLError
 
 from reprocnn.catalog import DATA_SETS, MODELS
 from reprocnn.errors import UserError
+from reprocnn.masking import masked, masked_message
 
 PARAMS = Path("params.yaml")
 
@@ -284,7 +285,7 @@ def read_params(path: Path = PARAMS) -> dict[str, Any]:
     except FileNotFoundError:
         raise UserError(f"{path} is missing", f"git checkout -- {path}") from None
     except (YAMLError, ValueError) as error:  # ValueError: an impossible date, or bytes that are not text
-        reason = " ".join(str(error).split())
+        reason = " ".join(masked(str(error)).split())  # it may quote a line
         raise UserError(f"{path} is not YAML: {reason}", f"git diff -- {path}") from None
     if not isinstance(values, dict):
         found = type(values).__name__
@@ -331,8 +332,17 @@ def check(section: type[S], values: dict[str, Any], path: Path) -> S:
         # For a union, pydantic reports one error per member, all with the same key; the first key is enough.
         key = str(error.errors()[0]["loc"][0])
         raise _wrong_key(path, key, values[key]) from None
+    _refuse_secrets(path, values)
     _check_together(path, Params.model_validate(values))
     return section.model_validate(values)
+
+
+def _refuse_secrets(path: Path, values: dict[str, Any]) -> None:
+    """Refuse values with a secret, such as the password in a URL: Git, DVC and MLflow keep the params of each run."""
+    for key, value in values.items():
+        if isinstance(value, str) and masked_message(value) != value:
+            problem = f"{path}: {key}: found what looks like a password or a token; Git, DVC and MLflow keep params"
+            raise UserError(problem, f"remove it from {path}, and change it if you committed it")
 
 
 def _check_together(path: Path, params: Params) -> None:

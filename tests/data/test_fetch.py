@@ -224,6 +224,18 @@ def _next_line(process: "subprocess.Popen[str]") -> str:
     return process.stdout.readline()
 
 
+@pytest.mark.parametrize("login", ["me:hunter22@", "me:hunt/hunter22@", "hunter22@", "me:h?hunter22@"])
+def test_neither_login_nor_query_of_a_mirror_are_shown(
+    login: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("REPROCNN_MIRROR", f"http://{login}127.0.0.1:9/x?sig=hunter22&y=a@hunter22")
+    with pytest.raises(UserError) as failed:
+        fetch(_source("http://127.0.0.1:9/file.bin?token=hunter22"))
+    printed = capsys.readouterr().out + str(failed.value)
+    assert "hunter22" not in printed
+    assert "127.0.0.1:9 (" in printed
+
+
 WAITING = "another process is downloading file.bin; waiting for it\n"
 
 

@@ -63,6 +63,18 @@ def test_a_run_gets_everything_exactly_once(trained: Path) -> None:
     }
 
 
+def test_a_secret_in_a_comment_of_params_yaml_is_not_uploaded(trained: Path) -> None:
+    with Path("params.yaml").open("a") as file:
+        file.write("# token: hunter22\n")
+    made = _record("exp-a")
+    mirror = _mirror(made)
+    mirror.complete(made)
+    client = store.connect()[0]
+    uploaded = Path(client.download_artifacts(str(mirror.run_id), "params.yaml")).read_text()
+    assert uploaded == Path("params.yaml").read_text().replace("hunter22", "***")
+    assert _mirror(made).complete(made) == []
+
+
 @pytest.mark.parametrize("lost", ["train_loss", "test_accuracy"])
 def test_only_the_missing_part_of_a_run_is_added(trained: Path, lost: str) -> None:
     complete = _record("exp-a")

@@ -9,9 +9,9 @@ from rich.table import Table
 from reprocnn.commands.compare_tables import Section, empty_table, percent, print_sections
 from reprocnn.errors import UserError
 from reprocnn.ledger import registry, store
-from reprocnn.ledger.masking import masked
 from reprocnn.ledger.origin import EXPERIMENT_TAG, NO_EXPERIMENT
 from reprocnn.ledger.registry import Version
+from reprocnn.masking import masked
 
 
 def print_versions(name: str | None, as_json: bool) -> None:

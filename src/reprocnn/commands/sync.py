@@ -16,11 +16,11 @@ from reprocnn.artifacts.scores import METRICS
 from reprocnn.artifacts.training import TRAINING
 from reprocnn.errors import UserError
 from reprocnn.ledger import record, revisions, store
-from reprocnn.ledger.masking import masked
 from reprocnn.ledger.mirror import Mirror, find, find_renamed
 from reprocnn.ledger.origin import experiment_of
 from reprocnn.ledger.record import PROCESS_TAG, Record
 from reprocnn.ledger.revisions import Result
+from reprocnn.masking import masked, masked_message
 from reprocnn.run import checkpoints, journal, locks, state
 from reprocnn.run.identity import is_gone
 
@@ -163,7 +163,7 @@ def _apply_to_each(
                 made = _read_record(result, folder)
                 message = _attempt(failed, partial(_apply, client, experiment_id, act, made))
         except UserError as error:
-            message = f"skipped: {error.problem}"
+            message = f"skipped: {masked_message(error.problem)}"
         except Exception as error:  # continue with the others
             failed.append(_of_dvc(error))
             message = f"failed: {failed[-1].problem}"

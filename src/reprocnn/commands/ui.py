@@ -9,7 +9,7 @@ import sys
 from reprocnn.commands import sync
 from reprocnn.errors import UserError
 from reprocnn.ledger import store
-from reprocnn.ledger.masking import masked
+from reprocnn.masking import masked
 
 
 def serve_ui(port: int) -> None:

@@ -7,6 +7,7 @@ Only one process at a time downloads a file; others that need it wait.
 import gzip
 import hashlib
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -163,7 +164,7 @@ def _get(source: Source, place: str, target: Path, timeout: tuple[float, float])
     """Copy or download a source from one place to the cache, and check its hash."""
     with _temporary_file(target) as temporary:
         if is_url(place):
-            tqdm.write(f"downloading {place}")
+            tqdm.write(f"downloading {_shown(place)}")
             _download(place, temporary, source.name, timeout)
         else:
             shutil.copyfile(place, temporary)
@@ -280,8 +281,14 @@ def is_url(place: str) -> bool:
     return place.startswith(("http://", "https://"))
 
 
+def _shown(url: str) -> str:
+    """Return a URL without login and query, which may have secrets, perhaps with characters that are not encoded."""
+    scheme, separator, rest = url.partition("://")
+    return scheme + separator + re.split("[?&;#]", rest.rpartition("@")[2])[0]
+
+
 def _host(place: str) -> str:
-    return place.split("/")[2] if is_url(place) else str(Path(place).parent)
+    return _shown(place).split("/")[2] if is_url(place) else str(Path(place).parent)
 
 
 def sha256(path: Path) -> str:

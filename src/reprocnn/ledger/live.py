@@ -11,10 +11,10 @@ from reprocnn.artifacts.model import MODEL
 from reprocnn.artifacts.split import RAW_TEST
 from reprocnn.errors import UserError
 from reprocnn.ledger import git, record, revisions
-from reprocnn.ledger.masking import masked
 from reprocnn.ledger.mirror import Mirror, find
 from reprocnn.ledger.origin import origin, run_name, untracked_images
 from reprocnn.ledger.store import SYNC_COMMAND, connect, explain_errors, tracking_uri, user_error
+from reprocnn.masking import masked
 from reprocnn.run import journal, orphans, state
 
 _SERVER_TIMEOUT = 8.0

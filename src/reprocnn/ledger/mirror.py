@@ -18,7 +18,6 @@ from reprocnn.artifacts.training import TRAINING
 from reprocnn.ledger.description import describe
 from reprocnn.ledger.git import Changes, git
 from reprocnn.ledger.logged_models import CLASSIFIER, KERAS, LoggedModels
-from reprocnn.ledger.masking import masked
 from reprocnn.ledger.origin import BASELINE_TAG, EXPERIMENT_TAG, NO_EXPERIMENT
 from reprocnn.ledger.record import (
     MODEL_TAG,
@@ -30,6 +29,8 @@ from reprocnn.ledger.record import (
     agree,
 )
 from reprocnn.ledger.store import own_uri, tracking_uri
+from reprocnn.masking import masked
+from reprocnn.params import PARAMS
 from reprocnn.run import journal
 
 if TYPE_CHECKING:
@@ -46,6 +47,9 @@ CONTEXT_TAG = "mlflow.data.context"
 """MLflow's tag of a data set with its use in the run, as in `DataSet.context`."""
 CHANGES, NEW_FILES = "uncommitted.diff", "uncommitted_new_files.json"
 """The artifacts with uncommitted changes: a diff, and the names of new files as a JSON list."""
+
+_OF_USER = (PARAMS.name, "dvc.yaml")
+"""The files that a user writes, perhaps with a secret in a comment; `mlflow_name` renames no others."""
 
 Step = tuple[str, Callable[[], None]]
 Value = TypeVar("Value", str, float)
@@ -360,11 +364,11 @@ class Mirror:
 
     def _add_files(self, files: dict[str, Path], deps: dict[str, str]) -> None:
         for name, path in files.items():
-            if mlflow_name(name) == name:
+            if path.name not in _OF_USER:
                 folder = str(Path(name).parent) if "/" in name else None
                 self._client.log_artifact(self.run_id, str(path), folder)
-            else:  # `log_artifact` can't rename the file
-                self._client.log_text(self.run_id, path.read_text(encoding="utf-8"), mlflow_name(name))
+            else:
+                self._client.log_text(self.run_id, masked(path.read_text(encoding="utf-8")), mlflow_name(name))
             self._artifacts[name] = md5(path)
         self._client.log_dict(self.run_id, {"deps": deps, "artifacts": self._artifacts}, HASHES)
         self._client.set_tag(self.run_id, ARTIFACTS_TAG, json.dumps(self._artifacts))

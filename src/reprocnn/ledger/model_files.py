@@ -9,7 +9,7 @@ from reprocnn.artifacts.model import ONNX_MODEL
 from reprocnn.errors import UserError
 from reprocnn.ledger import registry, revisions, store
 from reprocnn.ledger.logged_models import CLASSIFIER
-from reprocnn.ledger.masking import masked
+from reprocnn.masking import masked
 
 _UNREGISTERED = re.compile(r"models:/(?:m-[0-9a-f]+|[^/@]+/latest)")
 """URIs that MLflow alone understands: of a logged model, or of the newest version."""

@@ -14,8 +14,8 @@ from reprocnn.artifacts.files import md5
 from reprocnn.artifacts.predictions import PREDICTIONS, read_predictions
 from reprocnn.errors import UserError
 from reprocnn.ledger import store
-from reprocnn.ledger.masking import masked
 from reprocnn.ledger.revisions import in_cache
+from reprocnn.masking import masked
 from reprocnn.run import downloads
 
 if TYPE_CHECKING:

@@ -25,9 +25,9 @@ from reprocnn.artifacts.split import RAW_TEST
 from reprocnn.errors import UserError
 from reprocnn.ledger.git import DIFF, GENERATED, Changes, git, show, uncommitted
 from reprocnn.ledger.git import clone as git_clone
-from reprocnn.ledger.masking import masked
 from reprocnn.ledger.origin import BASELINE_TAG, EXPERIMENT_TAG, NO_EXPERIMENT, NO_EXPERIMENT_TAGS, origin, run_name
 from reprocnn.ledger.record import PICTURES
+from reprocnn.masking import masked
 from reprocnn.params import PARAMS, read_params
 from reprocnn.run.state import repository
 

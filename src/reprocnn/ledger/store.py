@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlparse
 from reprocnn.artifacts.files import atomic_file
 from reprocnn.errors import UserError
 from reprocnn.ledger.causes import cause
-from reprocnn.ledger.masking import masked
+from reprocnn.masking import masked
 from reprocnn.run import state
 from reprocnn.run.state import repository
 

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 
 from reprocnn.errors import UserError
+from reprocnn.masking import masked_message
 
 TRACEBACK_VARIABLE = "REPROCNN_TRACEBACK"
 """If set, an OSError keeps its traceback."""
@@ -25,19 +26,19 @@ def run(action: Callable[[], None]) -> int | str:
     """Run a stage or a command, and catch everything but bugs.
 
     Returns:
-        The argument for `sys.exit`: 0, an exit status, or the text of an error.
+        The argument for `sys.exit`: 0, an exit status, or the text of an error, in which secrets are masked.
     """
     try:
         action()
     except UserError as error:
-        return str(error)
+        return masked_message(str(error))
     except BrokenPipeError:  # the reader of the output is gone, as in `... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
     except OSError as error:
         if os.environ.get(TRACEBACK_VARIABLE):
             raise
-        return str(explain(error))
+        return masked_message(str(explain(error)))
     except MemoryError:
         return str(UserError("not enough memory", "close other programs, or use smaller images or batches"))
     except KeyboardInterrupt:

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from reprocnn.commands.doctor import checkout, machine, runs, storage
 from reprocnn.commands.doctor.findings import Finding
 from reprocnn.errors import UserError
+from reprocnn.masking import masked_message
 
 _CHECKS: dict[str, Callable[[], Iterator[Finding]]] = {
     "python": machine.check_python,
@@ -28,9 +29,9 @@ def run_checks() -> None:
     with ThreadPoolExecutor() as pool:  # most checks wait for a command
         for findings in pool.map(_run_check, _CHECKS):
             for state, subject, text, fix in findings:
-                print(f"{state:6} {subject:12} {text}", flush=True)
+                print(f"{state:6} {subject:12} {masked_message(text)}", flush=True)
                 for number, line in enumerate(fix.splitlines()):
-                    print(f"{'':19} {' or' if number else 'fix'}: {line}", flush=True)
+                    print(f"{'':19} {' or' if number else 'fix'}: {masked_message(line)}", flush=True)
                 wrong += state == "wrong"
     print(f"\nwrong: {wrong}" if wrong else "\nnothing is wrong")
     if wrong:

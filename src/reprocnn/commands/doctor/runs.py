@@ -11,8 +11,8 @@ from urllib.parse import unquote, urlparse
 from reprocnn.artifacts.model import MODEL
 from reprocnn.commands.doctor.findings import Finding
 from reprocnn.ledger import store
-from reprocnn.ledger.masking import masked
 from reprocnn.ledger.record import PROCESS_TAG
+from reprocnn.masking import masked
 from reprocnn.run.identity import is_gone
 from reprocnn.run.state import repository
 

@@ -129,13 +129,14 @@ def read_sweep(path: Path, base: dict[str, Any]) -> Sweep:
 
 def _wrong_key(path: Path, values: dict[str, Any], error: ValidationError) -> UserError:
     """Return the error for a key that is unknown, missing, or has a value of a wrong kind."""
-    first = error.errors()[0]
+    errors = error.errors()
+    first = next((found for found in errors if found["loc"][0] not in Sweep.model_fields), errors[0])
     key = str(first["loc"][0])
     if key not in Sweep.model_fields:
         close = difflib.get_close_matches(key, Sweep.model_fields, n=1, cutoff=0.4)
         known = f"use one of: {', '.join(Sweep.model_fields)}"
         return UserError(f"{path}: unknown key `{key}`", f"did you mean `{close[0]}`?" if close else known)
-    if first["type"] == "missing":
+    if first["type"] == "missing" and len(first["loc"]) == 1:
         return UserError(f"{path}: `{key}` is missing", f"add `{key}: {_EXAMPLES[key]}`")
     where, found = key, values[key]
     if key in ("space", "params") and len(first["loc"]) > 1 and isinstance(found, dict):

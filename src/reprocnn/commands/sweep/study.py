@@ -124,6 +124,7 @@ class Study:
         """End a trial as `COMPLETE`, `PRUNED` or `FAIL`."""
         import optuna
 
+        self.optuna.sampler = optuna.samplers.RandomSampler()  # the one for grids would stop a loop of Optuna's own
         self.optuna.tell(trial, value, optuna.trial.TrialState[state])
 
     def count(self, state: str) -> int:
@@ -194,7 +195,7 @@ def _sampler(sweep: Sweep, seed: int) -> "optuna.samplers.BaseSampler":
         warnings.simplefilter("ignore")  # that some options are experimental
         match sweep.sampler:
             case "grid":
-                return GridSampler(_grid(sweep), seed=seed)
+                return GridSampler(_grid(sweep), seed=sweep.seed)  # it numbers the combinations by its seed
             case "random":
                 return RandomSampler(seed=seed)
             case "cmaes":

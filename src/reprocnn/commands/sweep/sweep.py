@@ -29,6 +29,8 @@ _MAX_ATTEMPTS = 20
 """Times that a trial is started whose machine or process dies."""
 _FAILURES = 3
 """Trials that fail before one succeeds, after which the sweep ends."""
+_CODE = ("src/", "stages/")
+"""Folders whose new files have to be committed."""
 _PAUSE = 0.2
 """Seconds between two looks at the running trials."""
 
@@ -57,7 +59,7 @@ def sweep(file: Path, address: str, remote: str, shared: Path | None) -> None:
     """
     base = read_params()
     settings = read_sweep(file, base)
-    commit = _committed(file)
+    commit = _committed()
     places = Places(address, remote, shared, commit)
     name = f"{re.sub(r'[^A-Za-z0-9]+', '-', file.stem).strip('-') or 'sweep'}-{settings.identity(commit)}"
     with _exclusive(name), cluster.connected(address):
@@ -68,14 +70,14 @@ def sweep(file: Path, address: str, remote: str, shared: Path | None) -> None:
         _Launcher(base, settings, study, parent, places).run()
 
 
-def _committed(file: Path) -> str:
+def _committed() -> str:
     """Return the last commit.
 
     Raises:
-        UserError: there are changes that it lacks, beside the file of the sweep.
+        UserError: it lacks changes of the workspace; new files count where they may be code.
     """
     changes = uncommitted()
-    new = [name for name in changes.new_files if Path(name).resolve() != file.resolve()]
+    new = [name for name in changes.new_files if name.startswith(_CODE)]
     if changes.diff or new:
         names = [*re.findall(r"^diff --git a/(\S+)", changes.diff, re.MULTILINE), *new]
         problem = f"trials run the last commit, and it lacks changes of the workspace: {', '.join(names[:5])}"

@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from reprocnn.artifacts.training import TRAINING
 from reprocnn.errors import UserError
 from reprocnn.ledger import revisions
@@ -120,9 +122,9 @@ class Trial:
     def stop(self, *, pruned: bool) -> None:
         """Stop the trial and remove its clone; of a pruned one, also its checkpoint."""
         if self._process:
+            stages = _children(self._process.pid)  # they take longer to end than dvc: the MLflow run gets its status
             _signal(self._process, signal.SIGTERM)
-            with suppress(subprocess.TimeoutExpired):
-                self._process.wait(_GRACE)
+            psutil.wait_procs(stages, timeout=_GRACE)
             _signal(self._process, signal.SIGKILL)
             self._process.wait()
         if pruned and self._state().is_dir() and (key := _journal(self._state(), self._task.name, self._started)[0]):
@@ -255,6 +257,12 @@ _STAGE_STATUS = re.compile(r"^ERROR: .*failed to run: .*, exited with (-?\d+)$",
 def _was_killed(status: int) -> bool:
     """Return whether an exit status means that a signal ended the process, or the shell that ran it."""
     return status < 0 or 128 < status <= 192  # 255 is dvc's status for its errors
+
+
+def _children(pid: int) -> list[psutil.Process]:
+    with suppress(psutil.NoSuchProcess):
+        return list(psutil.Process(pid).children(recursive=True))
+    return []
 
 
 def _signal(process: "subprocess.Popen[bytes]", number: signal.Signals) -> None:
