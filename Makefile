@@ -51,8 +51,9 @@ test: setup ## run the tests (about 5 minutes on two cores)
 test-all: test ## run the tests, then the slow ones
 	@$(RUN) $(PYTEST) -m "slow and not network and not chaos and not fonts and not formats and not serve and not browser and not sweep"
 
-chaos: setup ## inject many faults and print what happened (about 20 minutes)
-	@$(RUN) python -m pytest --chaos -m "not network" tests/test_faults.py
+chaos: setup ## inject many faults and print what happened (about 20 minutes); EXTRA=--extra=sweep: in a sweep, too
+	@$(RUN) python -m pytest --chaos -m "not network$(if $(findstring sweep,$(EXTRA)),, and not sweep)" \
+	  tests/test_faults.py tests/test_sweep_faults.py
 
 lint: setup ## check style, format and types
 	@$(RUN) ruff check .
