@@ -516,7 +516,7 @@ def _add_registry(commands: "_Commands") -> None:
     source = "the store to copy from (default: mlflow.db in the checkout)"
     command.add_argument("--from", type=_name, dest="source", metavar="URI", help=source)
     to = "the store to copy to (default: MLFLOW_TRACKING_URI)"
-    command.add_argument("--to", type=_tracking_uri, dest="settings", metavar="URI", help=to)
+    command.add_argument("--to", type=_tracking_uri, dest="settings", default={}, metavar="URI", help=to)
     command.add_argument("--force", action="store_true", help="move aliases that point to another version there")
     command.set_defaults(run=lambda a: registry_copy.copy(a.name, a.source, a.force))
 
