@@ -58,11 +58,12 @@ def log_in(server: str, monkeypatch: pytest.MonkeyPatch) -> LogIn:
 
 @pytest.fixture
 def results(here: Path, log_in: LogIn) -> Results:
-    """Provide a repository whose HEAD has a result, and log in as anna; the MLflow experiment is that of the admin."""
+    """Provide a repository with a result, and log in as anna; the MLflow experiment is that of the admin."""
     log_in(_ADMIN)
     store.connect()
     made = Results(here)
-    made.commit(model="base", wrong=range(10))
+    made.commit(model="base")
+    made.write(model="mlp", wrong=range(10))
     log_in(_ANNA)
     return made
 
@@ -104,6 +105,7 @@ def test_a_model_of_somebody_else_is_not_changed(
     results: Results, log_in: LogIn, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     log_in(_ADMIN)
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "second-of-admin")
     cli.main(["promote", "--name", "of-admin"])
     log_in(_ANNA)
     monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "second-of-anna")
