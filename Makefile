@@ -49,7 +49,7 @@ test: setup ## run the tests (about 5 minutes on two cores)
 	@$(RUN) $(PYTEST)
 
 test-all: test ## run the tests, then the slow ones
-	@$(RUN) $(PYTEST) -m "slow and not network and not chaos and not fonts and not formats and not serve and not browser and not sweep"
+	@$(RUN) $(PYTEST) -m "slow and not network and not chaos and not fonts and not formats and not serve and not browser and not sweep and not service"
 
 chaos: setup ## inject many faults and print what happened (about 20 minutes); EXTRA=--extra=sweep: in a sweep, too
 	@$(RUN) python -m pytest --chaos -m "not network$(if $(findstring sweep,$(EXTRA)),, and not sweep)" \

@@ -17,7 +17,7 @@ from reprocnn.artifacts.figures import REPORT
 from reprocnn.artifacts.files import write_bytes
 from reprocnn.artifacts.model_card import MODEL_CARD, ModelCard, write_model_card
 from reprocnn.artifacts.scores import METRICS, Scores, write_scores
-from reprocnn.ledger import store
+from reprocnn.ledger import access, store
 
 
 def test_summary_prints_the_result(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -63,7 +63,7 @@ def test_ui_serves_the_store_of_the_checkout(here: Path) -> None:
         telemetry = json.loads(_read_page(f"{address[1]}/ajax-api/3.0/mlflow/ui-telemetry"))
         assert telemetry["disable_ui_telemetry"] is True
         experiment = json.loads(_read_page(f"{address[1]}/ajax-api/2.0/mlflow/experiments/get?experiment_id=1"))
-        assert experiment["experiment"]["name"] == store.EXPERIMENT
+        assert experiment["experiment"]["name"] == access.EXPERIMENT
     finally:
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 130

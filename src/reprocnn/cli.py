@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import fields
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from reprocnn import environment
 from reprocnn.commands import (
@@ -20,6 +20,7 @@ from reprocnn.commands import (
     preset,
     promote,
     registry,
+    registry_copy,
     reproduce,
     summary,
     sync,
@@ -44,7 +45,8 @@ def main(arguments: list[str] | None = None) -> None:
     parsed.start = os.getcwd()  # noqa: PTH109  the folder to which paths in the arguments are relative
     environment.prepare()  # before a library reads it
     os.chdir(state.repository())
-    os.environ.update(store.settings() | parsed.settings)  # before the first thread
+    os.environ.update(parsed.settings)  # before the first thread
+    os.environ.update(store.settings())
     exits.exit_on_sigterm()
     if status := exits.run(lambda: _run(parsed)):
         sys.exit(status)
@@ -117,6 +119,11 @@ def _name(text: str) -> str:
 def _names(text: str) -> list[str]:
     """Parse names that commas separate."""
     return [_name(name.strip()) for name in text.split(",")]
+
+
+def _tracking_uri(text: str) -> dict[str, str]:
+    """Make the setting that names an MLflow store."""
+    return {"MLFLOW_TRACKING_URI": _name(text)}
 
 
 def _model(text: str) -> str:
@@ -282,6 +289,16 @@ _HELP = {
         """,
         ("", "digits --json"),
     ),
+    "registry copy": _Help(
+        "copy registered models and their aliases to another MLflow store, such as the server of a team",
+        """
+        Copy the versions of registered models from one MLflow store to another: their tags, descriptions, files and
+        aliases. Each version belongs to the run of its result there; `sync` makes that run first if DVC has the result.
+        A version that the other store has already is not copied again, so the command can be repeated, and completes
+        what was interrupted. Nothing in the store that is copied from changes.
+        """,
+        ("--to http://server:5000", "digits --from sqlite:////home/me/old/mlflow.db --force"),
+    ),
     "ui": _Help(
         "show the runs in the MLflow UI",
         """
@@ -318,15 +335,28 @@ _HELP = {
 }
 
 
+class _Parser(argparse.ArgumentParser):
+    """Parses commands of two words, too, such as `registry copy`."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Join the first two words if they are a command."""
+        words = sys.argv[1:] if args is None else list(args)
+        if (command := " ".join(words[:2])) in _HELP:
+            words[:2] = [command]
+        return super().parse_known_args(words, namespace)
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="python -m reprocnn",
         description=f"{__doc__}\nThe pipeline itself runs with `dvc repro`, an experiment with `dvc exp run`.",
         epilog="`python -m reprocnn COMMAND --help` explains a command and its arguments, with examples.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.set_defaults(settings={}, anywhere=False)
-    commands = parser.add_subparsers(required=True, title="commands", metavar="COMMAND")
+    commands = parser.add_subparsers(
+        required=True, title="commands", metavar="COMMAND", parser_class=argparse.ArgumentParser
+    )
     _add_models(commands)
     _add_predict(commands)
     _add_serve(commands)
@@ -516,6 +546,15 @@ def _add_registry(commands: "_Commands") -> None:
     command.add_argument("name", nargs="?", type=_name, metavar="NAME", help="a registered model (default: all)")
     command.add_argument("--json", action="store_true", help="print JSON")
     command.set_defaults(run=lambda a: registry.print_versions(a.name, a.json))
+
+    command = _add(commands, "registry copy")
+    command.add_argument("name", nargs="?", type=_name, metavar="NAME", help="a registered model (default: all)")
+    source = "the store to copy from (default: mlflow.db in the checkout)"
+    command.add_argument("--from", type=_name, dest="source", metavar="URI", help=source)
+    to = "the store to copy to (default: MLFLOW_TRACKING_URI)"
+    command.add_argument("--to", type=_tracking_uri, dest="settings", default={}, metavar="URI", help=to)
+    command.add_argument("--force", action="store_true", help="move aliases that point to another version there")
+    command.set_defaults(run=lambda a: registry_copy.copy(a.name, a.source, a.force))
 
 
 def _promote(parsed: argparse.Namespace) -> None:

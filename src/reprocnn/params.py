@@ -340,7 +340,8 @@ def check(section: type[S], values: dict[str, Any], path: Path) -> S:
 def _refuse_secrets(path: Path, values: dict[str, Any]) -> None:
     """Refuse values with a secret, such as the password in a URL: Git, DVC and MLflow keep the params of each run."""
     for key, value in values.items():
-        if isinstance(value, str) and masked_message(value) != value:
+        # Elsewhere than in a URL, a name such as that of a folder may look like a token.
+        if isinstance(value, str) and "://" in value and masked_message(value) != value:
             problem = f"{path}: {key}: found what looks like a password or a token; Git, DVC and MLflow keep params"
             raise UserError(problem, f"remove it from {path}, and change it if you committed it")
 

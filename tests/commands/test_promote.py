@@ -4,15 +4,11 @@ import json
 import os
 import re
 import shutil
-import signal
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.request import urlopen
 
 import mlflow
 import mlflow.cli
@@ -24,6 +20,7 @@ from scipy.stats import binomtest
 from checkouts import ROOT, Checkout
 from made_models import SHADES, Results
 from made_results import N
+from mlflow_servers import mlflow_server
 from reprocnn import cli
 from reprocnn.evaluation.comparison import bootstrap_interval
 from reprocnn.ledger import registry, revisions, store
@@ -448,35 +445,11 @@ def test_experiments_are_promoted_in_a_checkout(checkout: Checkout) -> None:
     assert "two is models:/digits@champion already: version 2\n" in checkout.reprocnn("promote")
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[str]:
     """Start an MLflow server; its files are in the folder `server`."""
-    port, folder = _free_port(), tmp_path / "server"
-    folder.mkdir()
-    command = [sys.executable, "-m", "mlflow", "server", "--port", str(port), "--workers", "1"]
-    options = ["--backend-store-uri", f"sqlite:///{folder}/m.db", "--artifacts-destination", str(folder / "artifacts")]
-    own = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    process = subprocess.Popen([*command, *options], env=own, cwd=folder, start_new_session=True)
-    try:
-        deadline = time.monotonic() + 120
-        while True:
-            assert process.poll() is None
-            assert time.monotonic() < deadline
-            try:
-                urlopen(f"http://127.0.0.1:{port}/health", timeout=5).close()
-                break
-            except OSError:
-                time.sleep(0.2)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+    with mlflow_server(tmp_path / "server") as uri:
+        yield uri
 
 
 @pytest.mark.slow

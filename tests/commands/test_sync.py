@@ -1,5 +1,6 @@
 """How sync ends runs; test_pipeline.py tests it in a checkout with results."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -47,7 +48,10 @@ def test_a_training_that_was_killed_before_its_upload_gets_a_run(
 ) -> None:
     _journal(ended_process)
     cli.main(["sync"])
-    assert "killed" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "killed" in printed
+    counts = "0 runs created, 0 completed, 0 already complete, 1 skipped; completed of other trainings: 1"
+    assert printed.endswith(f"1 result: {counts}\n")
     (run,) = _runs().values()
     assert run.info.status == "KILLED"
     assert run.info.end_time == 102_000  # the end of its last epoch
@@ -90,6 +94,43 @@ def test_a_run_that_somebody_deleted_is_not_made_again(here: Path, ended_process
     journal.append("key-1", "run", run_id="0" * 32)
     cli.main(["sync"])
     assert _runs() == {}
+
+
+def test_a_killed_training_whose_run_is_in_another_store_gets_one_there(
+    here: Path, ended_process: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _journal(ended_process)
+    cli.main(["sync"])
+    first = store.tracking_uri()
+    (made,) = _runs().values()
+    journal.append("key-1", "run", run_id=made.info.run_id, store=first)
+    os.environ["MLFLOW_TRACKING_URI"] = "sqlite:///team.db"
+    cli.main(["sync"])
+    assert "; completed of other trainings: 1\n" in capsys.readouterr().out
+    (there,) = _runs().values()
+    assert (there.info.status, there.info.run_id != made.info.run_id) == ("KILLED", True)
+    for uri in ("sqlite:///team.db", first):
+        os.environ["MLFLOW_TRACKING_URI"] = uri
+        cli.main(["sync"])
+        assert "added" not in capsys.readouterr().out
+        assert len(_runs()) == 1
+    store.connect()[0].delete_run(made.info.run_id)
+    cli.main(["sync"])
+    assert _runs() == {}, "somebody deleted it there"
+
+
+def test_a_killed_training_gets_a_run_in_another_mlflow_experiment(
+    here: Path, ended_process: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _journal(ended_process)
+    cli.main(["sync"])
+    (made,) = _runs().values()
+    journal.append("key-1", "run", run_id=made.info.run_id, store=store.tracking_uri())
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "my-own")
+    for _ in range(2):
+        cli.main(["sync"])
+    (there,) = _runs().values()
+    assert there.info.run_id != made.info.run_id
 
 
 def test_a_journal_does_not_change_the_run_of_another_experiment_with_the_same_model(

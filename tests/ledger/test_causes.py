@@ -6,6 +6,7 @@ import socket
 import sqlite3
 import ssl
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -13,6 +14,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+import requests
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import PERMISSION_DENIED, UNAUTHENTICATED
 
 from reprocnn.errors import UserError
 from reprocnn.ledger import store
@@ -68,8 +72,8 @@ def store_error(here: Path, monkeypatch: pytest.MonkeyPatch) -> StoreError:
     ("path", "text", "fix"),
     [
         ("401", "the server requires a login (401)", "export MLFLOW_TRACKING_USERNAME"),
-        ("403", "the server denies permission (403)", "ask the server's administrator"),
-        ("403/json", "the server denies permission (403): PERMISSION_DENIED: not you", "ask the server's"),
+        ("403", "the server denies permission (403): a user without a login lacks the permission READ", "ask an admin"),
+        ("403/json", "the server denies permission (403): PERMISSION_DENIED: not you; a user", "ask the server's"),
         ("404", "the answer is not from an MLflow server (404)", "correct the host"),
         ("405", "the answer is not from an MLflow server", "correct the host"),
         ("200", "the answer is not from an MLflow server", "correct the host"),
@@ -104,12 +108,72 @@ def test_error_responses_of_a_server(
         ("databricks", "Reading Databricks credential configuration failed", "fix what the message names"),
     ],
 )
-def test_addresses_without_a_store(store_error: StoreError, here: Path, uri: str, text: str, fix: str) -> None:
+def test_addresses_without_a_store(
+    store_error: StoreError, here: Path, monkeypatch: pytest.MonkeyPatch, uri: str, text: str, fix: str
+) -> None:
+    for module in ("psycopg", "psycopg2", "MySQLdb"):
+        monkeypatch.setitem(sys.modules, module, None)  # as if it were not installed
     found = store_error(uri)
     assert f": {text}" in found.problem
     assert found.fix.startswith(fix)
     assert "my-word" not in found.problem
     assert not (here / "mlruns").exists()
+
+
+_READ, _EDIT = (f"anna' lacks the permission {level} for the MLflow experiment 'ours'" for level in ("READ", "EDIT"))
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "text"),
+    [
+        ("runs/search", _READ),
+        ("experiments/get-by-name", _READ),
+        ("runs/create", _EDIT),
+        ("runs/log-batch", _EDIT),
+        ("logged-models/m-12/finalize", _EDIT),
+        ("experiments/restore", "anna' lacks the permission MANAGE for the MLflow experiment 'ours'"),
+        ("experiments/create", "anna' may not create the MLflow experiment 'ours'"),
+        ("registered-models/create", "anna' may not create the registered model"),
+        ("model-versions/create", "anna' lacks the permission EDIT for the registered model"),
+    ],
+)
+def test_a_denial_names_the_user_the_experiment_and_the_permission(
+    monkeypatch: pytest.MonkeyPatch, endpoint: str, text: str
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "anna")
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "ours")
+    said = f"API request to endpoint /api/2.0/mlflow/{endpoint} failed with error code 403 != 200. Response body: 'x'"
+    found = cause(MlflowException(said, error_code=PERMISSION_DENIED))
+    assert found.text == f"the server denies permission (403): the user '{text}"
+    assert found.fix.startswith("ask an administrator")
+
+
+@pytest.mark.parametrize(("method", "level"), [("PUT", "EDIT"), ("GET", "READ")])
+def test_a_denied_file_names_the_permission_too(method: str, level: str) -> None:
+    response = requests.Response()
+    response.status_code = 403
+    response.request = requests.Request(method, "http://server/api/2.0/mlflow-artifacts/artifacts/1/x").prepare()
+    error = requests.HTTPError(f"403 Client Error: FORBIDDEN for url: {response.request.url}", response=response)
+    assert f"lacks the permission {level} for the MLflow experiment 'reprocnn'" in cause(error).text
+
+
+@pytest.mark.parametrize(
+    ("settings", "text", "fix"),
+    [
+        ({}, "the server requires a login (401)", "export MLFLOW_TRACKING_USERNAME"),
+        ({"MLFLOW_TRACKING_USERNAME": "anna"}, "the server does not know the user 'anna', or the", "correct MLFLOW"),
+        ({"MLFLOW_TRACKING_URI": "http://eva:x@server"}, "the server does not know the user 'eva', or", "correct"),
+        ({"MLFLOW_TRACKING_TOKEN": "x"}, "the server does not know the user of MLFLOW_TRACKING_TOKEN, or", "correct"),
+    ],
+)
+def test_a_refused_login_names_the_user(
+    monkeypatch: pytest.MonkeyPatch, settings: dict[str, str], text: str, fix: str
+) -> None:
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    found = cause(MlflowException("You are not authenticated", error_code=UNAUTHENTICATED))
+    assert found.text.startswith(text)
+    assert found.fix.startswith(fix)
 
 
 def test_a_server_that_does_not_answer_or_closes_the_connection(store_error: StoreError) -> None:

@@ -144,6 +144,23 @@ def test_a_run_is_found_by_model_experiment_and_params_newest_first(trained: Pat
     assert _mirror(_record(params={"top_k": "4"})).run_id is None
 
 
+def test_the_run_of_a_journal_is_taken_only_in_its_store_and_mlflow_experiment(
+    trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mirror = _mirror(made := _record("exp-a"))
+    mirror.complete(made)
+    named = replace(made, run_id=mirror.run_id)
+    assert _mirror(named).run_id == mirror.run_id
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "my-own")
+    assert _mirror(named).run_id is None
+    monkeypatch.delenv("MLFLOW_EXPERIMENT_NAME")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///team.db")
+    assert _mirror(named).run_id is None
+    there = _mirror(named)
+    there.complete(named)
+    assert _mirror(named).run_id == there.run_id, "found by the model and the experiment"
+
+
 def test_only_the_own_experiment_gets_the_run_of_a_journal(trained: Path) -> None:
     origin = {EXPERIMENT_TAG: "exp-a", BASELINE_TAG: "abc"}
     begun = {"key": "key", "params": read_params(), "hashes": {}, "environment": {"cpu": "6502"}, "process": "host 1 1"}

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -16,7 +17,7 @@ from reprocnn.artifacts.scores import METRICS
 from reprocnn.artifacts.training import TRAINING
 from reprocnn.errors import UserError
 from reprocnn.ledger import record, revisions, store
-from reprocnn.ledger.mirror import Mirror, find, find_renamed
+from reprocnn.ledger.mirror import Mirror, find, find_renamed, was_deleted
 from reprocnn.ledger.origin import experiment_of
 from reprocnn.ledger.record import PROCESS_TAG, Record
 from reprocnn.ledger.revisions import Result
@@ -27,6 +28,10 @@ from reprocnn.run.identity import is_gone
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
+
+
+class UnavailableError(UserError):
+    """The error for a result that is not complete, or whose files are not available."""
 
 
 def sync(names: list[str]) -> None:
@@ -42,10 +47,14 @@ def sync(names: list[str]) -> None:
     """
     with locks.exclusive(state.sync_lock(), "syncs MLflow with DVC"):
         client, experiment_id = store.connect_or_explain()
-        failed = _apply_to_each(client, experiment_id, _results(names), _complete)
+        results, counts = _results(names), Counter[str]()
+        failed = _apply_to_each(client, experiment_id, results, partial(_complete, counts))
+        counts["failed"] = len(failed)
+        counts["skipped"] = len(results) - counts.total()
         if not names:
-            failed += _end_trainings(client, experiment_id) + _end_runs(client, experiment_id)
-    _exit_if_failed(failed)
+            failed += _end_trainings(client, experiment_id, counts) + _end_runs(client, experiment_id)
+    _print_counts(counts, len(results))
+    exit_if_failed(failed)
 
 
 def create_missing() -> str:
@@ -66,7 +75,7 @@ def create_missing() -> str:
             known = {experiment_of(run.data.tags) for run in store.all_runs(client, experiment_id)}
         absent = [e for e in revisions.experiments() if experiment_of(e.origin) not in known]
         here = [revisions.workspace()] if revisions.LOCK.exists() else []
-        _apply_to_each(client, experiment_id, [*absent, *here], _complete)
+        _apply_to_each(client, experiment_id, [*absent, *here], partial(_complete, Counter()))
     return experiment_id
 
 
@@ -74,7 +83,8 @@ def complete_run(client: "MlflowClient", experiment_id: str, result: Result) -> 
     """Add to MLflow what is missing there of a result; return the ID of its run.
 
     Raises:
-        UserError: the result is not complete, DVC can't read its remote, or MLflow does not answer.
+        UnavailableError: the result is not complete, or its model is neither in DVC's cache nor in a remote.
+        UserError: DVC can't read its remote, or MLflow does not answer.
     """
 
     def complete(mirror: Mirror, made: Record) -> str:
@@ -108,7 +118,7 @@ def print_runs(names: list[str]) -> None:
     print(
         "`python -m reprocnn sync` adds what is missing; `python -m reprocnn reproduce RUN` checks out what made a run"
     )
-    _exit_if_failed(failed)
+    exit_if_failed(failed)
 
 
 def _of_dvc(error: Exception) -> UserError:
@@ -116,7 +126,7 @@ def _of_dvc(error: Exception) -> UserError:
     return UserError(masked(" ".join(str(error).split())), "python -m reprocnn doctor")
 
 
-def _exit_if_failed(failed: list[UserError]) -> None:
+def exit_if_failed(failed: list[UserError]) -> None:
     """Exit with status 1 if something failed, after printing each fix once."""
     if failed:
         for fix in dict.fromkeys(error.fix for error in failed):
@@ -125,10 +135,22 @@ def _exit_if_failed(failed: list[UserError]) -> None:
         sys.exit(1)
 
 
-def _complete(mirror: Mirror, made: Record) -> str:
-    """Complete the run of a result; return its ID and what was added."""
+def _complete(counts: Counter[str], mirror: Mirror, made: Record) -> str:
+    """Complete the run of a result, and count it; return its ID and what was added."""
+    is_new = mirror.run_id is None
     added = mirror.complete(made)
+    counts["created" if is_new else "completed" if added else "complete"] += 1
     return f"run {mirror.run_id}  " + (f"added {', '.join(added)}" if added else "complete")
+
+
+def _print_counts(counts: Counter[str], n: int) -> None:
+    """Print how many of n results got a run, and how many trainings without a result."""
+    noun = "result" if n == 1 else "results"
+    runs = "run" if counts["created"] == 1 else "runs"
+    done = f"{counts['created']} {runs} created, {counts['completed']} completed, {counts['complete']} already complete"
+    rest = "".join(f", {counts[kind]} {kind}" for kind in ("skipped", "failed") if counts[kind])
+    others = f"; completed of other trainings: {counts['others']}" if counts["others"] else ""
+    print(f"{n} {noun}: {done}{rest}{others}")
 
 
 def _describe(mirror: Mirror, made: Record) -> str:
@@ -192,12 +214,12 @@ def _read_record(result: Result, folder: Path) -> Record:
     """Read the record of a result from the folder with its files.
 
     Raises:
-        UserError: the training has not finished, or the model can't be found.
+        UnavailableError: the training has not finished, or the model can't be found.
     """
     if not all(result.has(folder, out) for out in (HISTORY, TRAINING)):
-        raise UserError("its training has not finished, or its files differ from dvc.lock", "dvc repro")
+        raise UnavailableError("its training has not finished, or its files differ from dvc.lock", "dvc repro")
     if not (folder / MODEL_CARD).exists():
-        raise UserError("its model is neither in DVC's cache nor in a remote", "dvc pull, or dvc repro")
+        raise UnavailableError("its model is neither in DVC's cache nor in a remote", "dvc pull, or dvc repro")
     stages = [s for s, out in (("evaluate", METRICS), ("plot", FIGURES)) if result.has(folder, out)]
     made = record.of_folder(folder, result.name, result.origin, result.model_md5, tuple(stages))
     made.hashes = made.hashes or result.train_deps
@@ -210,7 +232,7 @@ def _read_record(result: Result, folder: Path) -> Record:
     return made
 
 
-def _end_trainings(client: "MlflowClient", experiment_id: str) -> list[UserError]:
+def _end_trainings(client: "MlflowClient", experiment_id: str, counts: Counter[str]) -> list[UserError]:
     """Finish the runs of trainings that were killed, or whose end was not uploaded; return the errors."""
     failed: list[UserError] = []
     for made in record.of_trainings():
@@ -219,6 +241,7 @@ def _end_trainings(client: "MlflowClient", experiment_id: str) -> list[UserError
             continue
         if message := _attempt(failed, partial(_end_training, client, experiment_id, ended)):
             print(f"{ended.name}  {ended.status.lower()}  {message}", flush=True)
+            counts["others"] += "added" in message
     return failed
 
 
@@ -239,8 +262,8 @@ def _end_training(client: "MlflowClient", experiment_id: str, made: Record) -> s
     """Complete the run of a training that ended; return what was added, empty if nothing was."""
     # Search by the ID of the training only: a run of another experiment may have the same model.
     run = find(client, experiment_id, replace(made, model_md5=""))
-    if made.run_id and not run:
-        return ""  # somebody deleted it
+    if not run and was_deleted(client, made):
+        return ""
     mirror = Mirror(client, experiment_id, run)
     added = mirror.complete(made)
     return f"run {mirror.run_id}  added {', '.join(added)}" if added else ""

@@ -11,6 +11,8 @@ import ssl
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from reprocnn.ledger.access import denial, user_name
+
 _MAX_LENGTH = 300
 _PACKAGES = {
     "psycopg": "psycopg[binary]",
@@ -151,16 +153,28 @@ def _response_cause(error: BaseException) -> Cause | None:
         return None
     match code:
         case "UNAUTHENTICATED" | "CUSTOMER_UNAUTHORIZED":
-            fix = "export MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
-            return Cause("the server requires a login (401)", fix)
+            return _login_cause()
         case "PERMISSION_DENIED":
-            fix = "ask the server's administrator for write permission, or log in as another user"
-            return Cause(f"the server denies permission (403): {_message([error])}", fix)
+            return _denial_cause(error)
         case "ENDPOINT_NOT_FOUND":
             return _not_mlflow("404")
         case "INTERNAL_ERROR" if str(error).startswith("API request to endpoint"):  # an answer that is not from MLflow
             return _not_mlflow(_message([error]))
     return None
+
+
+def _login_cause() -> Cause:
+    if who := user_name():
+        fix = "correct MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
+        return Cause(f"the server does not know {who}, or the password is wrong (401)", fix)
+    fix = "export MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
+    return Cause("the server requires a login (401)", fix)
+
+
+def _denial_cause(error: Exception) -> Cause:
+    request = getattr(error, "request", None)  # an error of requests has it
+    text, fix = denial(_message([error]), getattr(request, "method", ""))
+    return Cause(f"the server denies permission (403): {text}", fix)
 
 
 def _not_mlflow(answer: str) -> Cause:

@@ -95,7 +95,7 @@ class Training(_Work):
         mirror.complete_values(current)
         self._mirror = mirror
         if current.run_id != mirror.run_id:
-            journal.append(self._training, "run", run_id=mirror.run_id)
+            journal.append(self._training, "run", run_id=mirror.run_id, store=masked(tracking_uri()))
         if current.status == "RUNNING" and not self._monitor:
             self._monitor = _start_monitor(mirror.run_id)
         mirror.complete_files(current)

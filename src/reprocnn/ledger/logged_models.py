@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 CLASSIFIER, KERAS = "classifier", "model"
 """Names of the logged models: the ONNX file as a function of image files, and the Keras model."""
 
+_KEY_TAG = "copied.key"
+"""Tag of a logged model without a run, by which a repeated copy finds it."""
 _SOURCE_TAGS = ("mlflow.user", "mlflow.source.name", "mlflow.source.type")
 _CODE = "reprocnn_inference"
 """Name of the package with the modules of `reprocnn.inference` in the classifier, as mlflow_model.py imports it."""
@@ -126,6 +128,10 @@ class LoggedModels:
                 pip_requirements=_pinned("tensorflow", "keras"),
             )
 
+    def add_copy(self, name: str, folder: Path) -> None:
+        """Upload the files of a model that another store has, which are in a folder."""
+        self._found[name] = _upload_copy(self._client, self._open(name), folder)
+
     @contextmanager
     def _upload(self, name: str) -> Iterator[dict[str, Any]]:
         """Yield the arguments of `save_model` that say where to; upload what it saved.
@@ -142,6 +148,33 @@ class LoggedModels:
             yield {"path": str(path), "mlflow_model": own}
             self._client.log_model_artifacts(logged.model_id, str(path))
         self._found[name] = self._client.finalize_logged_model(logged.model_id, "READY")
+
+
+def add_without_run(client: "MlflowClient", experiment_id: str, key: str, folder: Path) -> str:
+    """Upload a model that no run has, unless an earlier call did; return its ID.
+
+    Args:
+        client: client of the store.
+        experiment_id: ID of the MLflow experiment.
+        key: what tells the model from others.
+        folder: the folder with its files.
+    """
+    found = client.search_logged_models([experiment_id], filter_string=f"tags.`{_KEY_TAG}` = '{key}'")
+    made = found[0] if found else client.create_logged_model(experiment_id, CLASSIFIER, tags={_KEY_TAG: key})
+    return str((made if made.status == "READY" else _upload_copy(client, made, folder)).model_id)
+
+
+def _upload_copy(client: "MlflowClient", logged: "LoggedModel", folder: Path) -> "LoggedModel":
+    """Upload the files of a model to a logged model; MLmodel gets its ID and that of its run."""
+    from mlflow.models import Model
+
+    if (folder / "MLmodel").exists():
+        model = Model.load(str(folder / "MLmodel"))
+        model.run_id, model.artifact_path = logged.source_run_id, logged.artifact_location
+        model.model_id = model.model_uuid = logged.model_id
+        model.save(str(folder / "MLmodel"))
+    client.log_model_artifacts(logged.model_id, str(folder))
+    return client.finalize_logged_model(logged.model_id, "READY")
 
 
 def save_classifier(onnx: Path, images: Path | None, **target: Any) -> None:

@@ -73,11 +73,12 @@ def find(client: "MlflowClient", experiment_id: str, record: Record) -> "Run | N
     """Find the MLflow run of a record; None if there is none.
 
     It is the run that the journal names, or the newest with the same model, DVC experiment and params. For a record
-    without an experiment, any run with the same model and params matches, such as that of an applied experiment.
+    without an experiment, any run with the same model and params matches, such as that of an applied experiment. The
+    run that the journal names may be in another store, or in another MLflow experiment: it is not taken then.
     """
     if record.run_id:
-        run = _active_run(client, record.run_id)
-        if run and agree(run.data.params, record.params):
+        run = _run(client, record.run_id)
+        if run and _is_active(run, experiment_id) and agree(run.data.params, record.params):
             return run
     queries = [f"tags.`{TRAINING_TAG}` = '{record.training}'"] if record.training else []
     if record.model_md5:
@@ -121,16 +122,30 @@ def find_renamed(
     return None
 
 
-def _active_run(client: "MlflowClient", run_id: str) -> "Run | None":
+def _is_active(run: "Run", experiment_id: str) -> bool:
+    """Return whether a run is in an MLflow experiment and nobody deleted it."""
+    return bool(run.info.lifecycle_stage == "active" and run.info.experiment_id == experiment_id)
+
+
+def was_deleted(client: "MlflowClient", record: Record) -> bool:
+    """Return whether somebody deleted the run that the journal names; it may as well be in another store."""
+    if not record.run_id:
+        return False
+    run = _run(client, record.run_id)
+    if run:
+        return bool(run.info.lifecycle_stage == "deleted")
+    return record.store in {"", masked(tracking_uri())}  # older journals do not name the store
+
+
+def _run(client: "MlflowClient", run_id: str) -> "Run | None":
     from mlflow.exceptions import MlflowException
 
     try:
-        run = client.get_run(run_id)
+        return client.get_run(run_id)
     except MlflowException as error:
         if error.error_code != "RESOURCE_DOES_NOT_EXIST":
             raise
         return None
-    return run if run.info.lifecycle_stage == "active" else None
 
 
 def _run_steps(steps: Iterator[Step]) -> list[str]:

@@ -73,6 +73,7 @@ class Record:
         training: the ID of the training, the same after each resume; empty if it has no journal.
         key: the key of the training, which names its checkpoint.
         run_id: the ID of the MLflow run, if the journal has it.
+        store: the store of that run; empty if the journal does not name it.
         process: the training process, as `identity.this_process` identifies it.
         environment: machine and versions; empty if unknown.
         params: the content of params.yaml, as text.
@@ -98,6 +99,7 @@ class Record:
     training: str = ""
     key: str = ""
     run_id: str | None = None
+    store: str = ""
     process: str = ""
     environment: dict[str, str] = field(default_factory=dict)
     params: dict[str, str] = field(default_factory=dict)
@@ -187,6 +189,7 @@ def _begin(training: str, event: Event, before: Record | None) -> Record:
         training=training,
         key=values["key"],
         run_id=before.run_id if before else None,
+        store=before.store if before else "",
         process=values["process"],
         environment=values["environment"],
         params=_as_text(values["params"]),
@@ -215,7 +218,7 @@ def _apply(record: Record, event: Event) -> None:
             record.model_md5, record.dataset = values["model_md5"], values["dataset"]
             record.final = _summary_metrics(values["metrics"])
         case "run":
-            record.run_id = values["run_id"]
+            record.run_id, record.store = values["run_id"], values.get("store", "")
         case "end":
             record.status, record.ended = values["status"], event.time
 

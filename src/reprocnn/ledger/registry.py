@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
+COPY_COMMAND = "python -m reprocnn registry copy"
 PROMOTE_COMMAND = "python -m reprocnn promote"
 REGISTRY_COMMAND = "python -m reprocnn registry"
 
@@ -30,6 +31,8 @@ TRAINING_DATA_TAG, TEST_DATA_TAG, PREDICTIONS_TAG = "data.training.md5", "data.t
 """Tags of a version with the md5 of its training data, of its test data, and of its predictions for these."""
 METRIC_PREFIX = "metrics."
 """Prefix of the tags of a version with its metrics."""
+COPIED_TAG = "copied.from"
+"""Tag of a version that was copied from another store: which version of which store it is there."""
 NAME_TAG, RESULT_TAG, FORCED_TAG = "promoted.name", "promoted.commit", "promoted.forced"
 """Tags of a version: the name of the result that was promoted, its commit, and why it would have been refused."""
 
@@ -52,6 +55,7 @@ class Version:
         source: the URI of the model that was registered.
         tags: its tags.
         aliases: the aliases that point to it; of a version that an alias names, this one.
+        description: its description, in Markdown.
     """
 
     name: str
@@ -61,6 +65,7 @@ class Version:
     source: str
     tags: dict[str, str] = field(default_factory=dict)
     aliases: tuple[str, ...] = ()
+    description: str = ""
 
     @property
     def label(self) -> str:
@@ -140,6 +145,7 @@ def _version(found: "ModelVersion", aliases: tuple[str, ...]) -> Version:
         found.source,
         dict(found.tags),
         aliases,
+        found.description or "",
     )
 
 
@@ -177,26 +183,31 @@ class Registration:
 
     Args:
         model_id: the ID of the logged model.
-        run_id: the ID of its run.
+        run_id: the ID of its run; None if it has none.
         tags: where it comes from.
         description: its description, in Markdown.
     """
 
     model_id: str
-    run_id: str
+    run_id: str | None
     tags: dict[str, str]
     description: str
 
 
-def register(client: "MlflowClient", name: str, new: Registration) -> int:
-    """Register a logged model as a new version; return its number. The version appears with all of its tags."""
+def create(client: "MlflowClient", name: str, tags: dict[str, str] | None = None, description: str = "") -> None:
+    """Create a registered model without versions, unless it exists."""
     from mlflow.exceptions import MlflowException
 
     try:
-        client.create_registered_model(name)
+        client.create_registered_model(name, tags, description)
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
+
+
+def register(client: "MlflowClient", name: str, new: Registration) -> int:
+    """Register a logged model as a new version; return its number. The version appears with all of its tags."""
+    create(client, name)
     source = f"models:/{new.model_id}"
     made = client.create_model_version(
         name, source, new.run_id, new.tags, description=new.description, model_id=new.model_id
@@ -290,13 +301,24 @@ def _folder(client: "MlflowClient", version: Version) -> Path:
     return cached
 
 
-def _download(version: Version, uri: str, folder: str | None = None) -> Path:
+def download(client: "MlflowClient", version: Version, store_uri: str, folder: Path) -> Path:
+    """Copy the files of a version from its store to a folder; return where they are.
+
+    Raises:
+        UserError: they are gone, or can't be read.
+    """
+    uri = client.get_model_version_download_uri(version.name, str(version.number))
+    return _download(version, uri, str(folder), store_uri)
+
+
+def _download(version: Version, uri: str, folder: str | None = None, store_uri: str = "") -> Path:
     """Copy the files of a version to a folder; return where they are.
 
     Args:
         version: the version.
         uri: where its files are.
         folder: the folder; None: do not copy files that are on this machine.
+        store_uri: the store of the version; empty: that of `tracking_uri`.
 
     Raises:
         UserError: they are gone, or can't be read.
@@ -305,7 +327,8 @@ def _download(version: Version, uri: str, folder: str | None = None) -> Path:
     from mlflow.exceptions import MlflowException
 
     try:
-        return Path(download_artifacts(artifact_uri=uri, dst_path=folder, tracking_uri=store.tracking_uri()))
+        where = store_uri or store.tracking_uri()
+        return Path(download_artifacts(artifact_uri=uri, dst_path=folder, tracking_uri=where))
     except (OSError, MlflowException) as error:
         problem = f"the files of {version.label} can't be read at {masked(uri)}: {masked(str(error))}"
         name = version.tags.get(NAME_TAG, "EXPERIMENT")

@@ -14,6 +14,7 @@ from urllib.parse import unquote, urlparse
 
 from reprocnn.artifacts.files import atomic_file
 from reprocnn.errors import UserError
+from reprocnn.ledger.access import experiment_name
 from reprocnn.ledger.causes import cause
 from reprocnn.masking import masked
 from reprocnn.run import state
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-EXPERIMENT = "reprocnn"
 FILE, ARTIFACTS = "mlflow.db", "mlartifacts"
 """Database and artifacts in the checkout, used if MLFLOW_TRACKING_URI is not set."""
 SYNC_COMMAND = "python -m reprocnn sync"
@@ -50,13 +50,13 @@ _NO_FOLDER = ("databricks", "databricks-uc", "uc")
 
 
 def tracking_uri() -> str:
-    """Return MLFLOW_TRACKING_URI, or the SQLite store in the checkout.
-
-    Paths in it are absolute, because the folder of a queued or temporary DVC experiment is deleted.
-    """
+    """Return MLFLOW_TRACKING_URI, or the SQLite store in the checkout."""
     uri = os.environ.get("MLFLOW_TRACKING_URI", "").strip()
-    if not uri:
-        return own_uri()
+    return absolute(uri) if uri else own_uri()
+
+
+def absolute(uri: str) -> str:
+    """Make the path in a URI absolute, because the folder of a queued or temporary DVC experiment is deleted."""
     if file := database(uri):
         return _sqlite_uri(file) + (_SQLITE.fullmatch(uri)[2] or "")  # type: ignore[index]
     folder = file_store(uri)
@@ -93,11 +93,6 @@ def _sqlite_uri(file: Path) -> str:
     return f"sqlite:///{file}" if encoded == str(file) else f"sqlite+pysqlite:///{encoded}"
 
 
-def experiment_name() -> str:
-    """Return the name of the MLflow experiment of the runs."""
-    return os.environ.get("MLFLOW_EXPERIMENT_NAME") or EXPERIMENT
-
-
 def settings() -> dict[str, str]:
     """Return the environment variables for MLflow, including the store: logging a model reads it only from there.
 
@@ -126,9 +121,13 @@ def connect() -> tuple["MlflowClient", str]:
         return opened, _experiment(opened, True)
 
 
-def reader() -> "MlflowClient":
-    """Return a client of the store for what needs no MLflow experiment: none is created, and a deleted one stays so."""
-    uri = tracking_uri()
+def reader(uri: str = "") -> "MlflowClient":
+    """Return a client of a store for what needs no MLflow experiment: none is created, and a deleted one stays so.
+
+    Args:
+        uri: the store; empty: that of `tracking_uri`.
+    """
+    uri = uri or tracking_uri()
     if file := database(uri):
         from filelock import FileLock
 
@@ -199,8 +198,11 @@ def _artifacts() -> str:
 
 
 @contextmanager
-def explain_errors() -> Iterator[None]:
+def explain_errors(uri: str = "") -> Iterator[None]:
     """Convert an MLflow error in the block to a UserError.
+
+    Args:
+        uri: the store that the block uses; empty: that of `tracking_uri`.
 
     Raises:
         UserError: states the cause and its fix.
@@ -210,7 +212,7 @@ def explain_errors() -> Iterator[None]:
     except UserError:
         raise
     except Exception as error:
-        raise user_error(error) from None
+        raise user_error(error, uri) from None
 
 
 def all_pages(search: Callable[[str | None], Any]) -> Iterator[Any]:
@@ -261,9 +263,14 @@ def find_run(run_id: str) -> "Run":
     return found[0]
 
 
-def user_error(error: BaseException) -> UserError:
-    """Convert an MLflow error to a UserError with the cause and one fix."""
-    uri = tracking_uri()
+def user_error(error: BaseException, uri: str = "") -> UserError:
+    """Convert an MLflow error to a UserError with the cause and one fix.
+
+    Args:
+        error: the error.
+        uri: the store that failed; empty: that of `tracking_uri`.
+    """
+    uri = uri or tracking_uri()
     text, fix, is_damage = cause(error)
     if is_damage and uri == own_uri():
         fix = RECREATE_COMMAND

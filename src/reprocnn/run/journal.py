@@ -7,7 +7,7 @@ in time. Each line is one event as JSON, with its Unix time in seconds:
 - origin: name, tags and uncommitted changes, added by the ledger
 - epoch: the row of the history, and the seconds it took
 - trained: model_md5, dataset, metrics; when all outputs of train are written
-- run: run_id of the MLflow run, added by the ledger
+- run: run_id of the MLflow run and the store that it is in, added by the ledger
 - renamed: name and tags of the experiment that has the result now, added by the ledger
 - end: status as in MLflow: FINISHED, FAILED, KILLED
 """

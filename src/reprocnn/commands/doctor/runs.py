@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlparse
 
 from reprocnn.artifacts.model import MODEL
 from reprocnn.commands.doctor.findings import Finding
-from reprocnn.ledger import store
+from reprocnn.ledger import access, store
 from reprocnn.ledger.record import PROCESS_TAG
 from reprocnn.masking import masked
 from reprocnn.run.identity import is_gone
@@ -74,7 +74,7 @@ def _read(uri: str) -> _Content | None:
     if not _exists(uri):
         return None
     client = store.client(uri)
-    experiment = client.get_experiment_by_name(store.experiment_name())
+    experiment = client.get_experiment_by_name(access.experiment_name())
     if experiment is None:
         return None
     finished, running = (

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from reprocnn.commands.sweep.trial import News, Task, Trial
 from reprocnn.errors import UserError
-from reprocnn.ledger.masking import masked
+from reprocnn.masking import masked
 
 _LOOK = 1.0
 """Seconds for which a trial waits for news."""

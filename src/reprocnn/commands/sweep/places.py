@@ -9,8 +9,8 @@ from reprocnn.commands.sweep.trial import Task
 from reprocnn.errors import UserError
 from reprocnn.ledger import store
 from reprocnn.ledger.git import git
-from reprocnn.ledger.masking import masked
 from reprocnn.ledger.origin import PARENT_VARIABLE
+from reprocnn.masking import masked
 from reprocnn.run import state
 
 _PASSED = ("MLFLOW_", "REPROCNN_")

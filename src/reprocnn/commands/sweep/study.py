@@ -11,7 +11,7 @@ import numpy as np
 
 from reprocnn.commands.sweep.settings import Range, Sweep, Value, is_whole
 from reprocnn.errors import UserError
-from reprocnn.ledger.masking import masked
+from reprocnn.masking import masked
 
 if TYPE_CHECKING:
     import optuna

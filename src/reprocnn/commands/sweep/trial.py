@@ -22,7 +22,7 @@ import psutil
 from reprocnn.artifacts.training import TRAINING
 from reprocnn.errors import UserError
 from reprocnn.ledger import revisions
-from reprocnn.ledger.masking import masked
+from reprocnn.masking import masked
 from reprocnn.run import journal, state
 from reprocnn.run.orphans import LAUNCHER_VARIABLE
 
