@@ -116,7 +116,7 @@ class Trial:
                 time.sleep(_POLL)
             return self._news()
         except (UserError, subprocess.CalledProcessError, OSError) as error:
-            killed = isinstance(error, subprocess.CalledProcessError) and _was_killed(error.returncode)
+            killed = isinstance(error, subprocess.CalledProcessError) and was_killed(error.returncode)
             return self._end(problem=self._explain(error), killed=killed)
 
     def stop(self, *, pruned: bool) -> None:
@@ -136,8 +136,7 @@ class Trial:
             return News(host=os.uname().nodename, epochs=self._epochs)
         assert self._process
         if self._process.returncode:
-            status = _STAGE_STATUS.search(self._output())
-            killed = _was_killed(int(status[1]) if status else self._process.returncode)
+            killed = was_killed(self._process.returncode, self._output())
             if killed:
                 _signal(self._process, signal.SIGKILL)  # dvc's stage, which notices the death of dvc a second later
             return self._end(problem=self._last_lines(), killed=killed)
@@ -254,9 +253,16 @@ _STAGE_STATUS = re.compile(r"^ERROR: .*failed to run: .*, exited with (-?\d+)$",
 """What dvc prints when a stage fails."""
 
 
-def _was_killed(status: int) -> bool:
-    """Return whether an exit status means that a signal ended the process, or the shell that ran it."""
-    return status < 0 or 128 < status <= 192  # 255 is dvc's status for its errors
+def was_killed(status: int, output: str = "") -> bool:
+    """Return whether a signal ended a process, or the stage that dvc ran.
+
+    Args:
+        status: the exit status of the process.
+        output: what dvc printed.
+    """
+    if stage := _STAGE_STATUS.search(output):
+        status = int(stage[1])
+    return status < 0 or 128 < status <= 192  # a shell adds 128 to the signal; 255 is dvc's status for its errors
 
 
 def _children(pid: int) -> list[psutil.Process]:

@@ -1,0 +1,29 @@
+"""What a trial takes for killed, so that it is repeated, and what for an error."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from checkouts import Checkout
+from reprocnn.commands.sweep.trial import was_killed
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [("kill -9 $$", True), ("kill -TERM $$", True), ("exit 137", True), ("exit 143", True), ("exit 1", False)],
+)
+def test_dvc_says_how_a_stage_ended(tmp_path: Path, command: str, expected: bool) -> None:
+    for line in ("git init -q", "dvc init -q"):
+        subprocess.run(line.split(), cwd=tmp_path, check=True, env=Checkout.environment())
+    (tmp_path / "dvc.yaml").write_text(f"stages:\n  train:\n    cmd: {command}\n")
+    run = [sys.executable, "-m", "dvc", "repro"]
+    done = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True, env=Checkout.environment())
+    assert done.returncode == 255
+    assert was_killed(done.returncode, done.stdout + done.stderr) is expected
+
+
+@pytest.mark.parametrize(("status", "expected"), [(-9, True), (-15, True), (137, True), (1, False), (128, False)])
+def test_the_status_of_a_process_itself(status: int, expected: bool) -> None:
+    assert was_killed(status) is expected
