@@ -10,7 +10,8 @@ Usage: python benchmarks/services.py [server] [git] [trial] [--seconds S] [--cli
 - trial: two `dvc exp run` of mlp on digits in a temporary clone of the last commit, with 5 and 10 epochs; the requests
   are counted in the log of the server.
 
-Without a name all three are measured. All on this machine: the clients share its cores with what they measure.
+Without a name all three are measured. All on this machine: the clients share its cores with what they measure. The CPU
+time is that of the server and the database, and depends less on what else runs than the rate.
 """
 
 import argparse
@@ -32,6 +33,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
+import psutil
 from pipeline import ROOT, describe_machine, run
 
 POSTGRES, SSHD = Path("/usr/lib/postgresql/15/bin"), Path("/usr/sbin/sshd")
@@ -66,8 +68,8 @@ def main() -> None:
 
 def measure_servers(folder: Path, clients: int, seconds: float) -> None:
     """Print the rate and the times of each kind of request, for each database."""
-    print(f"| MLflow's server on | request, {clients} clients | per second | median | 95th percentile | failed |")
-    print("|---|---|---|---|---|---|", flush=True)
+    print(f"| MLflow on | request, {clients} clients | per second | median | 95th percentile | failed | CPU time |")
+    print("|---|---|---|---|---|---|---|", flush=True)
     stores = {"SQLite": sqlite, "PostgreSQL 15": postgres} if POSTGRES.exists() else {"SQLite": sqlite}
     for name, store in stores.items():
         own = folder / name.partition(" ")[0]
@@ -78,8 +80,15 @@ def measure_servers(folder: Path, clients: int, seconds: float) -> None:
                 ("log the metrics of an epoch", logging),
                 ("log an artifact of 16 KiB", uploading),
             ):
-                times, failed = load([begin(port) for _ in range(clients)], seconds)
-                print(f"| {name} | {what} | {describe(times, seconds)} | {failed} |", flush=True)
+                sends, before = [begin(port) for _ in range(clients)], cpu_seconds()
+                times, failed = load(sends, seconds)
+                cost = 1000 * (cpu_seconds() - before) / (len(times) + failed)
+                print(f"| {name} | {what} | {describe(times, seconds)} | {failed} | {cost:.0f} ms |", flush=True)
+
+
+def cpu_seconds() -> float:
+    """Return the CPU time of all processes that this one started."""
+    return sum(sum(process.cpu_times()[:4]) for process in psutil.Process().children(recursive=True))
 
 
 def load(sends: list[Send], seconds: float) -> tuple[list[float], int]:
