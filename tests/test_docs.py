@@ -105,6 +105,7 @@ def test_every_path_of_this_project_exists_or_is_generated(page: Path) -> None:
     generated = (
         "data/images",
         ".dvc/tmp",
+        ".dvc/config.local",
         "models/",
         "reports/environment.json",
         "reports/audit.html",
@@ -184,7 +185,7 @@ class Reader:
             assert f'"{setting[1]}"' in self._sources, words
             words = words[1:]
         known = {"make": self._make, "python": self._python, "dvc": self._dvc, "git": self._git, "mlflow": self._mlflow}
-        if words and words[0] not in {"cd", "source", "rm", "export", "kill", "curl", "echo"}:
+        if words and words[0] not in {"cd", "source", "rm", "export", "kill", "curl", "echo", "ray"}:
             known[words[0]](words)
 
     def _make(self, words: list[str]) -> None:
