@@ -153,8 +153,8 @@ class Trial:
         task = self._task
         parent = Path(task.folder or tempfile.gettempdir())
         parent.mkdir(parents=True, exist_ok=True)
-        for left in parent.glob(f"{task.name}.*"):  # by an attempt that was killed
-            shutil.rmtree(left, ignore_errors=True)
+        for left in parent.glob(f"{task.name}.*"):
+            remove_clone(left)
         self._folder = Path(tempfile.mkdtemp(prefix=f"{task.name}.", dir=parent))
         self._project = self._clone()
         self._configure_dvc()
@@ -263,6 +263,16 @@ def was_killed(status: int, output: str = "") -> bool:
     if stage := _STAGE_STATUS.search(output):
         status = int(stage[1])
     return status < 0 or 128 < status <= 192  # a shell adds 128 to the signal; 255 is dvc's status for its errors
+
+
+def remove_clone(folder: Path) -> None:
+    """Remove the clone of an attempt that was killed, and first kill dvc if it survived: it would write there again."""
+    left = [p for p in psutil.process_iter(["cwd"]) if p.info["cwd"] and Path(p.info["cwd"]).is_relative_to(folder)]
+    for process in left:
+        with suppress(psutil.Error):
+            process.kill()
+    psutil.wait_procs(left, timeout=_GRACE)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _children(pid: int) -> list[psutil.Process]:
