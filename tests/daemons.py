@@ -255,6 +255,24 @@ class Tracker(Daemon):
         return self.login("admin", SECRETS["MLFLOW_ADMIN_PASSWORD"])
 
 
+def users(tracker: Tracker, *command: str, typed: str = "") -> None:
+    """Run deploy/users.py as the administrator.
+
+    Args:
+        tracker: the server.
+        *command: the arguments.
+        typed: what comes on standard input.
+    """
+    done = subprocess.run(
+        [sys.executable, str(DEPLOY / "users.py"), *command],
+        env=Checkout.environment() | tracker.administrator,
+        input=typed,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+
+
 def compose(values: dict[str, str]) -> Any:
     """Return deploy/compose.yaml, with values for its variables.
 
