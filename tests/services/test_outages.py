@@ -1,4 +1,4 @@
-"""Experiments of a team log to its server while each of its services fails; nothing is lost, and nothing there twice."""
+"""Experiments of a team log to its server while each of its services fails: nothing is lost or there twice."""
 
 import re
 import subprocess
