@@ -217,22 +217,23 @@ class Tracker(Daemon):
         folder: where its log is.
         database: its databases.
         store: the store of its artifacts.
-        python: the interpreter with MLflow.
+        **more: further environment variables.
     """
 
-    def __init__(self, folder: Path, database: Postgres, store: Store, python: str = sys.executable) -> None:
+    def __init__(self, folder: Path, database: Postgres, store: Store, **more: str) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         service = compose({**SECRETS, "MLFLOW_HOSTS": f"127.0.0.1:{self.port}"})["services"]["mlflow"]
         program, *arguments = service["command"]
         own = {"--host=0.0.0.0": "--host=127.0.0.1", "--port=5000": f"--port={self.port}"}
-        command = [python, "-m", program, *(own.get(argument, argument) for argument in arguments)]
+        command = [sys.executable, "-m", program, *(own.get(argument, argument) for argument in arguments)]
         environment = {
             **Checkout.environment(),
             **service["environment"],
             **database.variables,
             "MLFLOW_AUTH_CONFIG_PATH": str(DEPLOY / "auth.ini"),
             "MLFLOW_S3_ENDPOINT_URL": store.url,
+            **more,
         }
         super().__init__(command, folder, self._is_healthy, environment)
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import mlflow
 import pytest
 from mlflow import MlflowClient
 
@@ -18,6 +19,8 @@ PASSWORD = "a-word-of-a-member"
 TABLES = ("experiments", "runs", "metrics", "params", "tags", "inputs", "logged_models", "model_versions")
 DATABASES = ("mlflow", "auth")
 MODEL = "digits"
+NEXT = "3.18"
+"""The version of MLflow after that of uv.lock."""
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +39,11 @@ def used(finished: Checkout, tracker: Tracker, tmp_path_factory: pytest.TempPath
 def _counts(database: Postgres) -> dict[str, int]:
     """The number of rows in each table."""
     return {table: int(database.rows(f"SELECT count(*) FROM {table}")[0][0]) for table in TABLES}
+
+
+def _version(database: Postgres) -> str:
+    """The last migration of the database."""
+    return database.rows("SELECT version_num FROM alembic_version")[0][0]
 
 
 @pytest.fixture
@@ -84,11 +92,11 @@ def restored(
     store: Store,
     started: Callable[[Daemon], None],
     tmp_path: Path,
-) -> Callable[[str], Tracker]:
-    """Starts a server of a Python on the copy."""
+) -> Callable[..., Tracker]:
+    """Starts a server on the copy; takes further environment variables."""
 
-    def start(python: str) -> Tracker:
-        made = Tracker(tmp_path, other_postgres, store, python)
+    def start(**more: str) -> Tracker:
+        made = Tracker(tmp_path, other_postgres, store, **more)
         started(made)
         return made
 
@@ -108,7 +116,7 @@ def test_a_backup_on_an_empty_database_serves_the_same_runs(
     assert _counts(other_postgres) == before
     expected = ask(used)
     assert len(expected["runs"]) == 2
-    assert ask(restored(sys.executable)) == expected
+    assert ask(restored()) == expected
 
 
 @pytest.mark.network
@@ -119,19 +127,20 @@ def test_an_upgrade_keeps_every_run(
     ask: Callable[[Tracker], dict[str, Any]],
     tmp_path: Path,
 ) -> None:
-    """The next version is in an environment of its own."""
-    subprocess.run([sys.executable, "-m", "venv", str(tmp_path / "next")], check=True)
-    python = str(tmp_path / "next/bin/python")
-    packages = ["mlflow[auth]==3.18.*", "psycopg2-binary", "boto3"]
-    subprocess.run([python, "-m", "pip", "install", "--quiet", *packages], check=True)
+    """With the packages of this environment, apart from MLflow itself, which only that one command and server see."""
+    own = {"PYTHONPATH": str(tmp_path / "next")}
+    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", own["PYTHONPATH"]]
+    subprocess.run([*install, f"mlflow=={NEXT}.*"], check=True)
+    assert not mlflow.__version__.startswith(NEXT)
 
-    before, expected = _counts(other_postgres), ask(used)
+    before, expected, version = _counts(other_postgres), ask(used), _version(other_postgres)
     for command in (
         ["mlflow", "db", "upgrade", "postgresql+psycopg2:///mlflow"],
         ["mlflow.server.auth", "db", "upgrade", "--url", "postgresql+psycopg2:///auth"],
     ):
-        environment = Checkout.environment() | other_postgres.variables
-        done = subprocess.run([python, "-m", *command], env=environment, capture_output=True, text=True)
+        environment = Checkout.environment() | other_postgres.variables | own
+        done = subprocess.run([sys.executable, "-m", *command], env=environment, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
+    assert _version(other_postgres) != version
     assert _counts(other_postgres) == before
-    assert ask(restored(python)) == expected
+    assert ask(restored(**own)) == expected
