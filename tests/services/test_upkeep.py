@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import mlflow
+import psutil
 import pytest
 from mlflow import MlflowClient
 
 from checkouts import Checkout
-from daemons import Daemon, Postgres, Store, Tracker, users
+from daemons import SECRETS, Daemon, Postgres, Store, Tracker, users
 
 pytestmark = pytest.mark.service
 PASSWORD = "a-word-of-a-member"
@@ -102,6 +103,13 @@ def restored(
 
     _copied(postgres, other_postgres, tmp_path)
     return start
+
+
+def test_no_list_of_processes_shows_a_password(used: Tracker) -> None:
+    listed = [process.info["cmdline"] or [] for process in psutil.process_iter(["cmdline"])]
+    assert [line for line in listed if f"--port={used.port}" in line]
+    shown = [line for line in listed for word in line if any(secret in word for secret in SECRETS.values())]
+    assert not shown
 
 
 def test_a_backup_on_an_empty_database_serves_the_same_runs(
