@@ -13,10 +13,23 @@ import argparse
 import getpass
 import os
 import sys
+from typing import Any
 
-from mlflow import MlflowClient
-from mlflow.exceptions import MlflowException
-from mlflow.server.auth.client import AuthServiceClient
+import requests
+
+
+def _ask(method: str, path: str, **values: str) -> Any:
+    """Send a request to the server and return its answer; for an experiment that is missing: an empty one.
+
+    Exits with the server's message if it refuses.
+    """
+    login = os.environ["MLFLOW_TRACKING_USERNAME"], os.environ["MLFLOW_TRACKING_PASSWORD"]
+    address = f"{os.environ['MLFLOW_TRACKING_URI'].rstrip('/')}/api/{path}"
+    where: dict[str, Any] = {"params": values} if method == "GET" else {"json": values}
+    answer = requests.request(method, address, auth=login, timeout=30, **where)
+    if not answer.ok and (method, answer.status_code) != ("GET", 404):
+        sys.exit(f"error: {answer.status_code} {answer.text.strip()}")
+    return answer.json() if answer.ok and answer.content else {}
 
 
 def _password() -> str:
@@ -26,17 +39,17 @@ def _password() -> str:
 
 def _experiment(name: str) -> str:
     """Return the ID of an MLflow experiment; create it if it is missing."""
-    client = MlflowClient()
-    found = client.get_experiment_by_name(name)
-    return str(found.experiment_id if found else client.create_experiment(name))
+    found = _ask("GET", "2.0/mlflow/experiments/get-by-name", experiment_name=name)
+    found = found.get("experiment") or _ask("POST", "2.0/mlflow/experiments/create", name=name)
+    return str(found["experiment_id"])
 
 
-def _allow(client: AuthServiceClient, options: argparse.Namespace) -> None:
+def _allow(options: argparse.Namespace) -> None:
     """Give a user a permission for an MLflow experiment or a registered model."""
-    if options.experiment:
-        client.grant_user_permission(options.name, "experiment", _experiment(options.experiment), options.permission)
-    else:
-        client.grant_user_permission(options.name, "registered_model", options.model, options.permission)
+    kind = "experiment" if options.experiment else "registered_model"
+    identity = _experiment(options.experiment) if options.experiment else options.model
+    values = {"resource_type": kind, "resource_id": identity, "permission": options.permission}
+    _ask("POST", "3.0/mlflow/users/permissions/grant", username=options.name, **values)
 
 
 def _options() -> argparse.Namespace:
@@ -53,20 +66,17 @@ def _options() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Do what the arguments say; exit with MLflow's message if it refuses."""
-    options, client = _options(), AuthServiceClient(os.environ["MLFLOW_TRACKING_URI"])
-    try:
-        match options.command:
-            case "add":
-                client.create_user(options.name, _password())
-            case "password":
-                client.update_user_password(options.name, _password())
-            case "remove":
-                client.delete_user(options.name)
-            case "allow":
-                _allow(client, options)
-    except MlflowException as error:
-        sys.exit(f"error: {error.message}")
+    """Do what the arguments say."""
+    options = _options()
+    match options.command:
+        case "add":
+            _ask("POST", "2.0/mlflow/users/create", username=options.name, password=_password())
+        case "password":
+            _ask("PATCH", "2.0/mlflow/users/update-password", username=options.name, password=_password())
+        case "remove":
+            _ask("DELETE", "2.0/mlflow/users/delete", username=options.name)
+        case "allow":
+            _allow(options)
 
 
 if __name__ == "__main__":
