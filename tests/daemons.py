@@ -95,14 +95,21 @@ class Daemon:
 
     def kill(self) -> None:
         """Kill it and its processes with SIGKILL, as a power cut does; does nothing if it does not run."""
-        if self._process and self._process.poll() is None:
-            own = psutil.Process(self._process.pid)
-            processes = [own, *own.children(recursive=True)]
-            for process in processes:
-                process.kill()
-            self._process.wait()
-            _, left = psutil.wait_procs(processes[1:], timeout=30)
-            assert not left
+        if self._process:
+            kill(self._process)
+
+
+def kill(process: "subprocess.Popen[Any]") -> None:
+    """Kill a process and those that it started with SIGKILL; does nothing if it has ended."""
+    if process.poll() is None:
+        started = psutil.Process(process.pid).children(recursive=True)
+        process.kill()
+        for other in started:
+            with suppress(psutil.NoSuchProcess):
+                other.kill()
+        process.wait()
+        _, left = psutil.wait_procs(started, timeout=30)
+        assert not left
 
 
 def _unprivileged() -> str:
