@@ -123,7 +123,8 @@ def _active_run(client: "MlflowClient", run_id: str) -> "Run | None":
     try:
         run = client.get_run(run_id)
     except MlflowException as error:
-        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+        # A server with logins denies its users a run that it does not have.
+        if error.error_code not in {"RESOURCE_DOES_NOT_EXIST", "PERMISSION_DENIED"}:
             raise
         return None
     return run if run.info.lifecycle_stage == "active" else None
