@@ -85,7 +85,11 @@ def _anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-@pytest.mark.parametrize("page", [README, *DOCS, ROOT / "data/README.md"], ids=lambda page: str(page.relative_to(ROOT)))
+@pytest.mark.parametrize(
+    "page",
+    [README, *DOCS, ROOT / "data/README.md", ROOT / "deploy/README.md"],
+    ids=lambda page: str(page.relative_to(ROOT)),
+)
 def test_every_link_leads_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)]+)\)", _prose(page.read_text())):
         if target.startswith("http"):
@@ -185,7 +189,7 @@ class Reader:
             assert f'"{setting[1]}"' in self._sources, words
             words = words[1:]
         known = {"make": self._make, "python": self._python, "dvc": self._dvc, "git": self._git, "mlflow": self._mlflow}
-        if words and words[0] not in {"cd", "source", "rm", "export", "kill", "curl", "echo", "ray"}:
+        if words and words[0] not in {"cd", "source", "rm", "export", "kill", "curl", "echo", "ray", "read", "ssh"}:
             known[words[0]](words)
 
     def _make(self, words: list[str]) -> None:

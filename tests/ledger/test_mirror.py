@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 from dvc.dvcfile import is_valid_filename
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import PERMISSION_DENIED
 
 from reprocnn.artifacts.files import md5, write_json
 from reprocnn.artifacts.history import HISTORY, read_history
@@ -345,3 +347,17 @@ def test_a_model_is_logged_in_a_thread_to_the_experiment_of_its_run(
     (output,) = client.get_run(str(mirror.run_id)).outputs.model_outputs
     logged = client.get_logged_model(output.model_id)
     assert (logged.experiment_id, logged.name, logged.params["epochs"]) == (experiment_id, "model", "10")
+
+
+def test_a_run_that_a_server_with_logins_denies_is_one_that_it_does_not_have(
+    trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MLflow's basic authentication answers 403, not 404, for a run of another store."""
+    made = replace(_record("exp-a"), run_id="0" * 32)
+    client, experiment_id = store.connect()
+
+    def denied(run_id: str) -> None:
+        raise MlflowException("Permission denied", error_code=PERMISSION_DENIED)
+
+    monkeypatch.setattr(client, "get_run", denied)
+    assert find(client, experiment_id, made) is None

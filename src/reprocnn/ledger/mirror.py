@@ -143,7 +143,8 @@ def _run(client: "MlflowClient", run_id: str) -> "Run | None":
     try:
         return client.get_run(run_id)
     except MlflowException as error:
-        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+        # A server with logins denies its users a run that it does not have.
+        if error.error_code not in {"RESOURCE_DOES_NOT_EXIST", "PERMISSION_DENIED"}:
             raise
         return None
 
