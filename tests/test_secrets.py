@@ -200,8 +200,8 @@ def _work(user: Session, checkout: Checkout, folder: Path, down: dict[str, str])
     checkout.edit("params.yaml", "dataset: mnist", "dataset: digits")
     for command in DOWN:
         user.reprocnn(*command, fails=True, **down)
-    for command in UP:
-        user.reprocnn(*command, fails=None)
+    for arguments in UP:
+        user.reprocnn(*arguments, fails=None)
     for number, run_id in enumerate(re.findall(r"run (\w{32})", user.reprocnn("runs"))):
         user.reprocnn("reproduce", run_id, "--folder", str(folder / f"reproduced-{number}"))
     user.reprocnn("verify", "offline")

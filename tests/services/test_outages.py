@@ -37,21 +37,18 @@ class Member(Checkout):
 
     def start(self, name: str, seed: int) -> "subprocess.Popen[bytes]":
         """Start an experiment."""
-        command = ["dvc", "--wait-for-lock", "exp", "run", "--temp", "-n", name]
-        return subprocess.Popen(
-            [
-                *command,
-                "-S",
-                f"seed={seed}",
-                "-S",
-                "epochs=2",
-            ],
-            cwd=self.folder,
-            env=self.environment() | self.login,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+        command = ["dvc", "--wait-for-lock", "exp", "run", "--temp", "-n", name, "-S", f"seed={seed}", "-S", "epochs=2"]
+        with self._output(name).open("wb") as output:
+            return subprocess.Popen(
+                command, cwd=self.folder, env=self.environment() | self.login, stdout=output, stderr=subprocess.STDOUT
+            )
+
+    def printed(self) -> str:
+        """What the experiments of all members have printed so far."""
+        return "".join(file.read_text() for file in sorted(self._output("").parent.glob("*.output")))
+
+    def _output(self, name: str) -> Path:
+        return self.folder.with_name(f"{name}.output")
 
 
 @pytest.fixture(scope="module")
