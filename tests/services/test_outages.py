@@ -15,7 +15,7 @@ from daemons import Daemon, Postgres, Store, Tracker, kill, until, users
 from reprocnn.artifacts.files import md5, read_json
 from reprocnn.ledger.mirror import HASHES
 
-pytestmark = pytest.mark.service
+pytestmark = [pytest.mark.service, pytest.mark.slow]
 TEAM = ("ana", "ben")
 PASSWORD = "a-word-of-a-member"
 EACH = 4
