@@ -322,9 +322,3 @@ class Ssh(Daemon):
         (folder / "sshd_config").write_text("".join(f"{name} {value}\n" for name, value in settings.items()))
         command = [str(SSHD), "-D", "-e", "-f", str(folder / "sshd_config")]
         super().__init__(command, folder, lambda: answers(self.port), Checkout.environment())
-
-    @property
-    def known_host(self) -> str:
-        """Return the line for a user's file `known_hosts`."""
-        kind, key, *_ = (self._folder / "host.pub").read_text().split()
-        return f"[127.0.0.1]:{self.port} {kind} {key}\n"
