@@ -284,7 +284,10 @@ def is_url(place: str) -> bool:
 def _shown(url: str) -> str:
     """Return a URL without login and query, which may have secrets, perhaps with characters that are not encoded."""
     scheme, separator, rest = url.partition("://")
-    return scheme + separator + re.split("[?&;#]", rest.rpartition("@")[2])[0]
+    host = r"(?:[\w.-]+|\[[\da-fA-F:]+\])(?::\d+)?(?:[/?#]|$)"
+    if not re.match(host, rest):  # there is a login before it
+        rest = re.sub(rf"^.*?@(?={host})", "", rest, count=1)
+    return scheme + separator + re.split("[?&;#]", rest)[0]
 
 
 def _host(place: str) -> str:
