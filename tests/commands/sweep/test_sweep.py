@@ -142,6 +142,7 @@ def _left(checkout: Checkout) -> list[str]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_a_sweep_that_was_stopped_or_killed_continues_its_trial(checkout: Checkout, number: signal.Signals) -> None:
     _write(checkout, trials=1, epochs=25, rates="[0.001, 0.002]")
