@@ -184,10 +184,10 @@ def test_a_cluster_needs_a_server_and_remotes_and_all_that_lacks_is_said_at_once
 
 
 def test_a_trial_that_fails_says_why_and_the_sweep_goes_on(checkout: Checkout) -> None:
-    """The folder `data` has no images."""
+    """The folder `docs` has images, but no classes."""
     (checkout.folder / "sweep.yaml").write_text(
         "trials: 2\nsampler: grid\ncpus: 1\nparams: {epochs: 1, threads: 1, robustness: false}\n"
-        "space: {dataset: [digits, folder], folder: [data]}\n"
+        "space: {dataset: [digits, folder], folder: [docs]}\n"
     )
     printed = checkout.reprocnn("sweep", "sweep.yaml")
     assert re.search(r"-00\d  failed: error: ", printed), printed
