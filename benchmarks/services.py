@@ -53,7 +53,7 @@ def main() -> None:
     given = parser.parse_args()
     parts = {"server": measure_servers, "git": measure_git, "trial": lambda folder, *_: count_requests(folder)}
     if unknown := set(given.parts) - set(parts):
-        parser.error(f"there is no part {min(unknown)}; choose from {', '.join(parts)}")
+        parser.error(f"unknown part {min(unknown)}; choose from {', '.join(parts)}")
     print(describe_machine(1))
     for name in given.parts or parts:
         with tempfile.TemporaryDirectory(prefix="reprocnn-", dir="/tmp") as folder:  # short, for the path of a socket

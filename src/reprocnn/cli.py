@@ -297,7 +297,7 @@ _HELP = {
         A version that the other store has already is not copied again, so the command can be repeated, and completes
         what was interrupted. Nothing in the store that is copied from changes.
         """,
-        ("--to http://server:5000", "digits --from sqlite:////home/me/old/mlflow.db --force"),
+        ("--to http://server:5000", "digits --from sqlite:////data/old/mlflow.db --force"),
     ),
     "ui": _Help(
         "show the runs in the MLflow UI",

@@ -72,7 +72,7 @@ def test_a_wrong_file_is_refused_with_the_reason(tmp_path: Path, old: str, new: 
 
 
 def test_a_missing_file_and_one_that_is_not_yaml_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="there is no file"):
+    with pytest.raises(UserError, match="absent.yaml is missing"):
         read_sweep(tmp_path / "absent.yaml", BASE)
     with pytest.raises(UserError, match="not YAML"):
         _read(tmp_path, "space: {a: [1, 2")

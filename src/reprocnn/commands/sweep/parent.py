@@ -16,6 +16,7 @@ from reprocnn.ledger import revisions, store
 from reprocnn.ledger.mirror import ARTIFACTS_TAG
 from reprocnn.ledger.origin import BASELINE_TAG, EXPERIMENT_TAG, PARENT_TAG
 from reprocnn.ledger.record import PROCESS_TAG
+from reprocnn.masking import masked
 from reprocnn.run.identity import this_process
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class Parent:
             self.run_id: str = run.info.run_id
             self._client.set_tag(self.run_id, PROCESS_TAG, this_process())
             self._client.update_run(self.run_id, status="RUNNING")
-            self._client.log_artifact(self.run_id, str(file))
+            self._client.log_text(self.run_id, masked(file.read_text(encoding="utf-8")), file.name)
 
     def _create(self, sweep: Sweep) -> "Run":
         tags = {SWEEP_TAG: self._name, TRIAL_TAG: "none", "git.commit": self._commit, BASELINE_TAG: self._commit}

@@ -113,7 +113,7 @@ def read_sweep(path: Path, base: dict[str, Any]) -> Sweep:
         UserError: a key or a value is wrong, or a combination of values is refused by a stage.
     """
     if not path.is_file():
-        raise UserError(f"there is no file {path}", "docs/scaling.md shows a short one to start from")
+        raise UserError(f"{path} is missing", "docs/scaling.md shows a short one to start from")
     values = read_params(path)
     try:
         sweep = Sweep.model_validate(values)

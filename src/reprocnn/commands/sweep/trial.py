@@ -68,7 +68,6 @@ class News:
     """What a trial did since the last look.
 
     Args:
-        host: the machine that it runs on.
         epochs: the epochs so far, with the names of the history.
         ended: whether it has ended.
         problem: why it failed; empty if it did not.
@@ -77,7 +76,6 @@ class News:
         ref: the ref of the experiment, likewise.
     """
 
-    host: str
     epochs: tuple[dict[str, float], ...]
     ended: bool = False
     problem: str = ""
@@ -133,7 +131,7 @@ class Trial:
 
     def _news(self) -> News:
         if self._is_running():
-            return News(host=os.uname().nodename, epochs=self._epochs)
+            return News(epochs=self._epochs)
         assert self._process
         if self._process.returncode:
             killed = was_killed(self._process.returncode, self._output())
@@ -146,7 +144,7 @@ class Trial:
 
     def _end(self, **result: Any) -> News:
         shutil.rmtree(self._folder, ignore_errors=True)
-        return News(host=os.uname().nodename, epochs=self._read_epochs(), ended=True, **result)
+        return News(epochs=self._read_epochs(), ended=True, **result)
 
     def _start(self) -> None:
         """Clone the commit and start `dvc exp run` in the clone."""
