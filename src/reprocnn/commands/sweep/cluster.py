@@ -2,6 +2,7 @@
 
 import os
 import socket
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -18,6 +19,8 @@ _CONNECT = 5.0
 _STOP = 40.0
 """Seconds in which trials have to stop."""
 LOCAL = "local"
+_LONGEST = 35
+"""Characters that TMPDIR may have: Ray adds 68 to name its sockets, and macOS takes 103 (Linux 107)."""
 
 
 class Running:
@@ -102,7 +105,7 @@ def connected(address: str) -> Iterator[None]:
             namespace="reprocnn",
             log_to_driver=False,
             logging_level="ERROR",
-            **({"num_cpus": cores(), "include_dashboard": False} if address == LOCAL else {}),
+            **(_local_settings() if address == LOCAL else {}),
         )
     except ray.exceptions.AuthenticationError:
         problem = f"Ray at --address {address} refuses connections without its token"
@@ -110,11 +113,22 @@ def connected(address: str) -> Iterator[None]:
         raise UserError(problem, fix) from None
     except (ConnectionError, RuntimeError, ValueError, OSError, ray.exceptions.RayError) as error:
         problem = f"Ray does not answer at --address {address}: {masked(' '.join(str(error).split()))[:300]}"
-        raise UserError(problem, "start a node with `ray start --head`, or leave --address out: this machine") from None
+        fix = "start a node with `ray start --head`, or leave --address out: this machine"
+        if address == LOCAL:
+            fix = "Ray keeps its files in RAY_TMPDIR, else in TMPDIR: name a folder with a short path and free space"
+        raise UserError(problem, fix) from None
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _local_settings() -> dict[str, Any]:
+    """Return what `ray.init` needs to start on this machine; it puts its sockets into `/tmp` if TMPDIR is too long."""
+    settings: dict[str, Any] = {"num_cpus": cores(), "include_dashboard": False}
+    if "RAY_TMPDIR" not in os.environ and len(tempfile.gettempdir()) > _LONGEST:
+        settings["_temp_dir"] = "/tmp/ray"
+    return settings
 
 
 def _check_answers(address: str) -> None:
