@@ -91,10 +91,17 @@ def test_values_in_steps_have_no_rounding_errors() -> None:
 
 def test_the_identity_depends_on_what_makes_trials_comparable(tmp_path: Path) -> None:
     sweep = _read(tmp_path, SHORT)
-    more = _read(tmp_path, SHORT.replace("trials: 6", "trials: 9\ncpus: 1"))
+    more = _read(tmp_path, SHORT.replace("trials: 6", "trials: 9\ngpus: 1"))
     other = _read(tmp_path, SHORT.replace("64", "128"))
-    assert sweep.identity("a") == more.identity("a") != other.identity("a")
-    assert sweep.identity("a") != sweep.identity("b")
+    base = {"threads": 0}
+    assert sweep.identity("a", base) == more.identity("a", base) != other.identity("a", base)
+    assert sweep.identity("a", base) != sweep.identity("b", base)
+
+
+def test_the_cores_of_a_trial_count_where_they_are_its_threads(tmp_path: Path) -> None:
+    one, two = (_read(tmp_path, SHORT.replace("trials: 6", f"trials: 6\ncpus: {cpus}")) for cpus in (1, 2))
+    assert one.identity("a", {"threads": 0}) != two.identity("a", {"threads": 0})
+    assert one.identity("a", {"threads": 4}) == two.identity("a", {"threads": 4})
 
 
 def test_a_large_space_is_checked_by_samples(tmp_path: Path) -> None:

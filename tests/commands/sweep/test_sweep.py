@@ -97,8 +97,9 @@ def test_a_hopeless_trial_leaves_no_experiment_and_nothing_in_the_cache(checkout
 def _add_good_trials(checkout: Checkout, count: int) -> None:
     """Tell the study of the sweep of trials that reached 99 % in each epoch."""
     commit = checkout.run("git", "rev-parse", "HEAD").strip()
-    settings = read_sweep(checkout.folder / "sweep.yaml", read_params(checkout.folder / "params.yaml"))
-    name = f"sweep-{settings.identity(commit)}"
+    base = read_params(checkout.folder / "params.yaml")
+    settings = read_sweep(checkout.folder / "sweep.yaml", base)
+    name = f"sweep-{settings.identity(commit, base)}"
     study = Study(settings, name, checkout.folder / f".dvc/tmp/reprocnn/sweeps/{name}.journal")
     for _ in range(count):
         trial = study.ask()

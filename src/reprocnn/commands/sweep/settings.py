@@ -80,10 +80,26 @@ class Sweep(BaseModel):
         has_goal = self.goal in _EPOCH
         return self.pruner if self.pruner != "auto" else "median" if has_goal else "none"
 
-    def identity(self, commit: str) -> str:
-        """Return a hash of what makes trials comparable: not how many there are, nor where they run."""
+    def threads(self, base: dict[str, Any]) -> int:
+        """Return the most threads that a trial may have; 0: as many as it has cores.
+
+        Args:
+            base: the content of params.yaml.
+        """
+        space = self.space.get("threads", [])
+        most = max((int(value) for value in (space if isinstance(space, list) else [space.high])), default=0)
+        return most or int(self.params.get("threads", base["threads"]))
+
+    def identity(self, commit: str, base: dict[str, Any]) -> str:
+        """Return a hash of what makes trials comparable: not how many there are, nor where they run.
+
+        Args:
+            commit: the commit that trials are based on.
+            base: the content of params.yaml there. If its `threads` are 0, `cpus` counts: it is the number of threads.
+        """
         own = self.model_dump(exclude={"trials", "hours", "cpus", "gpus"})
-        return hashlib.sha256(json.dumps([commit, own], sort_keys=True).encode()).hexdigest()[:6]
+        threads = self.threads(base) or self.cpus
+        return hashlib.sha256(json.dumps([commit, threads, own], sort_keys=True).encode()).hexdigest()[:6]
 
 
 _GOALS = [field.name for field in fields(TrainingSummary)]

@@ -25,8 +25,8 @@ from reprocnn.run import exits, locks, state
 if TYPE_CHECKING:
     import optuna
 
-_MAX_ATTEMPTS = 20
-"""Times that a trial is started whose machine or process dies."""
+_MAX_ATTEMPTS = 5
+"""Times that a trial is started whose machine or process dies before it has finished another epoch."""
 _FAILURES = 3
 """Trials that fail before one succeeds, after which the sweep ends."""
 _CODE = ("src/", "stages/")
@@ -37,12 +37,15 @@ _PAUSE = 0.2
 
 @dataclass
 class _Attempt:
-    """A running trial, and how often it was started."""
+    """A running trial, how often it was started, and its last epoch: in this attempt, and in any."""
 
     trial: "optuna.Trial"
     running: cluster.Running
     count: int = 1
+    fruitless: int = 0
+    """Attempts since one finished an epoch that none had finished before."""
     epoch: int = 0
+    furthest: int = 0
 
 
 def sweep(file: Path, address: str, remote: str, shared: Path | None) -> None:
@@ -61,7 +64,7 @@ def sweep(file: Path, address: str, remote: str, shared: Path | None) -> None:
     settings = read_sweep(file, base)
     commit = _committed()
     places = Places(address, remote, shared, commit)
-    name = f"{re.sub(r'[^A-Za-z0-9]+', '-', file.stem).strip('-') or 'sweep'}-{settings.identity(commit)}"
+    name = f"{re.sub(r'[^A-Za-z0-9]+', '-', file.stem).strip('-') or 'sweep'}-{settings.identity(commit, base)}"
     with _exclusive(name), cluster.connected(address):
         exits.exit_on_sigterm()  # Ray sets a handler of its own
         study = Study(settings, name, state.sweeps() / f"{name}.journal")
@@ -112,7 +115,7 @@ class _Launcher:
 
     def __init__(self, base: dict[str, Any], settings: Sweep, study: Study, parent: Parent, places: Places) -> None:
         self._base, self._settings, self._study, self._parent, self._places = base, settings, study, parent, places
-        self._cpus = settings.cpus or _threads(base, settings) or cluster.smallest()
+        self._cpus = settings.cpus or settings.threads(base) or cluster.smallest()
         self._attempts: list[_Attempt] = []
         self._interrupted = study.interrupted()
         study.repeat_failed()
@@ -178,7 +181,7 @@ class _Launcher:
 
     def _overrides(self, proposed: dict[str, Value]) -> dict[str, Value]:
         """Return the parameters of a trial that differ from params.yaml, and the number of its threads."""
-        threads = {"threads": _threads(self._base, self._settings) or self._cpus}
+        threads = {"threads": self._settings.threads(self._base) or self._cpus}
         return threads | self._settings.params | proposed
 
     def _launch(self, trial: "optuna.Trial") -> cluster.Running:
@@ -212,12 +215,14 @@ class _Launcher:
     def _repeat(self, attempt: _Attempt, problem: str) -> None:
         """Start a trial again of which a process or the machine has died."""
         attempt.running.close()
-        if attempt.count >= _MAX_ATTEMPTS:
-            self._board.failed(attempt.trial, f"its process died {attempt.count} times: {problem}")
+        attempt.fruitless = 0 if attempt.epoch > attempt.furthest else attempt.fruitless + 1
+        if attempt.fruitless >= _MAX_ATTEMPTS:
+            again = f"its process died {attempt.fruitless} times at the same place; is the memory too small? {problem}"
+            self._board.failed(attempt.trial, again)
             self._close(attempt, None, "FAIL")
             return
         attempt.count += 1
-        attempt.epoch = 0
+        attempt.epoch, attempt.furthest = 0, max(attempt.epoch, attempt.furthest)
         attempt.running = self._launch(attempt.trial)
         self._board.repeated(attempt.trial, attempt.count)
 
@@ -239,13 +244,6 @@ class _Launcher:
         self._failed += ended == "FAIL"
         self._board.ended(attempt.trial, ended, value, attempt.epoch)
         self._parent.update(self._study, self._name)
-
-
-def _threads(base: dict[str, Any], settings: Sweep) -> int:
-    """Return the most threads that a trial may have, from params.yaml and the settings; 0: one per core."""
-    space = settings.space.get("threads", [])
-    most = max((int(value) for value in (space if isinstance(space, list) else [space.high])), default=0)
-    return most or int(settings.params.get("threads", base["threads"]))
 
 
 def _as_override(value: Value) -> str:
