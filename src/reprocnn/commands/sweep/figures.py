@@ -89,6 +89,6 @@ def importances(values: dict[str, float], goal: str) -> Figure:
         axes = figure.subplots()
         bars = axes.barh(names, [values[name] for name in names], color=BLUE)
         axes.bar_label(bars, [f"{values[name]:.0%}" for name in names], padding=3)
-        axes.set(xlabel=f"share of the variance of {goal} (fANOVA)", xlim=(0, 1.1))
+        axes.set(xlabel=f"importance for the best {goal} (PED-ANOVA)", xlim=(0, 1.1))
         axes.xaxis.set_major_formatter(PercentFormatter(1))
         return figure

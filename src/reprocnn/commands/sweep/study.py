@@ -136,18 +136,21 @@ class Study:
         return self.optuna.best_trial if self.count("COMPLETE") else None
 
     def importances(self) -> dict[str, float]:
-        """Return the importance of each parameter for the goal (Hutter et al. 2014, fANOVA), 0-1, most important first.
+        """Return how much of the difference between the best trials and all others is due to each parameter.
 
-        Empty with fewer than three complete trials, or if all have the same goal.
+        By PED-ANOVA (S. Watanabe et al. 2023): fANOVA takes minutes from some 40 trials on.
+
+        Returns:
+            Parameter -> share, 0-1, most important first. Empty with fewer than three complete trials, or if all have
+            the same goal.
         """
-        from optuna.importance import FanovaImportanceEvaluator, get_param_importances
+        from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 
         values = {trial.value for trial in self.trials if trial.state.name == "COMPLETE"}
         varies = {p for p in self._distributions if len({t.params[p] for t in self.trials}) > 1}
         if self.count("COMPLETE") < 3 or len(values) < 2 or not varies:
             return {}
-        evaluator = FanovaImportanceEvaluator(seed=self._sweep.seed)
-        return dict(get_param_importances(self.optuna, evaluator=evaluator, params=sorted(varies)))
+        return dict(get_param_importances(self.optuna, evaluator=PedAnovaImportanceEvaluator(), params=sorted(varies)))
 
 
 @contextmanager
