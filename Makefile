@@ -10,7 +10,7 @@ UV_VERSION = $(shell sed -n '/^name = "uv"$$/{n;s/version = "\(.*\)"/\1/p;}' uv.
 unexport $(shell sed -n 's/^    "\([A-Z][A-Z0-9_]*\)",.*/\1/p' $(CURDIR)/src/reprocnn/environment.py 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run serve test test-all chaos lint ui benchmark clean
+.PHONY: help setup run serve test test-all test-slow chaos lint ui benchmark clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,10 +45,13 @@ serve: ## answer pictures over HTTP; PORT=8080, MODEL=FILE
 
 PYTEST := python -m pytest -n auto --maxprocesses 4 --dist worksteal
 
-test: setup ## run the tests (about 5 minutes on two cores)
+test: setup ## run the tests (5 to 10 minutes on two cores)
 	@$(RUN) $(PYTEST)
 
 test-all: test ## run the tests, then the slow ones
+	@$(MAKE) --silent test-slow
+
+test-slow: setup ## run the slow tests alone (10 to 20 minutes on two cores)
 	@$(RUN) $(PYTEST) -m "slow and not network and not chaos and not fonts and not formats and not serve and not browser and not sweep and not service"
 
 chaos: setup ## inject many faults and print what happened (about 20 minutes); EXTRA=--extra=sweep: in a sweep, too
