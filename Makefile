@@ -36,7 +36,7 @@ run: setup ## run the pipeline and print its result; DATASET=mnist: as an experi
 	  echo "error: this is not a Git repository with a commit, and DVC needs one" >&2; \
 	  echo "  fix: clone it, or here: git init && git add -A && git commit -m start" >&2;; \
 	  *) echo "$$message" >&2;; esac; exit 1; }
-	@$(RUN) sh -c 'dvc $(if $(DATASET),exp run -S dataset=$(DATASET),repro) $$(dvc config core.remote >/dev/null 2>&1 && echo --pull)'
+	@$(RUN) sh -c 'dvc $(if $(DATASET),exp run -S dataset=$(DATASET),repro) $$(dvc remote default >/dev/null 2>&1 && echo --pull)'
 	@$(RUN) python -m reprocnn summary
 
 serve: ## answer pictures over HTTP; PORT=8080, MODEL=FILE
