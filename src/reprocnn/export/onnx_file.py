@@ -2,12 +2,17 @@
 
 import tempfile
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
+from tf2onnx import utils
+from tf2onnx.graph import Graph
 
 from reprocnn.artifacts.files import atomic_file
 from reprocnn.backend import keras, quiet
@@ -57,7 +62,7 @@ def export_onnx(
 def _convert(model: keras.Model, info: ModelInfo) -> onnx.ModelProto:
     """Convert with Keras' own export, which uses tf2onnx, and remove what varies between two exports."""
     model(np.zeros((1, *model.input_shape[1:]), np.float32))  # export needs a model that was called
-    with tempfile.TemporaryDirectory() as folder, quiet(), warnings.catch_warnings():
+    with tempfile.TemporaryDirectory() as folder, quiet(), warnings.catch_warnings(), _in_fixed_order():
         warnings.simplefilter("ignore", FutureWarning)  # Keras' patch of tf2onnx looks for `np.object`
         file = f"{folder}/model.onnx"
         model.export(file, format="onnx", verbose=False, opset_version=_OPSET)
@@ -67,6 +72,23 @@ def _convert(model: keras.Model, info: ModelInfo) -> onnx.ModelProto:
     converted.graph.doc_string = ""  # names the traced function, with a counter
     onnx.helper.set_model_props(converted, info.to_metadata())
     return converted
+
+
+@contextmanager
+def _in_fixed_order() -> Iterator[None]:
+    """Let tf2onnx go through the nodes of a graph in the order of their names.
+
+    Its optimizer goes through sets of nodes and of names, whose order differs from call to call, and then gives one of
+    several graphs if feature maps have a single pixel. The names end in a counter: after `__99` comes `__100`, so here
+    it starts with six digits.
+    """
+
+    def in_order(method: Any) -> Any:
+        return lambda *arguments, **options: sorted(method(*arguments, **options), key=lambda node: node.name)
+
+    ordered = {name: in_order(getattr(Graph, name)) for name in ("extract_sub_graph_nodes", "find_output_consumers")}
+    with patch.multiple(Graph, **ordered), patch.object(utils, "INTERNAL_NAME", 100_000):
+        yield
 
 
 def _set_stable_names(graph: onnx.GraphProto) -> None:
