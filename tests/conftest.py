@@ -164,6 +164,17 @@ def empty_store(schema: Path, here: Path) -> None:
     shutil.copy(schema, here / store.FILE)
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Move a test that needs `finished` to the front and the others to the end.
+
+    One process makes it meanwhile, for a minute or two, and no other has to wait for it.
+    """
+    items.sort(key=lambda item: "finished" in getattr(item, "fixturenames", ()))
+    if items:
+        items.insert(0, items.pop())
+
+
 OUTCOMES: list[tuple[str, int, str]] = []
 """One row per test of faults: the fault, how often it was injected, what happened."""
 

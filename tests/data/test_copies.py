@@ -91,7 +91,7 @@ def test_images_of_one_colour_are_equal_or_nothing() -> None:
     assert find_copies(np.concatenate([plain, _tiles(32)[:5]])).to_numpy().tolist() == [[0, 1, "duplicate", 1.0]]
 
 
-@pytest.mark.parametrize("n", [1, 3, 20])
+@pytest.mark.parametrize("n", [1, 3, pytest.param(20, marks=pytest.mark.slow)])
 def test_copies_are_found_where_most_images_have_them(n: int) -> None:
     tiles = _tiles(32)[:100]
     images = np.concatenate([tiles, *([_changed(_resave, _shift(tile, k)) for tile in tiles] for k in range(n))])

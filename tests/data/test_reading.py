@@ -81,7 +81,7 @@ def test_a_folder_of_which_most_files_can_not_be_read_is_refused_even_so(tmp_pat
 
 
 READ = """
-import sys, time
+import signal, sys, time
 from functools import partial
 from pathlib import Path
 from reprocnn.data import reading
@@ -94,6 +94,7 @@ def decode(name, read, **options):
         time.sleep(60)
     return read_image(name, read, **options)
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's job in the background ignores Ctrl-C
 reading._SAVED_EVERY = 0
 reading._BATCH_IMAGES = 2
 source = list_source(Path(sys.argv[1]))

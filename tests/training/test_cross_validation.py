@@ -46,6 +46,7 @@ print("@" + said.getvalue())
 """
 
 
+@pytest.mark.slow
 def test_tensorflow_does_not_warn_that_each_fold_compiles_a_net() -> None:
     """In a process of its own: TensorFlow counts what it compiled for other tests, too."""
     command = [sys.executable, "-c", FOLDS_OF_SEVERAL_SIZES]
