@@ -194,3 +194,15 @@ def test_a_trial_that_fails_says_why_and_the_sweep_goes_on(checkout: Checkout) -
     assert re.search(r"-00\d  failed: error: ", printed), printed
     assert "1 trials complete, 0 pruned, 1 failed" in printed
     assert len(_refs(checkout)) == 1
+
+
+@pytest.mark.slow
+def test_a_trial_whose_process_dies_again_and_again_fails(checkout: Checkout) -> None:
+    checkout.edit("stages/download.py", "import _stage", "import os\n\nos.kill(os.getpid(), 9)\nimport _stage")
+    checkout.commit("a stage that dies as if memory were short")
+    _write(checkout, trials=1, rates="[0.001]")
+    printed = checkout.reprocnn("sweep", "sweep.yaml", fails=True)
+    assert printed.count("its process has died; starting it again") == 4
+    assert "failed: its process died 5 times at the same place; is the memory too small?" in printed
+    assert "0 trials complete, 0 pruned, 1 failed" in printed
+    assert _refs(checkout) == []
