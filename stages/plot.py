@@ -27,11 +27,12 @@ from reprocnn.artifacts.scores import CONFUSION_MATRIX, METRICS, PER_CLASS, read
 from reprocnn.artifacts.split import RAW_TRAIN, VALIDATION, read_split
 from reprocnn.artifacts.training import TRAINING, read_training
 from reprocnn.params import Params, changed_params, load_params
-from reprocnn.reporting import data_findings, figures, fonts, model_card, report, samples
+from reprocnn.reporting import charts, data_findings, figures, fonts, model_card, report, samples
 
 
 def main() -> None:
     load_params(Params)
+    charts.bundle()  # the report needs it last
     content = read_content()
     card, examples = content.card, content.examples
     labels = figures.labels(card.class_names)

@@ -4,8 +4,11 @@ Vega-Lite is what DVC's plots use too. Its script takes 0.9 MB, that of plotly 4
 screen readers can read and which print sharply.
 """
 
+import subprocess
+import sys
 from collections.abc import Mapping, Sequence
-from functools import cache
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cache, partial
 from typing import Any
 
 import pandas as pd
@@ -24,12 +27,20 @@ _ZOOM = {
 }
 
 
-@cache  # bundling takes a second
+@cache
+def bundle() -> Future[str]:
+    """Begin to make what `script` returns, if nobody did: it takes two seconds of another process, hence of a core.
+
+    In this process it would hold the lock of the interpreter all the time.
+    """
+    command = [sys.executable, "-c", "import vl_convert; print(vl_convert.javascript_bundle(), end='')"]
+    make = partial(subprocess.check_output, command, stderr=subprocess.PIPE, encoding="utf-8")
+    return ThreadPoolExecutor(1).submit(make)
+
+
 def script() -> str:
     """Return JavaScript that defines `vegaEmbed`, which draws the charts."""
-    from vl_convert import javascript_bundle
-
-    return javascript_bundle()  # type: ignore[call-arg]  # its types lack the default
+    return bundle().result()
 
 
 def chart(description: str, rows: Rows, **spec: Any) -> Chart:
