@@ -32,7 +32,7 @@ from reprocnn.reporting import charts, data_findings, figures, fonts, model_card
 
 def main() -> None:
     load_params(Params)
-    charts.bundle()  # the report needs it last
+    charts.bundle()  # runs while the figures are drawn
     content = read_content()
     card, examples = content.card, content.examples
     labels = figures.labels(card.class_names)

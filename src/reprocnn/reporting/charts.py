@@ -29,9 +29,9 @@ _ZOOM = {
 
 @cache
 def bundle() -> Future[str]:
-    """Begin to make what `script` returns, if nobody did: it takes two seconds of another process, hence of a core.
+    """Start a process that bundles the JavaScript for `script`; a second call starts none.
 
-    In this process it would hold the lock of the interpreter all the time.
+    Bundling takes two seconds. In this process it would block all other threads, because it holds the interpreter lock.
     """
     command = [sys.executable, "-c", "import vl_convert; print(vl_convert.javascript_bundle(), end='')"]
     make = partial(subprocess.check_output, command, stderr=subprocess.PIPE, encoding="utf-8")
