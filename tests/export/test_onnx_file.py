@@ -55,7 +55,7 @@ def mlp() -> keras.Model:
 def test_two_exports_give_the_same_bytes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, options: dict[str, object]
 ) -> None:
-    """Also where the converter goes through its nodes in another order, as it does in about one of ten exports."""
+    """Also where the converter goes through its nodes in another order, as it does now and then."""
     _export(tmp_path / "a.onnx", _model(name, (8, 8, 1), **options))
     method, random = "extract_sub_graph_nodes", np.random.default_rng(0)
     nodes = getattr(Graph, method)
