@@ -17,12 +17,14 @@ class Model:
         source: the publication.
         accuracy: its test accuracy in the publication, or, if marked `here`, as measured in this project.
         variants: options for other sizes; `python -m reprocnn models` shows a row for each.
+        any_size: takes images of any size: it ends in global pooling. `low_resolution` needs that.
     """
 
     options: tuple[str, ...]
     source: str
     accuracy: str
     variants: tuple[Mapping[str, int], ...] = ()
+    any_size: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,17 +81,20 @@ MODELS: Mapping[str, Model] = {
         source="He et al. 2016",
         accuracy="CIFAR-10 91.25 % (depth 20) to 93.03 % (56)",
         variants=tuple({"depth": depth} for depth in (32, 44, 56)),
+        any_size=True,
     ),
     "inception": Model(
         options=("pooling", "dropout"),
         source="Szegedy et al. 2015; Zhang et al. 2017",
         accuracy="CIFAR-10 89.05 %",
+        any_size=True,
     ),
     "speednet": Model(
         options=("width", "pooling", "dropout"),
         source="Jordan 2024",
         accuracy="CIFAR-10 94.01 % with tta",
         variants=tuple({"width": width} for width in (32, 48)),
+        any_size=True,
     ),
 }
 

@@ -221,14 +221,14 @@ class FitParams(Section):
     batch_size: Annotated[int, Field(ge=1, le=65_536)] = 32
     """Images per step."""
     optimizer: OptimizerName = "adam"
-    """sgd uses Nesterov momentum. muon updates the hidden kernels; adamw updates the output layer, biases and
-    normalisation parameters."""
+    """sgd uses Nesterov momentum. muon updates the hidden kernels, with a rate relative to their norm, which stays the
+    same; adamw updates the output layer, biases and normalisation parameters, with a fifth of the rate."""
     learning_rate: Annotated[float, Field(gt=0, le=10)] = 0.001
     """Peak learning rate; `schedule` and `warmup` lower it."""
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     """Momentum of sgd and muon."""
     weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.0
-    """Decoupled weight decay: each step subtracts rate x decay x kernel."""
+    """Decoupled weight decay: each step subtracts rate x decay x kernel; with muon only of the output layer."""
     schedule: Schedule = "constant"
     """Learning-rate schedule after the warm-up."""
     warmup: Annotated[float, Field(ge=0, le=0.9)] = 0.0
@@ -237,6 +237,8 @@ class FitParams(Section):
     """Fraction of each training label that is spread over all classes."""
     augment: Augmentations = _NONE
     """Kinds of augmentation; in params.yaml joined by `_`."""
+    low_resolution: Annotated[float, Field(ge=0, le=0.9)] = 0.0
+    """Fraction of the steps, from the first, that train on images of 3/4 of the side."""
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """EMA momentum; the averaged weights become the model; 0: no average."""
     patience: Annotated[int, Field(ge=0, le=10_000)] = 0
@@ -361,6 +363,12 @@ def _check_together(path: Path, params: Params) -> None:
                 f"{path}: model: {params.model} does not support {key}, found {key}: {value}",
                 f"`-S {key}=auto`; {params.model} supports {', '.join(options)}",
             )
+    if params.low_resolution and not MODELS[params.model].any_size:
+        able = ", ".join(name for name, model in MODELS.items() if model.any_size)
+        raise UserError(
+            f"{path}: low_resolution needs a model for images of any size, found model: {params.model}",
+            f"`-S low_resolution=0`, or one of the models {able}",
+        )
     if params.portable and not params.threads:
         raise UserError(
             f"{path}: portable: true needs a fixed number of threads, found threads: 0 (one per core)",

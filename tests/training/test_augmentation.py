@@ -66,3 +66,14 @@ def test_the_layers_are_standard_keras_layers() -> None:
 def test_a_kind_without_a_layer_is_refused() -> None:
     with pytest.raises(KeyError, match="blur"):
         augmentation.layers(("flip", "blur"), 0)  # type: ignore[arg-type]
+
+
+def test_the_first_training_steps_have_smaller_images() -> None:
+    *_, shrink = augmentation.layers(("shift",), 0, small_steps=2)
+    sides = [shrink(IMAGES, training=training).shape[1] for training in (True, False, True, True, True)]
+    assert sides == [12, 16, 12, 16, 16]
+    stripes = np.zeros((1, 16, 16, 1), np.float32)
+    stripes[:, ::2] = 1
+    (shrink,) = augmentation.layers((), 0, small_steps=1)
+    inside = np.array(shrink(stripes, training=True))[0, 2:-2, 0, 0]
+    assert np.abs(inside - 0.5).max() < 0.2  # averaged over neighbours, not picked from single pixels

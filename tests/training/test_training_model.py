@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 
 from reprocnn.backend import keras
+from reprocnn.catalog import MODELS
 from reprocnn.models.build import build
-from reprocnn.params import ModelParams
+from reprocnn.params import AUGMENTATIONS, ModelParams
 from reprocnn.training.training_model import FusedBatchNormalization, kept_weights, training_model
 
 IMAGES = np.random.default_rng(0).normal(3, 2, (16, 6, 6, 4)).astype(np.float32)
@@ -65,6 +66,22 @@ def test_the_moving_average_covers_weights_and_batch_statistics_from_the_first_s
     assert {"kernel", "moving_mean", "moving_variance"} <= set(names)
     for average, wanted in zip(kept_weights(trained), expected, strict=True):
         np.testing.assert_allclose(average, wanted, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_catalog_says_which_models_take_images_of_any_size(name: str) -> None:
+    model = build(ModelParams(model=name), (32, 32, 3), 10, 0)
+    if not MODELS[name].any_size:
+        with pytest.raises(ValueError, match="dimension"):
+            training_model(model, (), "float32", 0, 0, small_steps=1)
+        return
+    model = build(ModelParams(model=name), (16, 16, 3), 10, 0)
+    trained = training_model(model, AUGMENTATIONS, "float32", 0, 0, small_steps=1)
+    trained.compile(keras.optimizers.SGD(0.01), "categorical_crossentropy", jit_compile=False)
+    images = np.random.default_rng(0).random((4, 16, 16, 3), dtype=np.float32)
+    losses = [trained.train_on_batch(images, np.eye(10)[:4]) for _ in range(2)]
+    assert np.isfinite(losses).all()
+    np.testing.assert_allclose(trained(images, training=False).numpy().sum(axis=1), 1, rtol=1e-5)
 
 
 def test_augmentation_is_active_only_in_training() -> None:

@@ -103,10 +103,9 @@ def _train(
         epochs=max(_LEAST_EPOCHS, min(_MOST_EPOCHS, _LEAST_STEPS * batch // len(rows))),
         batch_size=batch,
         optimizer="muon",
-        learning_rate=0.02,
-        weight_decay=0.02,
+        learning_rate=0.24,
+        momentum=0.6,
         schedule="one_cycle",
-        warmup=0.23,
         label_smoothing=0.2,
     )
     normalized = cast("NDArray[np.float32]", _Rows(images, rows, normalization))

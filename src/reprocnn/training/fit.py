@@ -24,6 +24,9 @@ from reprocnn.training.training_model import TrainingModel, kept_weights, traini
 _LONG_STEP = 5_000
 """MFLOPs of the forward pass of a step that takes a few hundred milliseconds on one core."""
 
+_SMALLEST_SIDE = 16
+"""Pixels per side that `low_resolution` needs: every model takes 3/4 of it."""
+
 
 def fit(
     model: keras.Model,
@@ -48,9 +51,9 @@ def fit(
         The history: all epochs, including those before the checkpoint.
 
     Raises:
-        UserError: a batch is larger than the training split, or the loss became NaN or infinite.
+        UserError: as in `check_recipe`, or the loss became NaN or infinite.
     """
-    check_batch_size(recipe.batch_size, len(train.images))
+    check_recipe(recipe, train.images.shape)
     trained = _compile(model, len(train.images), recipe)
     history, best = checkpoint.restore(trained)
     ending, done = _EndOfEpoch(history, best, recipe, checkpoint, journal), len(history)
@@ -71,19 +74,23 @@ def fit(
     return history
 
 
-def check_batch_size(batch_size: int, images: int) -> None:
-    """Refuse a batch size that is larger than the training split.
+def check_recipe(recipe: FitParams, shape: tuple[int, ...]) -> None:
+    """Refuse a batch size or a low resolution that the training images do not allow.
 
     Args:
-        batch_size: images per batch.
-        images: the number of training images.
+        recipe: the training options.
+        shape: shape of the training images, (N, height, width, channels).
 
     Raises:
-        UserError: the batch size is larger.
+        UserError: the batch size is larger than N, or the images are too small to be shrunk.
     """
-    if batch_size > images:
-        problem = f"batch_size={batch_size} is larger than the {images} training images"
+    images, height, width, _ = shape
+    if recipe.batch_size > images:
+        problem = f"batch_size={recipe.batch_size} is larger than the {images} training images"
         raise UserError(problem, f"-S batch_size={images} or less")
+    if recipe.low_resolution and min(height, width) < _SMALLEST_SIDE:
+        problem = f"low_resolution needs images of {_SMALLEST_SIDE}x{_SMALLEST_SIDE} pixels or more"
+        raise UserError(f"{problem}, found {height}x{width}", "-S low_resolution=0")
 
 
 def _compile(model: keras.Model, images: int, recipe: FitParams) -> TrainingModel:
@@ -94,8 +101,9 @@ def _compile(model: keras.Model, images: int, recipe: FitParams) -> TrainingMode
         images: the number of training images.
         recipe: the training options.
     """
-    trained = training_model(model, recipe.augment, recipe.precision, recipe.ema, recipe.seed)
     steps = recipe.epochs * math.ceil(images / recipe.batch_size)
+    small = round(recipe.low_resolution * steps)
+    trained = training_model(model, recipe.augment, recipe.precision, recipe.ema, recipe.seed, small)
     trained.compile(
         optimizer=optimizer(recipe, steps, trained.trainable_variables),
         loss=keras.losses.CategoricalCrossentropy(),

@@ -1,5 +1,6 @@
 """Build the optimizers."""
 
+import math
 from typing import Any
 
 from reprocnn.backend import keras, tf
@@ -29,13 +30,13 @@ class FusedAdam(keras.optimizers.Adam):  # type: ignore[misc]
 
 
 class ConvolutionMuon(keras.optimizers.Muon):  # type: ignore[misc]
-    """Muon that also updates convolution kernels, for which Keras' Muon uses AdamW.
+    """Muon that also updates convolution kernels, for which Keras' Muon uses AdamW, and keeps the norm of each kernel.
 
-    A kernel (height, width, input channels, filters) is treated as a matrix with one column per filter; three
-    Newton-Schulz steps suffice (K. Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024, and
-    its airbench94_muon, which also sets the norm of each filter in every step). The scale of the update, and AdamW for
-    the output layer, the biases and the parameters of normalisation layers, are as in Keras, after J. Liu et al., "Muon
-    is Scalable for LLM Training", 2025.
+    A kernel (height, width, input channels, filters) is treated as a matrix with one column per filter. Each step sets
+    its norm to the square root of the number of filters, then moves it by an orthogonal matrix times the learning rate,
+    which is therefore relative to the kernel; three Newton-Schulz steps suffice (K. Jordan et al., "Muon: An optimizer
+    for hidden layers in neural networks", 2024, and its airbench94_muon). AdamW updates the output layer, the biases
+    and the parameters of normalisation layers, with a fifth of the learning rate.
     """
 
     def _should_use_adamw(self, variable: Any) -> bool:
@@ -44,8 +45,10 @@ class ConvolutionMuon(keras.optimizers.Muon):  # type: ignore[misc]
     def _muon_update_step(self, gradient: Any, variable: Any, learning_rate: Any, momentum: Any) -> None:
         momentum.assign(self.momentum * momentum + gradient)
         ahead = gradient + self.momentum * momentum  # Nesterov momentum
-        matrix = self.zeropower_via_newtonschulz5(tf.reshape(ahead, (-1, variable.shape[-1])), self.ns_steps)
-        self.assign_sub(variable, tf.reshape(self.lr_adjust(learning_rate * matrix), variable.shape))
+        filters = variable.shape[-1]
+        update = self.zeropower_via_newtonschulz5(tf.reshape(ahead, (-1, filters)), self.ns_steps)
+        kernel = variable * (math.sqrt(filters) / tf.norm(variable))
+        variable.assign(kernel - learning_rate * tf.reshape(update, variable.shape))
 
 
 def optimizer(recipe: FitParams, steps: int, variables: list[keras.Variable]) -> keras.optimizers.Optimizer:
@@ -63,8 +66,9 @@ def optimizer(recipe: FitParams, steps: int, variables: list[keras.Variable]) ->
     if recipe.optimizer == "sgd":
         built = keras.optimizers.SGD(momentum=recipe.momentum, nesterov=recipe.momentum > 0, **options)
     elif recipe.optimizer == "muon":
-        options |= {"adam_weight_decay": recipe.weight_decay, "ns_steps": 3}
-        built = ConvolutionMuon(momentum=recipe.momentum, **options)
+        # The norm of the other kernels is fixed, so that only the output layer can decay
+        options |= {"weight_decay": None, "adam_weight_decay": recipe.weight_decay}
+        built = ConvolutionMuon(momentum=recipe.momentum, ns_steps=3, adam_lr_ratio=0.2, **options)
     else:  # Keras' AdamW is its Adam with weight decay
         built = FusedAdam(**options)
     built.exclude_from_weight_decay(var_list=[v for v in variables if len(v.shape) < 2])

@@ -51,8 +51,10 @@ class TrainingModel(keras.Model):  # type: ignore[misc]
         averages: the moving averages of the weights of `core`, in order; empty without `ema`.
     """
 
-    def __init__(self, core: keras.Model, augmentations: list[keras.Layer], ema: float) -> None:
-        image = x = keras.Input(core.input_shape[1:], name="image")
+    def __init__(
+        self, core: keras.Model, image_shape: tuple[int, ...], augmentations: list[keras.Layer], ema: float
+    ) -> None:
+        image = x = keras.Input(image_shape, name="image")
         for layer in augmentations:
             x = layer(x)
         super().__init__(image, core(x), name="training")
@@ -73,7 +75,12 @@ class TrainingModel(keras.Model):  # type: ignore[misc]
 
 
 def training_model(
-    model: keras.Model, augment: tuple[Augmentation, ...], precision: Precision, ema: float, seed: int
+    model: keras.Model,
+    augment: tuple[Augmentation, ...],
+    precision: Precision,
+    ema: float,
+    seed: int,
+    small_steps: int = 0,
 ) -> TrainingModel:
     """Build the training form of a model.
 
@@ -84,10 +91,15 @@ def training_model(
             output are float32.
         ema: momentum of the moving average of the weights; 0: no average.
         seed: seed of the augmentation.
+        small_steps: number of steps at the start that train on smaller images; above 0, the model must take images of
+            any size.
     """
-    core = keras.models.clone_model(model, clone_function=lambda layer: _training_layer(layer, precision))
+    any_size = keras.Input((None, None, model.input_shape[-1]), name="image") if small_steps else None
+    core = keras.models.clone_model(
+        model, input_tensors=any_size, clone_function=lambda layer: _training_layer(layer, precision)
+    )
     core.set_weights(model.get_weights())
-    return TrainingModel(core, augmentation.layers(augment, seed), ema)
+    return TrainingModel(core, model.input_shape[1:], augmentation.layers(augment, seed, small_steps), ema)
 
 
 def kept_weights(model: TrainingModel) -> list[NDArray[np.float32]]:
