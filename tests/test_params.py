@@ -184,6 +184,14 @@ def test_portable_needs_a_fixed_number_of_threads(here: Path) -> None:
     assert load_params(TrainParams).portable
 
 
+def test_low_resolution_needs_a_model_for_images_of_any_size(here: Path) -> None:
+    _set(here, "low_resolution", "0.5")
+    with pytest.raises(UserError, match=r"found model: deep_cnn\n  fix: .* models resnet, inception, speednet"):
+        load_params(TrainParams)
+    _set(here, "model", "resnet")
+    assert load_params(TrainParams).low_resolution == 0.5
+
+
 def test_a_pattern_has_one_group_or_a_group_of_its_name(here: Path) -> None:
     _set(here, "class_pattern", "'(?P<class>a)(b)'")
     _set(here, "group_pattern", "'(p1)'")

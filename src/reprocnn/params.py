@@ -374,6 +374,11 @@ def _check_together(path: Path, params: Params) -> None:
             f"{path}: portable: true needs a fixed number of threads, found threads: 0 (one per core)",
             "for example `-S threads=2`, with the same number on every machine",
         )
+    _check_optimizer(path, params)
+
+
+def _check_optimizer(path: Path, params: Params) -> None:
+    """Refuse options that the optimizer does not have."""
     default = FitParams.model_fields["momentum"].default
     if params.momentum != default and params.optimizer not in ("sgd", "muon"):
         raise UserError(

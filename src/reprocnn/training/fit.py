@@ -102,8 +102,14 @@ def _compile(model: keras.Model, images: int, recipe: FitParams) -> TrainingMode
         recipe: the training options.
     """
     steps = recipe.epochs * math.ceil(images / recipe.batch_size)
-    small = round(recipe.low_resolution * steps)
-    trained = training_model(model, recipe.augment, recipe.precision, recipe.ema, recipe.seed, small)
+    trained = training_model(
+        model,
+        recipe.augment,
+        recipe.precision,
+        recipe.ema,
+        recipe.seed,
+        small_steps=round(recipe.low_resolution * steps),
+    )
     trained.compile(
         optimizer=optimizer(recipe, steps, trained.trainable_variables),
         loss=keras.losses.CategoricalCrossentropy(),

@@ -80,6 +80,7 @@ def training_model(
     precision: Precision,
     ema: float,
     seed: int,
+    *,
     small_steps: int = 0,
 ) -> TrainingModel:
     """Build the training form of a model.
