@@ -21,7 +21,7 @@ from reprocnn.inference.info import ModelInfo
 from reprocnn.models.build import build, initialize
 from reprocnn.params import TrainParams, load_params
 from reprocnn.run.training import training
-from reprocnn.training.fit import check_recipe, fit
+from reprocnn.training.fit import check_batch_size, fit
 from reprocnn.training.summary import summary
 
 
@@ -30,7 +30,7 @@ def main() -> None:
     train, validation, statistics = read_split(TRAIN), read_split(VALIDATION), read_statistics(STATISTICS)
     card = ModelCard(statistics.dataset, params.model, statistics.class_names, statistics.image_shape, statistics.white)
     shape, n_classes = card.image_shape, len(card.class_names)
-    check_recipe(params, train.images.shape)  # fit checks it too, but only after the MLflow run exists
+    check_batch_size(params.batch_size, len(train.images))  # fit checks it too, but only after the MLflow run exists
     backend.prepare(params.seed, params.threads, params.portable)
     core = build(params, shape, n_classes, params.seed)
     initialize(params.model, core, train.images)

@@ -22,11 +22,11 @@ from reprocnn.training.fit import _class_weights, fit
 from reprocnn.training.hooks import NoCheckpoint, NoJournal, Weights
 
 
-def _split(n: int, seed: int, side: int = 8) -> Split:
-    """Return n square images in two classes: dark ones and bright ones."""
+def _split(n: int, seed: int) -> Split:
+    """Return n images in two classes: dark ones and bright ones."""
     random = np.random.default_rng(seed)
     labels = random.integers(0, 2, n)
-    images = random.random((n, side, side, 1)) * 0.5 + labels[:, None, None, None] * 0.5
+    images = random.random((n, 8, 8, 1)) * 0.5 + labels[:, None, None, None] * 0.5
     return Split(images.astype(np.float32), np.eye(2, dtype=np.float32)[labels])
 
 
@@ -78,16 +78,15 @@ def _train(
     seed: int = 0,
     model: str = "mlp",
     options: Mapping[str, object] = MappingProxyType({"dropout": 0.5}),
-    side: int = 8,
     **recipe: Any,
 ) -> tuple[keras.Model, list[Epoch]]:
     backend.prepare(seed)
-    built, train = build(ModelParams(model=model, **options), (side, side, 1), 2, seed), _split(96, 0, side)
+    built, train = build(ModelParams(model=model, **options), (8, 8, 1), 2, seed), _split(96, 0)
     initialize(model, built, train[0])
     history = fit(
         built,
         train,
-        _split(32, 1, side),
+        _split(32, 1),
         FitParams(**{"epochs": 3, "batch_size": 10, "learning_rate": 0.002, "seed": seed} | recipe),
         checkpoint=checkpoint or NoCheckpoint(),
         journal=journal or NoJournal(),
@@ -110,7 +109,7 @@ EVERYTHING = {
 }
 """A recipe that uses every training option of params.yaml but `low_resolution`, which few models support."""
 
-SMALL_AT_FIRST = {"optimizer": "muon", "low_resolution": 0.5, "side": 16}
+SMALL_AT_FIRST = {"optimizer": "muon", "low_resolution": 0.5}
 
 
 def _hashes(folder: Path, model: keras.Model, history: list[Epoch]) -> list[str]:
@@ -213,11 +212,6 @@ def test_a_batch_larger_than_the_data_is_refused() -> None:
     with pytest.raises(UserError, match=r"batch_size=21 is larger than the 20 training images\n  fix: -S batch"):
         fit(model, _split(20, 0), _split(5, 0), FitParams(epochs=1, batch_size=21))
     assert len(fit(model, _split(20, 0), _split(5, 0), FitParams(epochs=1, batch_size=20))) == 1
-
-
-def test_images_that_are_too_small_to_be_shrunk_are_refused() -> None:
-    with pytest.raises(UserError, match=r"needs images of 16x16 pixels or more, found 8x8\n  fix: -S low_resolution=0"):
-        _train(low_resolution=0.1)
 
 
 def test_a_diverging_training_run_is_stopped() -> None:

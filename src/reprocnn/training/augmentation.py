@@ -31,8 +31,7 @@ _LAYERS: dict[Augmentation, Callable[..., keras.Layer]] = {
 class Shrink(keras.Layer):  # type: ignore[misc]
     """Layer that reduces the images of the first training steps to 3/4 of their side (progressive resizing).
 
-    Such steps take about half the time, and the net sees small details only later (J. Howard, fast.ai, in C. Coleman et
-    al., "DAWNBench", 2017 to 2020; M. Tan, Q. Le, "EfficientNetV2", 2021).
+    Such steps take about half the time, and the net learns small details later (M. Tan, Q. Le, "EfficientNetV2", 2021).
 
     Args:
         steps: number of steps with small images.

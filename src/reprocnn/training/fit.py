@@ -24,9 +24,6 @@ from reprocnn.training.training_model import TrainingModel, kept_weights, traini
 _LONG_STEP = 5_000
 """MFLOPs of the forward pass of a step that takes a few hundred milliseconds on one core."""
 
-_SMALLEST_SIDE = 16
-"""Pixels per side that `low_resolution` needs: every model takes 3/4 of it."""
-
 
 def fit(
     model: keras.Model,
@@ -51,9 +48,9 @@ def fit(
         The history: all epochs, including those before the checkpoint.
 
     Raises:
-        UserError: as in `check_recipe`, or the loss became NaN or infinite.
+        UserError: a batch is larger than the training split, or the loss became NaN or infinite.
     """
-    check_recipe(recipe, train.images.shape)
+    check_batch_size(recipe.batch_size, len(train.images))
     trained = _compile(model, len(train.images), recipe)
     history, best = checkpoint.restore(trained)
     ending, done = _EndOfEpoch(history, best, recipe, checkpoint, journal), len(history)
@@ -74,23 +71,19 @@ def fit(
     return history
 
 
-def check_recipe(recipe: FitParams, shape: tuple[int, ...]) -> None:
-    """Refuse a batch size or a low resolution that the training images do not allow.
+def check_batch_size(batch_size: int, images: int) -> None:
+    """Refuse a batch size that is larger than the training split.
 
     Args:
-        recipe: the training options.
-        shape: shape of the training images, (N, height, width, channels).
+        batch_size: images per batch.
+        images: the number of training images.
 
     Raises:
-        UserError: the batch size is larger than N, or the images are too small to be shrunk.
+        UserError: the batch size is larger.
     """
-    images, height, width, _ = shape
-    if recipe.batch_size > images:
-        problem = f"batch_size={recipe.batch_size} is larger than the {images} training images"
+    if batch_size > images:
+        problem = f"batch_size={batch_size} is larger than the {images} training images"
         raise UserError(problem, f"-S batch_size={images} or less")
-    if recipe.low_resolution and min(height, width) < _SMALLEST_SIDE:
-        problem = f"low_resolution needs images of {_SMALLEST_SIDE}x{_SMALLEST_SIDE} pixels or more"
-        raise UserError(f"{problem}, found {height}x{width}", "-S low_resolution=0")
 
 
 def _compile(model: keras.Model, images: int, recipe: FitParams) -> TrainingModel:
