@@ -2,7 +2,7 @@
 
 Usage: python killer.py STAGE EVENT N   (in a checkout, whose own code runs)
 
-EVENT is `batch` (before a batch is read), `save` (a checkpoint is half-written), `rename` (before a finished file is
+EVENT is `batch` (before batches are read), `save` (a checkpoint is half-written), `rename` (before a finished file is
 renamed) or `renamed` (after it).
 """
 
@@ -65,7 +65,7 @@ import _stage  # noqa: E402, F401  the checkout's own code comes first
 if EVENT == "batch":
     from reprocnn.training.batches import Batches
 
-    Batches.__getitem__ = kill_at_batch(Batches.__getitem__)  # type: ignore[method-assign]
+    Batches._read = kill_at_batch(Batches._read)  # type: ignore[method-assign]
 elif EVENT == "save":
     import numpy as np
 

@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 
 from reprocnn.artifacts.split import Split
 from reprocnn.training.batches import Batches
@@ -8,14 +9,14 @@ LABELS = np.eye(10, dtype=np.float32)
 
 
 def _epochs(seed: int | None, n: int = 2, first: int = 0) -> list[list[int]]:
-    batches = Batches(Split(IMAGES, LABELS), 4, seed, epoch=first)
-    seen = []
-    for _ in range(n):
-        rows = [batches[i] for i in range(batches.num_batches)]
+    batches = Batches(Split(IMAGES, LABELS), 4, seed)
+    dataset, seen = batches.dataset(), []
+    for epoch in range(first, first + n):
+        batches.begin_epoch(epoch)
+        rows = list(dataset.as_numpy_iterator())
         for images, labels in rows:
             np.testing.assert_array_equal(labels.argmax(axis=1), images.ravel())
         seen.append([int(v) for images, _ in rows for v in images.ravel()])
-        batches.on_epoch_end()
     return seen
 
 
@@ -40,19 +41,30 @@ def test_without_a_seed_the_order_is_that_of_the_arrays() -> None:
     assert _epochs(seed=None) == [list(range(10))] * 2
 
 
-def test_the_last_batch_may_be_smaller() -> None:
-    batches = Batches(Split(IMAGES, LABELS), 4, None)
-    assert [len(batches[i][0]) for i in range(batches.num_batches)] == [4, 4, 2]
+@pytest.mark.parametrize(
+    ("size", "sizes"),
+    [(4, [4] * 150), (7, [7] * 85 + [5]), (512, [512, 88]), (600, [600])],
+    ids=["whole", "remainder", "one group each", "one batch"],
+)
+def test_the_last_batch_may_be_smaller(size: int, sizes: list[int]) -> None:
+    """Groups of several batches do not change the batches."""
+    labels = np.zeros((600, 2), np.float32)
+    labels[:, 0] = np.arange(600)
+    dataset = Batches(Split(labels.reshape(600, 2, 1, 1), labels), size, None).dataset()
+    seen = [batch[:, 0] for _, batch in dataset.as_numpy_iterator()]
+    assert [len(batch) for batch in seen] == sizes
+    assert len(dataset) == len(sizes)
+    np.testing.assert_array_equal(np.concatenate(seen), np.arange(600))
 
 
 def _flipped(epoch: int, seed: int = 0) -> list[bool]:
     images = np.zeros((64, 2, 2, 1), np.float32)
     images[:, 0, 0] = 1
-    split = Split(images, np.eye(64, dtype=np.float32))
-    batches = Batches(split, 10, seed, epoch=epoch, alternating_flip=True)
+    batches = Batches(Split(images, np.eye(64, dtype=np.float32)), 10, seed, alternating_flip=True)
+    batches.begin_epoch(epoch)
     seen = {}
-    for i in range(batches.num_batches):
-        for image, label in zip(*batches[i], strict=True):
+    for batch in batches.dataset().as_numpy_iterator():
+        for image, label in zip(*batch, strict=True):
             assert image.sum() == 1
             seen[int(label.argmax())] = bool(image[0, 1, 0] == 1)
     assert images[:, 0, 0].all()  # the arrays are not changed

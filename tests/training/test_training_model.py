@@ -1,11 +1,16 @@
 import numpy as np
 import pytest
 
-from reprocnn.backend import keras
+from reprocnn.backend import keras, tf
 from reprocnn.catalog import MODELS
 from reprocnn.models.build import build
 from reprocnn.params import AUGMENTATIONS, ModelParams
-from reprocnn.training.training_model import FusedBatchNormalization, kept_weights, training_model
+from reprocnn.training.training_model import (
+    FusedBatchNormalization,
+    SmallMapConvolution,
+    kept_weights,
+    training_model,
+)
 
 IMAGES = np.random.default_rng(0).normal(3, 2, (16, 6, 6, 4)).astype(np.float32)
 
@@ -21,6 +26,44 @@ def test_fused_batch_normalisation_equals_that_of_keras(scale: bool) -> None:
     made[0][-1] = (made[0][-1] - 0.49) * (pixels - 1) / pixels + 0.49  # divided by n instead of n - 1
     for ours, keras_own in zip(*made, strict=True):
         np.testing.assert_allclose(ours, keras_own, rtol=2e-3, atol=2e-3)
+
+
+@pytest.mark.parametrize("kernel", [(3, 3), (1, 1), (2, 5), (5, 4)])
+@pytest.mark.parametrize("side", [1, 2, 6])
+def test_the_convolution_of_small_maps_has_the_values_and_gradients_of_keras(
+    kernel: tuple[int, int], side: int
+) -> None:
+    options = {"padding": "same", "activation": "relu", "bias_initializer": "ones"}
+    maps = tf.constant(IMAGES[:, :side, :side])
+    found = []
+    for kind in (SmallMapConvolution, keras.layers.Conv2D):
+        layer = kind(5, kernel, kernel_initializer=keras.initializers.GlorotUniform(0), **options)
+        with tf.GradientTape() as tape:
+            tape.watch(maps)
+            output = layer(maps)
+            loss = tf.reduce_sum(output**2)
+        found.append([output, *tape.gradient(loss, [maps, layer.kernel.value, layer.bias.value])])
+    for ours, keras_own in zip(*found, strict=True):
+        np.testing.assert_allclose(ours, keras_own, rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("precision", "images", "small", "replaced"),
+    [("float32", 12, 0, 0), ("bfloat16", 12, 0, 3), ("bfloat16", 12, 1, 3), ("bfloat16", 40, 0, 1)],
+    ids=["float32", "bfloat16", "first steps on smaller images", "larger images"],
+)
+def test_bfloat16_uses_it_for_small_maps_of_many_channels(
+    precision: str, images: int, small: int, replaced: int
+) -> None:
+    model = build(ModelParams(model="speednet", width=32), (images, images, 3), 10, 0)
+    trained = training_model(model, (), precision, 0, 0, small_steps=small)
+    used = [layer for layer in trained.core.layers if isinstance(layer, SmallMapConvolution)]
+    assert len(used) == replaced
+    trained.compile(keras.optimizers.SGD(0.01), "categorical_crossentropy", jit_compile=False)
+    batch = np.random.default_rng(0).random((4, images, images, 3), dtype=np.float32), np.eye(10)[:4]
+    before = [layer.get_weights()[0] for layer in used]
+    assert np.isfinite([trained.train_on_batch(*batch) for _ in range(2)]).all()
+    assert all((layer.get_weights()[0] != old).any() for layer, old in zip(used, before, strict=True))
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])

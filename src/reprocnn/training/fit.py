@@ -53,19 +53,20 @@ def fit(
     check_batch_size(recipe.batch_size, len(train.images))
     trained = _compile(model, len(train.images), recipe)
     history, best = checkpoint.restore(trained)
-    ending, done = _EndOfEpoch(history, best, recipe, checkpoint, journal), len(history)
+    batches, done = _training_batches(train, recipe), len(history)
+    ending = _EndOfEpoch(history, best, recipe, checkpoint, journal)
     if done:
         at = f"after its last epoch, {done}" if ending.is_last() else f"at epoch {done + 1}"
         print(f"resuming {at} of {recipe.epochs}", flush=True)
     trained.fit(
-        _training_batches(train, recipe, epoch=done),
-        validation_data=Batches(validation, rows_per_chunk(validation.images.shape[1:], most=256), None),
+        batches.dataset(),
+        validation_data=Batches(validation, rows_per_chunk(validation.images.shape[1:], most=256), None).dataset(),
         initial_epoch=recipe.epochs if ending.is_last() else done,
         epochs=recipe.epochs,
         shuffle=False,  # Batches does it
         class_weight=_class_weights(train.labels) if recipe.class_weight == "balanced" else None,
         verbose=1 if sys.stdout.isatty() else 2,  # a bar in a terminal, a line per epoch in a log file
-        callbacks=[ending],
+        callbacks=[keras.callbacks.LambdaCallback(on_epoch_begin=batches.begin_epoch), ending],
     )
     model.set_weights(ending.best or kept_weights(trained))
     return history
@@ -121,7 +122,7 @@ def _steps_at_once(model: keras.Model, batch_size: int) -> int:
     return 16 if costs.mflops(model) * batch_size < _LONG_STEP else 1
 
 
-def _training_batches(train: Split, recipe: FitParams, epoch: int) -> Batches:
+def _training_batches(train: Split, recipe: FitParams) -> Batches:
     """Build the training batches, with label smoothing.
 
     C. Szegedy et al., "Rethinking the Inception Architecture", 2016.
@@ -129,7 +130,7 @@ def _training_batches(train: Split, recipe: FitParams, epoch: int) -> Batches:
     images, labels = train
     smooth = labels * (1 - recipe.label_smoothing) + np.float32(recipe.label_smoothing / labels.shape[1])
     flip = augmentation.flips(recipe.augment)
-    return Batches(Split(images, smooth), recipe.batch_size, recipe.seed, epoch=epoch, alternating_flip=flip)
+    return Batches(Split(images, smooth), recipe.batch_size, recipe.seed, alternating_flip=flip)
 
 
 def _class_weights(labels: NDArray[np.float32]) -> dict[int, float]:

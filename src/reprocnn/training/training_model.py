@@ -39,6 +39,54 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):  # type: ignore[
         return output
 
 
+class SmallMapConvolution(keras.layers.Conv2D):  # type: ignore[misc]
+    """Convolution with stride 1 and `same` padding whose kernel gradient is one matrix product per pixel of the kernel.
+
+    For small feature maps of many channels in bfloat16, oneDNN 3.7 computes it 2 to 12 times faster so than with its
+    own operation for this gradient.
+    """
+
+    def convolution_op(self, inputs: Any, kernel: Any) -> Any:
+        """Convolve feature maps, bfloat16 (batch, height, width, channels), without bias and activation."""
+
+        @tf.custom_gradient  # type: ignore[untyped-decorator]
+        def convolve(images: Any, kernel: Any) -> Any:
+            def gradient(upstream: Any) -> Any:
+                options = {"strides": [1, 1, 1, 1], "padding": "SAME"}
+                images_gradient = tf.raw_ops.Conv2DBackpropInput(
+                    input_sizes=tf.shape(images), filter=kernel, out_backprop=upstream, **options
+                )
+                return images_gradient, kernel_gradient(images, upstream, kernel.shape)
+
+            return tf.nn.conv2d(images, kernel, 1, "SAME"), gradient
+
+        return convolve(inputs, tf.convert_to_tensor(kernel))
+
+
+def kernel_gradient(images: Any, upstream: Any, shape: tuple[int, int, int, int]) -> Any:
+    """Compute the gradient of a convolution with stride 1 and `same` padding with respect to its kernel.
+
+    Args:
+        images: its input, (batch, height, width, channels).
+        upstream: the gradient with respect to its output, (batch, height, width, filters).
+        shape: the shape of the kernel, (rows, columns, channels, filters).
+
+    Returns:
+        The gradient, in the shape of the kernel.
+    """
+    rows, columns, channels, filters = shape
+    height, width = tf.shape(images)[1], tf.shape(images)[2]
+    margins = [[(side - 1) // 2, side // 2] for side in (rows, columns)]
+    padded = tf.pad(images, [[0, 0], *margins, [0, 0]])
+    flat = tf.reshape(upstream, (-1, filters))
+    products = [
+        tf.matmul(tf.reshape(padded[:, i : i + height, j : j + width], (-1, channels)), flat, transpose_a=True)
+        for i in range(rows)
+        for j in range(columns)
+    ]
+    return tf.reshape(tf.stack(products), shape)
+
+
 class TrainingModel(keras.Model):  # type: ignore[misc]
     """A model with augmentation and, on request, a moving average of the weights.
 
@@ -109,9 +157,19 @@ def kept_weights(model: TrainingModel) -> list[NDArray[np.float32]]:
 
 
 def _training_layer(layer: keras.Layer, precision: Precision) -> keras.Layer:
-    """Return a copy of the layer in this precision; batch normalisation becomes the fused one."""
-    config = layer.get_config()
+    """Return a copy of the layer in this precision, of a faster kind if there is one."""
+    config, kind = layer.get_config(), type(layer)
     if precision == "bfloat16" and layer.name != "output":
         config["dtype"] = "mixed_bfloat16"
-    kind = FusedBatchNormalization if isinstance(layer, keras.layers.BatchNormalization) else type(layer)
+    if kind is keras.layers.BatchNormalization:
+        kind = FusedBatchNormalization
+    elif kind is keras.layers.Conv2D and precision == "bfloat16" and _has_small_maps(layer):
+        kind = SmallMapConvolution
     return kind.from_config(config)
+
+
+def _has_small_maps(layer: keras.layers.Conv2D) -> bool:
+    """Return whether SmallMapConvolution can and should replace the layer."""
+    _, height, width, filters = layer.output.shape
+    replaceable = (layer.strides, layer.dilation_rate, layer.padding) == ((1, 1), (1, 1), "same")
+    return replaceable and max(height, width) <= 8 and min(layer.input.shape[-1], filters) >= 128
