@@ -2,7 +2,7 @@
 
 Usage: python benchmarks/kernel_gradient.py [--steps N]
 
-It takes about four minutes on two cores; nothing else should run meanwhile. Both sides take their steps in turn, on
+It takes one to two minutes on two cores; nothing else should run meanwhile. Both sides take their steps in turn, on
 the same random images of 32x32x3; the ratio is the median of those of neighbouring steps.
 """
 

@@ -16,7 +16,7 @@ class Batches:
     """Batches of images and their labels. The last batch of an epoch may be smaller.
 
     Once a seed is set, Keras' own shuffle visits the samples in the same order every epoch; here each epoch has its own
-    order. The images may be memory-mapped: only some hundred at a time are copied.
+    order. The images may be memory-mapped: a few hundred at a time are copied.
 
     Args:
         split: images float32 (N, height, width, channels), normalised; labels float32 (N, classes), rows that sum to 1.
@@ -33,11 +33,11 @@ class Batches:
         if alternating_flip and seed is not None:
             random = np.random.default_rng(derived_seed(seed, "flip"))
             self._flips = random.integers(0, 2, len(self._images), dtype=np.int8)
-        self._epoch = 1
+        self.begin_epoch(0)
 
     def begin_epoch(self, epoch: int, *_: object) -> None:
-        """Choose the order of the next pass: of the epoch, counted from 0. A callback for Keras' `on_epoch_begin`."""
-        self._epoch = epoch + 1
+        """Choose the order of the next pass. A callback for Keras' `on_epoch_begin`, which counts epochs from 0."""
+        self._epoch = epoch + 1  # orders count from 1; another start would change every trained model
 
     def dataset(self) -> tf.data.Dataset:
         """Return the batches for Keras' `fit`. Each pass over them is one epoch, in its order.

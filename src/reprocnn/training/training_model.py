@@ -42,25 +42,23 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):  # type: ignore[
 class SmallMapConvolution(keras.layers.Conv2D):  # type: ignore[misc]
     """Convolution with stride 1 and `same` padding whose kernel gradient is one matrix product per pixel of the kernel.
 
-    For small feature maps of many channels in bfloat16, oneDNN 3.7 computes it 2 to 12 times faster so than with its
-    own operation for this gradient.
+    In bfloat16, oneDNN 3.7 is slow at this gradient if feature maps are small and have many channels (docs/speed.md).
     """
 
     def convolution_op(self, inputs: Any, kernel: Any) -> Any:
-        """Convolve feature maps, bfloat16 (batch, height, width, channels), without bias and activation."""
+        """Convolve feature maps, (batch, height, width, channels), without bias and activation."""
+        return _convolve(inputs, tf.convert_to_tensor(kernel))
 
-        @tf.custom_gradient  # type: ignore[untyped-decorator]
-        def convolve(images: Any, kernel: Any) -> Any:
-            def gradient(upstream: Any) -> Any:
-                options = {"strides": [1, 1, 1, 1], "padding": "SAME"}
-                images_gradient = tf.raw_ops.Conv2DBackpropInput(
-                    input_sizes=tf.shape(images), filter=kernel, out_backprop=upstream, **options
-                )
-                return images_gradient, kernel_gradient(images, upstream, kernel.shape)
 
-            return tf.nn.conv2d(images, kernel, 1, "SAME"), gradient
+@tf.custom_gradient  # type: ignore[untyped-decorator]
+def _convolve(images: Any, kernel: Any) -> Any:
+    def gradient(upstream: Any) -> Any:
+        images_gradient = tf.raw_ops.Conv2DBackpropInput(
+            input_sizes=tf.shape(images), filter=kernel, out_backprop=upstream, strides=[1, 1, 1, 1], padding="SAME"
+        )
+        return images_gradient, kernel_gradient(images, upstream, kernel.shape)
 
-        return convolve(inputs, tf.convert_to_tensor(kernel))
+    return tf.nn.conv2d(images, kernel, 1, "SAME"), gradient
 
 
 def kernel_gradient(images: Any, upstream: Any, shape: tuple[int, int, int, int]) -> Any:
@@ -171,5 +169,6 @@ def _training_layer(layer: keras.Layer, precision: Precision) -> keras.Layer:
 def _has_small_maps(layer: keras.layers.Conv2D) -> bool:
     """Return whether SmallMapConvolution can and should replace the layer."""
     _, height, width, filters = layer.output.shape
-    replaceable = (layer.strides, layer.dilation_rate, layer.padding) == ((1, 1), (1, 1), "same")
+    options = layer.strides, layer.dilation_rate, layer.groups, layer.padding
+    replaceable = options == ((1, 1), (1, 1), 1, "same")
     return replaceable and max(height, width) <= 8 and min(layer.input.shape[-1], filters) >= 128
